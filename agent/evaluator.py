@@ -1,0 +1,136 @@
+"""The evaluator process: watches the weights, and says when the goal is reached.
+
+It has its own copy of the simulated cell and its own policy, and no operator. Weights are checked from the
+"check" starts every so many environment steps; once they pass, the same weights are looked at from the
+"final" starts, which nothing was ever selected on. That second figure is the one a run reports. On hardware
+there is one arm, so there `handrail evaluate` is run by hand instead.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from handrail.agent.config import RunConfig
+from handrail.agent.evaluate import EvaluationResult, StartSet, evaluate
+from handrail.agent.link import WeightSubscriber, weights_address
+from handrail.agent.policy import ActorPolicy
+from handrail.agent.weights import WeightsError, WeightsHeader, decode_header, decode_weights
+from handrail.intervention.run_directory import RunDirectory
+from handrail.robot_env.make import make_env
+
+Report = Callable[[dict[str, Any]], None]
+POLICY_FILE = "policy.weights"
+
+
+class Evaluator:
+    """One evaluation after another, on this process's own environment. One thread may use it."""
+
+    def __init__(self, run: RunDirectory, config: RunConfig, stop: threading.Event, report: Report) -> None:
+        self.run, self.config, self._stop, self._report = run, config, stop, report
+        self.env = make_env(config.env)
+        self.policy = ActorPolicy(
+            config.agent, self.env.state_spec.scale, self.env.action_spec.size, deterministic=True
+        )
+        self._next_step = config.evaluation.first_step
+        self._held = 0
+
+    def due(self, header: WeightsHeader) -> bool:
+        """Whether these weights are far enough behind the last that were evaluated."""
+        return header.online_steps >= self._next_step
+
+    def check(self, frame: bytes) -> bool:
+        """Evaluate one set of weights; True when the run has reached its goal with it."""
+        header = self.load(frame)
+        self._next_step = header.online_steps + self.config.evaluation.every_steps
+        passed = self._evaluate("check", header)
+        self._held = self._held + 1 if passed else 0
+        if self._held < self.config.goal.hold:
+            return False
+        if not self._evaluate("final", header):
+            return False
+        keep_policy(self.run, frame)
+        return True
+
+    def load(self, frame: bytes) -> WeightsHeader:
+        """Make a published set of weights this evaluator's policy."""
+        header, tensors = decode_weights(frame, run_id=self.run.id, schema_hash=self.env.schema_hash)
+        self.policy.load(tensors, header.version)
+        return header
+
+    def _evaluate(self, which: StartSet, header: WeightsHeader) -> bool:
+        goal, settings = self.config.goal, self.config.evaluation
+        needed = goal.successes if which == "check" and settings.early_stop else None
+        result = evaluate(
+            self.env,
+            self.policy,
+            which=which,
+            episodes=settings.episodes,
+            needed=needed,
+            stop=self._stop.is_set,
+        )
+        if result is None:
+            return False
+        passed = result.successes >= goal.successes
+        record = evaluation_record(result, which, header, passed=passed)
+        append_evaluation(self.run, record)
+        self._report({"kind": "evaluation", **record})
+        return passed
+
+
+def evaluation_record(
+    result: EvaluationResult, which: StartSet, header: WeightsHeader, *, passed: bool
+) -> dict[str, Any]:
+    """What is kept and reported of an evaluation."""
+    return {
+        "set": which,
+        "env_steps": header.online_steps,
+        "updates": header.updates,
+        "weights_version": header.version,
+        "passed": passed,
+        "human_steps": 0,  # by construction: see `evaluate`
+        "stopped_early": result.stopped_early,
+        "wall_ns": time.time_ns(),
+        **dataclasses.asdict(result),
+    }
+
+
+def append_evaluation(run: RunDirectory, record: dict[str, Any]) -> None:
+    """Add a line to the run's `evaluations.jsonl`."""
+    with run.evaluations_file.open("a") as file:
+        file.write(json.dumps(record) + "\n")
+
+
+def keep_policy(run: RunDirectory, frame: bytes) -> Path:
+    """Keep the acting weights that reached the goal, as they came over the wire."""
+    run.policy.mkdir(parents=True, exist_ok=True)
+    path, aside = run.policy / POLICY_FILE, run.policy / f".{POLICY_FILE}.part"
+    aside.write_bytes(frame)
+    return aside.rename(path)
+
+
+def run_evaluator(run: RunDirectory, config: RunConfig, stop: threading.Event, report: Report) -> None:
+    """Evaluate new weights as they become due, until `stop` is set or the goal is reached."""
+    torch.set_num_threads(1)
+    evaluator = Evaluator(run, config, stop, report)
+    weights = WeightSubscriber(weights_address(run.socket_dir()))
+    try:
+        while not stop.is_set():
+            frame = weights.newest(wait_s=0.2)
+            if frame is None:
+                continue
+            try:
+                if evaluator.due(decode_header(frame)[0]) and evaluator.check(frame):
+                    return
+            except WeightsError as error:
+                report({"kind": "notice", "text": str(error)})
+    finally:
+        weights.close()
+        evaluator.env.close()

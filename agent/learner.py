@@ -1,0 +1,318 @@
+"""The learner process: pulls the log, trains, publishes weights.
+
+Its whole state is the log (from which the memory is rebuilt) and a checkpoint (networks, optimisers, random
+states, counters, log position). So it may be killed at any time and started again.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from handrail.agent.checkpoint import (
+    Checkpoint,
+    newest_checkpoint,
+    optimizer_tensors,
+    restore_optimizers,
+    save_checkpoint,
+)
+from handrail.agent.config import RunConfig
+from handrail.agent.history import DEMONSTRATION, RunHistory
+from handrail.agent.limiter import SamplesPerInsertLimiter
+from handrail.agent.link import LogPuller, WeightPublisher, log_address, weights_address
+from handrail.agent.metrics import Scalars
+from handrail.agent.replay import ReplayMemory
+from handrail.agent.sac import SAC
+from handrail.agent.sampling import Sampler
+from handrail.agent.weights import encode_weights
+from handrail.intervention.labels import Label
+from handrail.intervention.log_format import EpisodeStart, Event, StepRecord, decode_record, transition_from
+from handrail.intervention.run_directory import RunDirectory
+from handrail.intervention.transition import Transition
+from handrail.robot_env.errors import HandrailError
+from handrail.robot_env.spec import STATE_SPEC, ActionSpec, schema_hash
+
+Report = Callable[[dict[str, Any]], None]
+_REPORT_EVERY_S = 0.5
+_MAX_ROLLBACKS = 3
+
+
+class LearnerDiverged(HandrailError):
+    """Training produced values that are not finite, again and again."""
+
+    exit_code = 1
+
+
+class Learner:
+    """State of the learner between two updates; `run_learner` drives it. One thread may use it.
+
+    Args:
+        run: the run's directory.
+        config: the run's configuration.
+    """
+
+    def __init__(self, run: RunDirectory, config: RunConfig) -> None:
+        self.run, self.config = run, config
+        self.boot_id = uuid.uuid4().hex
+        self.schema_hash = schema_hash(STATE_SPEC, ActionSpec(*config.env.action_scale))
+        action_size = 6
+        self.agent = SAC(config.agent, torch.tensor(STATE_SPEC.scale), action_size, config.seed)
+        self.memory = ReplayMemory(config.learner.capacity, STATE_SPEC.size, action_size)
+        self.rng = np.random.default_rng([config.seed, 1])
+        agent = config.agent
+        self.sampler = Sampler(self.memory, agent.batch_size, agent.discount, agent.n_step, self.rng)
+        self.limiter = SamplesPerInsertLimiter(agent.utd, config.learner.slack_steps)
+        self.history = RunHistory()
+        self.updates = 0
+        self.version = 0
+        self.rollbacks = 0
+        self.began_at: int | None = None  # online steps when training began
+        self.cloned = agent.clone_updates == 0
+        self._demonstration: list[Transition] | None = None
+        self.catch_up_to = 0
+        self.notices: list[str] = []
+
+    def ingest(self, sequence: int, payload: bytes) -> None:
+        """Take one record of the log into memory and counters."""
+        record = decode_record(payload)
+        self.history.ingest(sequence, record)
+        match record:
+            case EpisodeStart():
+                # Demonstrations are selected by label: their steps wait here until the label arrives.
+                self._demonstration = [] if record.purpose == DEMONSTRATION else None
+            case StepRecord():
+                transition = transition_from(record)
+                if self._demonstration is None:
+                    self.memory.add(transition)
+                else:
+                    self._demonstration.append(transition)
+            case Event() if record.kind == "label":
+                self._relabel(record)
+        if self._annealed:
+            self.agent.imitation_weight = self._imitation_weight()
+
+    @property
+    def _annealed(self) -> bool:
+        return self.config.agent.imitation_weight > 0.0
+
+    def _imitation_weight(self) -> float:
+        """λ falls with unaided success: a fixed one would cap performance at the human's."""
+        agent = self.config.agent
+        return agent.imitation_weight * max(agent.imitation_floor, 1.0 - self.history.unaided_rate())
+
+    def _relabel(self, event: Event) -> None:
+        if event.new == Label.DEMO and self._demonstration:
+            for transition in self._demonstration:
+                self.memory.add(transition)
+            self._demonstration = None
+        elif event.new == Label.EXCLUDE:
+            self.memory.exclude(event.episode)
+        elif event.who != "task":  # the task's own word is in the reward already
+            self.memory.relabel(event.episode, success=event.new != Label.FAILURE)
+
+    def ready_to_clone(self) -> bool:
+        """Whether all demonstrations are there and the cloned start is still to be made."""
+        return not self.cloned and self.history.demonstrations >= max(1, self.config.actor.demonstrations)
+
+    def clone(self, stop: threading.Event, report: Report) -> None:
+        """Behaviour-clone the demonstrations, and freeze the result as second proposal."""
+        total = self.config.agent.clone_updates
+        for done in range(total):
+            if stop.is_set():
+                return
+            loss = self.agent.update_clone(self.sampler.only("demo"))
+            if done % 200 == 0:
+                report(self._status("clone") | {"clone_progress": done / total, "clone_loss": float(loss)})
+        self.agent.freeze_clone()
+        self.cloned = True
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether the log has been read as far as the checkpoint had."""
+        return self.history.sequence >= self.catch_up_to
+
+    def may_update(self) -> bool:
+        """Whether there is data for another update, and the limiter allows it."""
+        if not (self.cloned and self.caught_up):
+            return False
+        if self.began_at is None:
+            enough = self.history.online_steps >= self.config.learner.training_starts
+            filled = len(self.memory.demo) > 0 or not self.config.agent.symmetric
+            if not (enough and filled and len(self.memory.replay) > 0):
+                return False
+            self.began_at = self.history.online_steps
+        return self.limiter.may_update(self.updates, self.history.online_steps - self.began_at)
+
+    def update(self) -> dict[str, Tensor]:
+        """One critic update, and every `cta_ratio`-th time an actor update with it."""
+        agent = self.config.agent
+        batch = self.sampler.symmetric() if agent.symmetric else self.sampler.only("replay")
+        self.updates += 1
+        with_actor = self.updates % agent.cta_ratio == 0 and self.updates > agent.critic_only_updates
+        return self.agent.update(batch, with_actor=with_actor)
+
+    def save(self) -> None:
+        """Write a checkpoint."""
+        state = {
+            "updates": self.updates,
+            "version": self.version,
+            "began_at": self.began_at,
+            "cloned": self.cloned,
+            "position": self.history.sequence,
+            "online_steps": self.history.online_steps,
+            "schema_hash": self.schema_hash,
+            "numpy_rng": self.rng.bit_generator.state,
+            "torch_rng": self.agent.generator.get_state().tolist(),
+        }
+        checkpoint = Checkpoint(self.agent.weights(), optimizer_tensors(self.agent.optimizers()), state)
+        save_checkpoint(
+            self.run.checkpoints, f"{self.updates:010d}", checkpoint, self.config.learner.checkpoints_kept
+        )
+
+    def restore(self) -> bool:
+        """Go back to the newest usable checkpoint, if there is one."""
+        checkpoint, refused = newest_checkpoint(self.run.checkpoints)
+        self.notices += [f"checkpoint passed over: {line}" for line in refused]
+        if checkpoint is None:
+            return False
+        state = checkpoint.state
+        self.agent.load_weights(checkpoint.weights)
+        restore_optimizers(self.agent.optimizers(), checkpoint.optimizer)
+        self.agent.generator.set_state(torch.tensor(state["torch_rng"], dtype=torch.uint8))
+        self.rng.bit_generator.state = state["numpy_rng"]
+        self.updates, self.version = state["updates"], state["version"]
+        self.began_at, self.cloned = state["began_at"], state["cloned"]
+        self.catch_up_to = state["position"]
+        return True
+
+    def roll_back(self) -> None:
+        """Answer values that are not finite: back to the last good checkpoint, or give up.
+
+        Raises:
+            LearnerDiverged: after several times, or without a checkpoint.
+        """
+        self.rollbacks += 1
+        self.notices.append(f"update {self.updates} was not finite: rolled back to the last checkpoint")
+        if self.rollbacks > _MAX_ROLLBACKS or not self.restore():
+            raise LearnerDiverged(
+                f"Training diverged at update {self.updates}, {self.rollbacks} times (limit "
+                f"{_MAX_ROLLBACKS}); lower agent.critic_lr, or look at the newest episodes with `handrail review`"
+            )
+
+    def weights_frame(self) -> bytes:
+        """The acting weights, ready for the wire."""
+        self.version += 1
+        return encode_weights(
+            self.agent.acting_weights(),
+            run_id=self.run.id,
+            schema_hash=self.schema_hash,
+            boot_id=self.boot_id,
+            version=self.version,
+            updates=self.updates,
+            online_steps=self.history.online_steps,
+        )
+
+    def _status(self, phase: str) -> dict[str, Any]:
+        trained = self.history.online_steps - (self.began_at or 0)
+        return {
+            "kind": "learner",
+            "phase": phase,
+            "updates": self.updates,
+            "utd": self.updates / trained if self.began_at is not None and trained > 0 else 0.0,
+            "env_steps_seen": self.history.online_steps,
+            "replay_size": len(self.memory.replay),
+            "demo_size": len(self.memory.demo),
+            "demonstrations": self.history.demonstrations,
+            "imitation_weight": self.agent.imitation_weight,
+            "rollbacks": self.rollbacks,
+        }
+
+    def status(self) -> dict[str, Any]:
+        """A report of where training is."""
+        return self._status("train" if self.began_at is not None else "waiting")
+
+
+def run_learner(run: RunDirectory, config: RunConfig, stop: threading.Event, report: Report) -> None:
+    """Train until `stop` is set; then write a checkpoint and return.
+
+    Raises:
+        RunLocked: another learner trains on this run.
+        LinkError: the actor runs another configuration.
+        LearnerDiverged: see `Learner.roll_back`.
+    """
+    torch.set_num_threads(config.learner.torch_threads)
+    with run.lock("learner"):
+        learner = Learner(run, config)
+        resumed = learner.restore()
+        sockets = run.socket_dir()
+        puller = LogPuller(log_address(sockets), run.id, learner.schema_hash, learner.boot_id, os.getpid())
+        publisher = WeightPublisher(weights_address(sockets))
+        scalars = Scalars(run.tensorboard / "learner")
+        try:
+            _train(learner, puller, publisher, scalars, stop, report, published=resumed and learner.cloned)
+        finally:
+            if learner.cloned and learner.caught_up:
+                learner.save()
+            puller.close()
+            publisher.close()
+            scalars.close()
+
+
+def _train(
+    learner: Learner,
+    puller: LogPuller,
+    publisher: WeightPublisher,
+    scalars: Scalars,
+    stop: threading.Event,
+    report: Report,
+    *,
+    published: bool,
+) -> None:
+    settings, online = learner.config.learner, learner.history
+    if published or learner.cloned:
+        publisher.publish(learner.weights_frame())
+    saved_s = reported_s = time.monotonic()
+    updates_then = learner.updates
+    while not stop.is_set():
+        busy = learner.may_update()
+        for sequence, payload in puller.poll(
+            online.sequence,
+            updates=learner.updates,
+            training=learner.began_at is not None,
+            began_at=learner.began_at or 0,
+            wait_s=0.0 if busy else 0.01,
+        ):
+            learner.ingest(sequence, payload)
+        if learner.ready_to_clone():
+            learner.clone(stop, report)
+            learner.save()
+            publisher.publish(learner.weights_frame())
+        publisher.repeat()
+        if learner.may_update():
+            metrics = learner.update()
+            if not bool(torch.isfinite(metrics["critic_loss"])):
+                learner.roll_back()
+                continue
+            if learner.updates % settings.publish_every == 0:
+                publisher.publish(learner.weights_frame())
+            if learner.updates % settings.metrics_every == 0:
+                scalars.add(
+                    learner.history.online_steps, "learner", {k: float(v) for k, v in metrics.items()}
+                )
+        now = time.monotonic()
+        if now - reported_s > _REPORT_EVERY_S:
+            rate = (learner.updates - updates_then) / (now - reported_s)
+            notices, learner.notices = learner.notices, []
+            report(learner.status() | {"updates_per_s": rate} | ({"notices": notices} if notices else {}))
+            reported_s, updates_then = now, learner.updates
+        if now - saved_s > settings.checkpoint_every_s and learner.began_at is not None:
+            learner.save()
+            saved_s = now

@@ -1,0 +1,1 @@
+"""Networks of the state-based agent, and the CPU kernels beneath them."""

@@ -1,0 +1,65 @@
+"""Batches that are half replay and half demonstrations (RLPD, 2302.02948 §4.1)."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from handrail.agent.batch import Batch
+from handrail.agent.replay import ReplayMemory, View
+from handrail.robot_env.errors import HandrailError
+
+
+class SamplingError(HandrailError):
+    """A batch cannot be drawn as configured."""
+
+    exit_code = 1
+
+
+class Sampler:
+    """Draws batches from a memory's views.
+
+    Args:
+        memory: where transitions live.
+        batch_size: B, even.
+        discount: γ.
+        n_step: longest return.
+        rng: the source of every draw (its state is part of a checkpoint).
+    """
+
+    def __init__(
+        self, memory: ReplayMemory, batch_size: int, discount: float, n_step: int, rng: np.random.Generator
+    ) -> None:
+        self.memory, self.batch_size, self.discount, self.n_step, self.rng = (
+            memory,
+            batch_size,
+            discount,
+            n_step,
+            rng,
+        )
+
+    def symmetric(self) -> Batch:
+        """B/2 from replay, then B/2 from demo.
+
+        Raises:
+            SamplingError: when a view is empty. A batch is never silently filled from the other one.
+        """
+        half = self.batch_size // 2
+        return self._gather(np.concatenate([self._draw("replay", half), self._draw("demo", half)]))
+
+    def only(self, view: str) -> Batch:
+        """B from one view: "demo" for cloning, "replay" where a run has no human in it at all."""
+        return self._gather(self._draw(view, self.batch_size))
+
+    def _draw(self, name: str, count: int) -> np.ndarray:
+        view: View = getattr(self.memory, name)
+        if len(view) == 0:
+            raise SamplingError(
+                f"the {name} buffer is empty: a batch needs {count} transitions from it; record demonstrations "
+                "(actor.demonstrations), or train without a human (agent.symmetric=false)"
+            )
+        return view.draw(self.rng, count)
+
+    def _gather(self, numbers: np.ndarray) -> Batch:
+        columns = self.memory.gather(numbers, self.discount, self.n_step)
+        return Batch(**{name: torch.from_numpy(column) for name, column in columns.items()})

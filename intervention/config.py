@@ -1,0 +1,150 @@
+"""Settings of devices, the arbiter, the synthetic operator and the log, checked where they are made."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from handrail.robot_env.errors import ConfigError
+
+OperatorLevel = Literal["none", "novice", "good", "expert", "misleading", "budgeted"]
+OPERATOR_LEVELS: tuple[OperatorLevel, ...] = ("none", "novice", "good", "expert", "misleading", "budgeted")
+
+Six = tuple[float, float, float, float, float, float]
+
+
+def _require_range(owner: str, low: float, high: float, **values: float) -> None:
+    for name, value in values.items():
+        if not (math.isfinite(value) and low <= value <= high):
+            raise ConfigError(f"{owner}.{name} is {value}, outside [{low}, {high}]; choose a value inside")
+
+
+@dataclass(frozen=True)
+class MappingConfig:
+    """How a deflection becomes an action.
+
+    Attributes:
+        dead_zone: deflection of an axis that still counts as none; what lies beyond is stretched to reach 1.
+        smoothing_s: time constant of the exponential average [s]; 0 switches it off.
+        axes: which device axis drives each action component (dx dy dz rx ry rz).
+        gain: sign and sensitivity of each action component.
+    """
+
+    dead_zone: float = 0.05
+    smoothing_s: float = 0.04
+    axes: tuple[int, int, int, int, int, int] = (0, 1, 2, 3, 4, 5)
+    gain: Six = (1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
+
+    def __post_init__(self) -> None:
+        _require_range("mapping", 0.0, 0.5, dead_zone=self.dead_zone)
+        _require_range("mapping", 0.0, 1.0, smoothing_s=self.smoothing_s)
+        if len(self.axes) != 6 or not all(axis in range(6) for axis in self.axes):
+            raise ConfigError(f"mapping.axes is {self.axes}, must be six device axes from 0 to 5")
+        if len(self.gain) != 6 or not all(math.isfinite(g) and abs(g) <= 1.0 for g in self.gain):
+            raise ConfigError(
+                f"mapping.gain is {self.gain}, must be six numbers in [-1, 1]; -1 flips an axis"
+            )
+
+
+@dataclass(frozen=True)
+class ArbiterConfig:
+    """When the wheel changes hands.
+
+    Attributes:
+        takeover: deflection (Euclidean norm) above which the human takes over.
+        takeover_samples: fresh readings in a row above it; one spike is not a hand.
+        release: deflection below which the hand counts as off.
+        release_s: how long it must be off before the policy drives again [s].
+        stale_s: age beyond which a reading means nothing [s].
+    """
+
+    takeover: float = 0.10
+    takeover_samples: int = 2
+    release: float = 0.03
+    release_s: float = 0.3
+    stale_s: float = 0.15
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.release < self.takeover <= 1.0:
+            raise ConfigError(
+                f"arbiter.release is {self.release} and arbiter.takeover {self.takeover}; "
+                "they need 0 < release < takeover <= 1, or the wheel flutters"
+            )
+        if self.takeover_samples < 1:
+            raise ConfigError(
+                f"arbiter.takeover_samples is {self.takeover_samples}, must be 1 or more; use 2"
+            )
+        _require_range("arbiter", 0.0, 10.0, release_s=self.release_s)
+        _require_range("arbiter", 0.01, 0.5, stale_s=self.stale_s)
+
+
+@dataclass(frozen=True)
+class OperatorConfig:
+    """The synthetic operator (see `operator`).
+
+    Attributes:
+        level: how good it is; "none" never helps.
+        stall_s: time without progress after which it helps [s].
+        progress_m: approach to the socket that counts as progress [m].
+        corridor_m: half-width of the corridor at the board [m]; it opens upwards.
+        corridor_slope: how much the half-width grows per height [m/m].
+        force_n: force on the tool it worries about [N].
+        force_s: how long that force must last [s].
+        edge_m: distance to the workspace's edge it worries about [m].
+        min_drive_s: shortest intervention [s].
+        max_drive_s: longest intervention [s]; a demonstration has no limit.
+        pause_s: time after an intervention in which it only watches [s].
+        taper_episodes: window over which unaided success makes it hold back.
+        budget_s: driving time the level "budgeted" may spend in a run [s].
+    """
+
+    level: OperatorLevel = "good"
+    stall_s: float = 2.0
+    progress_m: float = 0.002
+    corridor_m: float = 0.006
+    corridor_slope: float = 1.0
+    force_n: float = 16.0
+    force_s: float = 0.3
+    edge_m: float = 0.005
+    min_drive_s: float = 0.8
+    max_drive_s: float = 2.0
+    pause_s: float = 1.0
+    taper_episodes: int = 20
+    budget_s: float = 120.0
+
+    def __post_init__(self) -> None:
+        if self.level not in OPERATOR_LEVELS:
+            raise ConfigError(f"operator.level is {self.level!r}; choose one of {', '.join(OPERATOR_LEVELS)}")
+        _require_range("operator", 0.1, 60.0, stall_s=self.stall_s, max_drive_s=self.max_drive_s)
+        _require_range("operator", 0.0, 0.1, progress_m=self.progress_m, corridor_m=self.corridor_m)
+        _require_range("operator", 0.0, 10.0, corridor_slope=self.corridor_slope)
+        _require_range("operator", 0.1, 200.0, force_n=self.force_n)
+        _require_range("operator", 0.0, 10.0, force_s=self.force_s, pause_s=self.pause_s)
+        _require_range("operator", 0.0, 0.05, edge_m=self.edge_m)
+        _require_range("operator", 0.5, self.max_drive_s, min_drive_s=self.min_drive_s)
+        _require_range("operator", 0.0, 1e6, budget_s=self.budget_s)
+        if self.taper_episodes < 1:
+            raise ConfigError(f"operator.taper_episodes is {self.taper_episodes}, must be 1 or more; use 20")
+
+
+@dataclass(frozen=True)
+class LogConfig:
+    """The episode log.
+
+    Attributes:
+        segment_bytes: size at which a segment is closed [bytes].
+        reserve_bytes: free disk space below which no new step is accepted [bytes].
+        sync_interval_s: pause between two fdatasyncs [s].
+    """
+
+    segment_bytes: int = 64 << 20
+    reserve_bytes: int = 500_000_000
+    sync_interval_s: float = 0.01
+
+    def __post_init__(self) -> None:
+        if not 1 << 16 <= self.segment_bytes <= 1 << 32:
+            raise ConfigError(
+                f"log.segment_bytes is {self.segment_bytes}, outside [{1 << 16}, {1 << 32}]; it is in bytes"
+            )
+        if self.reserve_bytes < 0:
+            raise ConfigError(f"log.reserve_bytes is {self.reserve_bytes}, must be 0 or more; it is in bytes")
+        _require_range("log", 0.0, 5.0, sync_interval_s=self.sync_interval_s)

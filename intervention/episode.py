@@ -1,0 +1,177 @@
+"""What is known of the running episode: counters, the latest observation, and how it came to its end."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import gymnasium
+import numpy as np
+
+from handrail.intervention.arbiter import Decision
+from handrail.intervention.device import Reading
+from handrail.intervention.labels import Label, label_event
+from handrail.intervention.log_format import EpisodeEnd, Event, FrameRecord, frame_id
+from handrail.intervention.policy import Policy, PolicyStep
+from handrail.intervention.transition import Source, Transition
+
+Purpose = Literal["train", "demo"]
+
+# The first one held down counts.
+_VERDICTS = {"success": Label.SUCCESS, "failure": Label.FAILURE, "discard": Label.EXCLUDE}
+
+
+@dataclass(slots=True)
+class RunningEpisode:
+    """One episode, from its reset to its end.
+
+    Attributes:
+        episode: its number.
+        purpose: "train" or "demo".
+        policy: who proposes actions; None proposes to stand still.
+        observation: the latest observation: "state" (D,) float32, every other key a camera (H, W, 3) uint8.
+        info: what came with it.
+        action_size: number of action components.
+        steps: steps taken.
+        human_steps: steps a human drove.
+        takeovers: times a human took over.
+        peak_force_n: largest force on the tool so far [N].
+        success: whether the task or the operator called it a success.
+        truncated_by: what cut it short, if anything.
+        verdict: what the operator's buttons called it, if anything.
+    """
+
+    episode: int
+    purpose: Purpose
+    policy: Policy | None
+    observation: Mapping[str, np.ndarray]
+    info: Mapping[str, Any]
+    action_size: int
+    steps: int = 0
+    human_steps: int = 0
+    takeovers: int = 0
+    peak_force_n: float = 0.0
+    success: bool = False
+    truncated_by: str | None = None
+    verdict: Label | None = None
+    _human_drove: bool = field(default=False, init=False)
+
+    @property
+    def t_ns(self) -> int:
+        """When the latest observation was taken [ns]."""
+        return int(self.info["t_ns"])
+
+    def propose(self) -> PolicyStep:
+        """Return what the policy would do now."""
+        if self.policy is None:
+            return PolicyStep(np.zeros(self.action_size, np.float32), -1)
+        return self.policy.act(self.observation["state"])
+
+    def step(
+        self,
+        env: gymnasium.Env,
+        proposal: PolicyStep,
+        decision: Decision,
+        reading: Reading,
+        latency_ms: float,
+    ) -> Transition:
+        """Execute a decision and return the transition; the operator's verdict stands over the task's."""
+        before, t_ns, source = self.observation, self.t_ns, self._source(decision)
+        action = np.clip(decision.action, -1.0, 1.0).astype(np.float32)
+        observation, reward, terminated, truncated, info = env.step(action)
+        self.observation, self.info = observation, info
+        reward, terminated, truncated = self._judged(
+            reading, float(reward), bool(terminated), bool(truncated)
+        )
+        self._count(source)
+        return Transition(
+            episode=self.episode,
+            step=self.steps - 1,
+            observation=before["state"],
+            action=action,
+            policy_action=np.asarray(proposal.action, np.float32),
+            reward=reward,
+            terminated=terminated,
+            truncated=truncated,
+            next_observation=observation["state"],
+            source=source,
+            t_ns=t_ns,
+            wall_ns=time.time_ns(),
+            weights_version=proposal.weights_version,
+            gate_flags=int(info.get("gate_flags", 0)),
+            score=info.get("score"),
+            latency_ms=latency_ms,
+            log_prob=proposal.log_prob if source is Source.POLICY else None,
+            images=_images(before),
+            next_images=_images(observation),
+        )
+
+    def frames(self) -> list[FrameRecord]:
+        """Return the latest observation's images as records."""
+        ids = self.frame_ids(self.steps)
+        return [
+            FrameRecord(ids[name], name, self.t_ns, image.shape, image.tobytes())
+            for name, image in _images(self.observation).items()
+        ]
+
+    def frame_ids(self, index: int) -> dict[str, int]:
+        """Return the ids of the images after `index` steps, by camera."""
+        cameras = _images(self.observation)
+        return {name: frame_id(self.episode, index, camera) for camera, name in enumerate(cameras)}
+
+    def end(self) -> EpisodeEnd:
+        """Return the record that closes the episode."""
+        return EpisodeEnd(
+            episode=self.episode,
+            steps=self.steps,
+            success=self.success,
+            truncated_by=self.truncated_by,
+            unaided=self.human_steps == 0,
+            human_steps=self.human_steps,
+            takeovers=self.takeovers,
+            peak_force_n=self.peak_force_n,
+            wall_ns=time.time_ns(),
+        )
+
+    def labels(self, operator: str) -> list[Event]:
+        """Return the label the episode ends with, if any: the operator's verdict, or the task's success."""
+        demonstrated = self.purpose == "demo" and self.success and self.verdict is not Label.EXCLUDE
+        label = Label.DEMO if demonstrated else self.verdict or (Label.SUCCESS if self.success else None)
+        if label is None:
+            return []
+        who = "task" if self.verdict is None else operator
+        return [label_event(self.episode, None, label, who)]
+
+    def _source(self, decision: Decision) -> Source:
+        """Without a policy, standing still is nobody's choice."""
+        nobody = self.policy is None and decision.source is Source.POLICY
+        return Source.SCRIPT if nobody else decision.source
+
+    def _judged(
+        self, reading: Reading, reward: float, terminated: bool, truncated: bool
+    ) -> tuple[float, bool, bool]:
+        """(reward, terminated, truncated) after the operator's buttons have had their say."""
+        self.verdict = next((v for name, v in _VERDICTS.items() if name in reading.buttons), None)
+        match self.verdict:
+            case Label.SUCCESS:
+                reward, terminated, truncated = 1.0, True, False
+            case Label.FAILURE:
+                reward, terminated, truncated = 0.0, False, True
+            case Label.EXCLUDE:
+                truncated = not terminated
+        self.success = terminated
+        if truncated:
+            self.truncated_by = "operator" if self.verdict else self.info.get("truncated_by") or "time_limit"
+        return reward, terminated, truncated
+
+    def _count(self, source: Source) -> None:
+        human = source is Source.HUMAN
+        self.steps += 1
+        self.human_steps += human
+        self.takeovers += human and not self._human_drove
+        self._human_drove = human
+        self.peak_force_n = max(self.peak_force_n, float(self.info.get("peak_force_n", 0.0)))
+
+
+def _images(observation: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: value for name, value in observation.items() if name != "state"}

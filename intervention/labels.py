@@ -1,0 +1,114 @@
+"""What is said about an episode after the fact: events appended to the log, never a rewrite.
+
+An episode's current label is the one its last label event gave it; the history stays. Labels are said by the
+task ("task"), by the operator's buttons, or in a review; each with a reason.
+"""
+
+import time
+from enum import StrEnum
+from pathlib import Path
+
+from handrail.intervention.config import LogConfig
+from handrail.intervention.index import EpisodeIndex
+from handrail.intervention.log_format import EpisodeEnd, EpisodeStart, Event, LogError, StepRecord
+from handrail.intervention.log_reader import LogReader
+from handrail.intervention.log_writer import LogWriter
+from handrail.robot_env.errors import HandrailError
+
+
+class LabelError(HandrailError):
+    """A label or an episode that does not exist."""
+
+    exit_code = 14
+
+
+class Label(StrEnum):
+    """What an episode is taken for. DEMO is a success that the demo buffer learns from."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+    EXCLUDE = "exclude"
+    DEMO = "demo"
+
+
+def label_event(episode: int, old: str | None, new: Label, who: str, why: str = "") -> Event:
+    """Return the event that labels an episode, stamped now."""
+    return Event("label", episode, who, time.time_ns(), old, new.value, why)
+
+
+def append_label(
+    writer: LogWriter, index: EpisodeIndex, episode: int, label: str, *, who: str, why: str = ""
+) -> Event | None:
+    """Label an episode; return the appended event, or None when it already has that label (a double click).
+
+    Raises:
+        LabelError: there is no such label or episode; the message lists what there is.
+    """
+    if label not in list(Label):
+        raise LabelError(f"{label!r} is not a label; choose one of {', '.join(Label)}.")
+    old = _episode(index, episode).label
+    if old == label:
+        return None
+    event = label_event(episode, old, Label(label), who, why)
+    writer.append(event)
+    return event
+
+
+def append_comment(writer: LogWriter, index: EpisodeIndex, episode: int, text: str, *, who: str) -> Event:
+    """Attach a remark to an episode; its label stays.
+
+    Raises:
+        LabelError: there is no such episode.
+    """
+    _episode(index, episode)
+    event = Event("comment", episode, who, time.time_ns(), None, None, text)
+    writer.append(event)
+    return event
+
+
+def mark_aborted(writer: LogWriter, reader: LogReader) -> list[int]:
+    """Mark every episode that began and never ended; to be called on opening a run, before its first episode.
+
+    Returns:
+        The episodes marked now: a crash leaves one, and a second call none.
+    """
+    open_episodes: dict[int, int] = {}
+    for _, record in reader.records(upto=writer.appended):
+        if isinstance(record, EpisodeStart):
+            open_episodes[record.episode] = 0
+        elif isinstance(record, StepRecord) and record.episode in open_episodes:
+            open_episodes[record.episode] += 1
+        elif isinstance(record, EpisodeEnd) or (isinstance(record, Event) and record.kind == "aborted"):
+            open_episodes.pop(record.episode, None)
+    for episode, steps in open_episodes.items():
+        why = f"the process ended inside the episode, after {steps} stored steps"
+        writer.append(Event("aborted", episode, "recovery", time.time_ns(), None, None, why))
+    return list(open_episodes)
+
+
+def review_writer(segments: Path, config: LogConfig | None = None) -> LogWriter:
+    """Open the log of a run whose actor is not running, to append labels to it.
+
+    Raises:
+        RunLocked: the actor is running; label through it.
+        LogError: there is no readable log.
+    """
+    header = LogReader(segments).header()
+    if header is None:
+        raise LogError(f"{segments} holds no readable log; check the run's id.")
+    config = config or LogConfig()
+    return LogWriter(
+        segments,
+        header,
+        segment_bytes=config.segment_bytes,
+        reserve_bytes=config.reserve_bytes,
+        sync_interval_s=config.sync_interval_s,
+    )
+
+
+def _episode(index: EpisodeIndex, episode: int):
+    index.refresh()
+    row = index.episode(episode)
+    if row is None:
+        raise LabelError(f"Episode {episode} is not in the log, which holds {index.describe()}.")
+    return row

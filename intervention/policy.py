@@ -1,0 +1,27 @@
+"""What the control loop asks of a policy."""
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+
+class PolicyStep(NamedTuple):
+    """What a policy says.
+
+    Attributes:
+        action: (A,) float32 in [-1, 1], end-effector frame.
+        weights_version: Version of the weights that said so.
+        log_prob: Log-density of the action, where the policy is stochastic.
+    """
+
+    action: np.ndarray
+    weights_version: int
+    log_prob: float | None = None
+
+
+class Policy(Protocol):
+    """Chooses actions."""
+
+    def act(self, observation: np.ndarray) -> PolicyStep:
+        """Return the action for a state, (D,) float32 as in the environment's `state_spec`."""
+        ...

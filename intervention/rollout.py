@@ -1,0 +1,148 @@
+"""Drives one episode: for training, demonstrations and a real arm alike.
+
+    observe → policy → device → arbiter → step → verdict → append one step to the log
+
+Whatever happens, an episode in the log begins with `EpisodeStart` (after the reset succeeded) and ends with
+either `EpisodeEnd` or an "aborted" event, so that no reader ever joins the steps of two episodes.
+"""
+
+import contextlib
+import itertools
+import time
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from handrail.intervention.arbiter import ArbiterState, Driver, arbitrate
+from handrail.intervention.config import ArbiterConfig, MappingConfig
+from handrail.intervention.device import Device, EpisodeAware
+from handrail.intervention.episode import Purpose, RunningEpisode
+from handrail.intervention.log_format import EpisodeEnd, EpisodeStart, Event, LogError, Record, step_record
+from handrail.intervention.log_writer import LogWriter
+from handrail.intervention.mapping import Mapping
+from handrail.intervention.policy import Policy, PolicyStep
+from handrail.intervention.transition import Transition
+
+
+class Rollout:
+    """The one place where episodes are driven; owned by the control loop's thread.
+
+    Args:
+        env: A `RobotEnv`, or anything with its observations and its `info`.
+        device: The operator's device, open and at rest.
+        arbiter: When the wheel changes hands.
+        mapping: How deflections become actions.
+        writer: Where steps go; None keeps no record.
+        now_ns: The time that `device` is read at [ns]; None takes the observation's, which is right in
+            lockstep.
+    """
+
+    def __init__(
+        self,
+        env: gymnasium.Env,
+        device: Device,
+        arbiter: ArbiterConfig,
+        mapping: MappingConfig,
+        writer: LogWriter | None,
+        now_ns: Callable[[], int] | None = None,
+    ) -> None:
+        self._env = env
+        assert env.action_space.shape is not None
+        self._action_size = env.action_space.shape[0]
+        self._device = device
+        self._config = arbiter
+        self._mapping = Mapping(mapping)
+        self._writer = writer
+        self._now_ns = now_ns
+        self._arbiter = ArbiterState()
+
+    @property
+    def driver(self) -> Driver:
+        """Who has the wheel now; safe to read from another thread."""
+        return self._arbiter.driver
+
+    def run_episode(
+        self,
+        policy: Policy | None,
+        *,
+        episode: int,
+        seed: tuple[int, ...],
+        purpose: Purpose = "train",
+        between_steps: Callable[[Transition], bool] | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> EpisodeEnd:
+        """Reset, drive to the end, and store everything.
+
+        Args:
+            policy: Who proposes actions; None leaves the arm still until the human drives.
+            episode: The episode's number.
+            seed: Names the episode's randomness, environment and synthetic operator alike.
+            purpose: "demo" labels a success as a demonstration.
+            between_steps: Called after each stored step; returning False ends the episode as truncated by
+                "stop". Readers cut there at `EpisodeEnd`: the step itself was already stored.
+            options: Passed to the environment's reset.
+
+        Raises:
+            ResetError: the reset failed; nothing was stored.
+            LogError: a step could not be stored. It and every other error mark the episode aborted.
+        """
+        observation, info = self._env.reset(seed=environment_seed(seed), options=options)
+        self._arbiter = self._arbiter.next_episode()
+        self._mapping.reset()
+        if isinstance(self._device, EpisodeAware):
+            self._device.episode_started(seed)
+        end = None
+        run = RunningEpisode(episode, purpose, policy, observation, info, self._action_size)
+        try:
+            proposal = run.propose()
+            start = EpisodeStart(episode, seed, purpose, run.t_ns, time.time_ns(), proposal.weights_version)
+            self._append(start, *run.frames())
+            end = self._drive(run, proposal, between_steps)
+            self._append(end, *run.labels(self._device.name))
+            return end
+        except BaseException as error:
+            why = f"{type(error).__name__}: {error}"
+            with contextlib.suppress(LogError):
+                self._append(Event("aborted", episode, "rollout", time.time_ns(), None, None, why))
+            raise
+        finally:
+            if isinstance(self._device, EpisodeAware):
+                self._device.episode_finished(
+                    end is not None and end.success, end is not None and end.unaided
+                )
+
+    def _drive(
+        self, run: RunningEpisode, proposal: PolicyStep, between_steps: Callable[[Transition], bool] | None
+    ) -> EpisodeEnd:
+        """Step until the task, the time, a fault, the operator or the caller ends the episode."""
+        for number in itertools.count():
+            started_ns = time.perf_counter_ns()
+            if number > 0:
+                proposal = run.propose()
+            now_ns = run.t_ns if self._now_ns is None else self._now_ns()
+            reading = self._device.read(now_ns)
+            self._arbiter, decision = arbitrate(
+                self._arbiter, reading, self._mapping.apply(reading), proposal.action, now_ns, self._config
+            )
+            latency_ms = (time.perf_counter_ns() - started_ns) / 1e6
+            transition = run.step(self._env, proposal, decision, reading, latency_ms)
+            ids = run.frame_ids(number), run.frame_ids(number + 1)
+            self._append(*run.frames(), step_record(transition, *ids))
+            go_on = between_steps is None or between_steps(transition)
+            if transition.terminated or transition.truncated:
+                break
+            if not go_on:
+                run.truncated_by = "stop"
+                break
+        return run.end()
+
+    def _append(self, *records: Record) -> None:
+        if self._writer is not None:
+            self._writer.append(*records)
+
+
+def environment_seed(seed: tuple[int, ...]) -> int:
+    """Return the number that `seed` gives an environment's reset; evaluation and training derive it alike."""
+    return int(np.random.SeedSequence(seed).generate_state(1)[0])

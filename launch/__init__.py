@@ -1,0 +1,4 @@
+"""The `handrail` command: configuration, supervision, display, review, benchmarks.
+
+Nothing imports this package.
+"""

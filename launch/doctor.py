@@ -1,0 +1,187 @@
+"""`handrail doctor`: one line a check, of this machine and of the runs on it."""
+
+import contextlib
+import json
+import os
+import platform
+import resource
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, distributions, version
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+from rich.markup import escape
+
+from handrail.agent.config import RunConfig
+from handrail.intervention.device import check_at_rest
+from handrail.intervention.keyboard import Keyboard, TerminalKeys
+from handrail.intervention.run_directory import RunDirectory
+from handrail.launch import compose, runs
+from handrail.launch.bench.figures import matmul_gflops
+from handrail.launch.errors import CheckFailed
+from handrail.launch.options import Options
+from handrail.robot_env.errors import HandrailError
+
+Verdict = Literal["ok", "note", "fail"]
+_STYLES = {"ok": "green", "note": "yellow", "fail": "bold red"}
+_FIFO_PRIORITY = 10
+_ACTOR_NICE = -15
+_LEAST_TORCH = (2, 10)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the report: "note" is something to know, "fail" stops a run."""
+
+    name: str
+    verdict: Verdict
+    text: str
+
+
+def main(options: Options, overrides: list[str]) -> int:
+    """Check everything and print it.
+
+    Raises:
+        CheckFailed: something stops a run; the report names it.
+    """
+    config = compose.compose(overrides).config
+    checks = list(examine(config, Path(options["runs"])))
+    if options["json"]:
+        sys.stdout.write(json.dumps([asdict(check) for check in checks], indent=2) + "\n")
+    else:
+        console = Console(highlight=False, soft_wrap=True)
+        for check in checks:
+            console.print(
+                f"[{_STYLES[check.verdict]}]{check.verdict:<5}[/] {check.name:<12} {escape(check.text)}"
+            )
+    failed = [check.name for check in checks if check.verdict == "fail"]
+    if failed:
+        raise CheckFailed(f"{len(failed)} of {len(checks)} checks failed: {', '.join(failed)}")
+    return 0
+
+
+def examine(config: RunConfig, root: Path) -> Iterator[Check]:
+    """Every check, in the order in which a person would make them."""
+    looks: tuple[Callable[[], Check], ...] = (
+        _python,
+        _torch,
+        _cores,
+        _real_time,
+        _nice,
+        _rendering,
+        lambda: _disk(config, root),
+        lambda: _device(config),
+        _matmul,
+    )
+    for look in looks:
+        yield look()
+    for name in runs.existing(str(root)):
+        yield _run(RunDirectory(root / name))
+
+
+def _python() -> Check:
+    verdict: Verdict = "ok" if sys.version_info >= (3, 11) else "fail"
+    return Check("python", verdict, f"{platform.python_version()} (3.11 or newer)")
+
+
+def _torch() -> Check:
+    try:
+        found = version("torch")
+    except PackageNotFoundError:
+        return Check("torch", "fail", "not installed: pip install -c constraints.txt torch")
+    release = tuple(int(part) for part in found.split("+")[0].split(".")[:2])
+    if release < _LEAST_TORCH:
+        return Check("torch", "fail", f"{found}: 2.10 or newer closes two holes in loading weights")
+    cuda = sum(1 for each in distributions() if (each.name or "").startswith("nvidia-"))
+    return Check("torch", "ok", f"{found}, {'with CUDA' if cuda else 'CPU only'}")
+
+
+def _cores() -> Check:
+    usable = len(os.sched_getaffinity(0))
+    busy = os.getloadavg()[0]
+    text = f"{usable} usable, load {busy:.1f} ({runs.cpu_name()})"
+    if usable < 2:
+        return Check("cores", "note", f"{text}: actor and learner will take turns")
+    return Check("cores", "ok" if busy < usable else "note", text)
+
+
+def _real_time() -> Check:
+    """Whether a control loop may run under SCHED_FIFO; tried, and undone."""
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_FIFO_PRIORITY))
+    except OSError:
+        remedy = "add '@realtime - rtprio 20' to /etc/security/limits.conf and join that group"
+        return Check("real time", "note", f"SCHED_FIFO not permitted (a real arm needs it): {remedy}")
+    os.sched_setscheduler(0, policy, parameters)
+    return Check("real time", "ok", "SCHED_FIFO permitted")
+
+
+def _nice() -> Check:
+    # The limit is given as 20 minus the lowest nice value that this user may ask for.
+    lowest = 20 - resource.getrlimit(resource.RLIMIT_NICE)[0] if os.geteuid() else -20
+    if lowest <= _ACTOR_NICE:
+        return Check("nice", "ok", f"down to {_ACTOR_NICE} permitted")
+    return Check(
+        "nice", "note", f"only down to {min(lowest, 19)} (add '@realtime - nice -15' to limits.conf)"
+    )
+
+
+def _rendering() -> Check:
+    from handrail.robot_env.sim import gl
+
+    try:
+        return Check("rendering", "ok", str(gl.choose_backend()))
+    except HandrailError as error:
+        return Check("rendering", "note", f"no camera images, state only: {error}")
+
+
+def _disk(config: RunConfig, root: Path) -> Check:
+    place = next(each for each in (root.absolute(), *root.absolute().parents) if each.exists())
+    free, reserve = shutil.disk_usage(place).free, config.log.reserve_bytes
+    text = f"{free / 1e9:.1f} GB free for {root}, {reserve / 1e9:.1f} GB kept in reserve"
+    if not os.access(place, os.W_OK):
+        return Check(
+            "disk", "fail", f"{place} cannot be written by this user: choose another place with runs="
+        )
+    return Check("disk", "ok" if free > 4 * reserve else "note" if free > reserve else "fail", text)
+
+
+def _device(config: RunConfig) -> Check:
+    """Whether the operator's device is there and at rest."""
+    if config.actor.device != "keyboard":
+        return Check("device", "ok", {"synthetic": "synthetic operator"}.get(config.actor.device, "none"))
+    keyboard = Keyboard(TerminalKeys())
+    try:
+        keyboard.open()
+        try:
+            check_at_rest(keyboard, time.monotonic_ns())
+        finally:
+            keyboard.close()
+    except HandrailError as error:
+        return Check("device", "fail", str(error))
+    return Check("device", "ok", "keyboard, at rest")
+
+
+def _matmul() -> Check:
+    return Check("matmul", "ok", f"{matmul_gflops():.0f} GFLOP/s (1024 x 1024 float32, two threads)")
+
+
+def _run(run: RunDirectory) -> Check:
+    name = f"run {run.id}"
+    try:
+        run.open()
+        compose.load(run.config_file)
+    except HandrailError as error:
+        return Check(name, "fail", str(error))
+    segments = list(run.segments.glob("*.seg"))
+    size = 0
+    for segment in segments:
+        with contextlib.suppress(OSError):  # a running actor may be closing it
+            size += segment.stat().st_size
+    return Check(name, "ok", f"{len(segments)} log segments, {size / 1e6:.1f} MB")

@@ -1,0 +1,132 @@
+"""Runs by name: where they are, which are there, how a new one describes itself."""
+
+import contextlib
+import json
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from handrail.intervention.run_directory import RunDirectory
+from handrail.launch import compose
+from handrail.launch.compose import Composed
+from handrail.launch.errors import RunMissing
+from handrail.launch.options import nearest
+from handrail.robot_env.errors import ConfigError
+
+_PACKAGES = ("handrail", "torch", "mujoco", "numpy", "gymnasium", "hydra-core")
+
+
+def path_of(name: str, root: str) -> Path:
+    """Where the run `name` is or would be: a name under `root`, or a path when it has a slash."""
+    if name in ("", ".", ".."):
+        raise ConfigError(f"run={name}: not a name of a run")
+    return Path(name) if os.sep in name else Path(root) / name
+
+
+def find(name: str | None, root: str) -> RunDirectory:
+    """An existing run.
+
+    Raises:
+        ConfigError: no name is given.
+        RunMissing: there is none of that name; the message has the nearest.
+        RunError: it has another schema.
+    """
+    names = existing(root)
+    if name is None:
+        newest = f", such as run={names[-1]}" if names else ""
+        raise ConfigError(f"which run? Give run=<id>{newest}")
+    path = path_of(name, root)
+    if not path.is_dir():
+        shown = ", ".join(names[-5:]) or "none yet: `handrail train` makes one"
+        raise RunMissing(
+            f"no run {name!r} in {path.parent}{nearest(name, names)} (the newest there: {shown})"
+        )
+    run = RunDirectory(path)
+    run.open()
+    return run
+
+
+def existing(root: str) -> list[str]:
+    """The names of the runs under `root`, oldest first."""
+    folders = [each for each in Path(root).glob("*") if (each / "meta.json").is_file()]
+    return [each.name for each in sorted(folders, key=lambda each: (each / "meta.json").stat().st_mtime)]
+
+
+def fresh_name(seed: int) -> str:
+    """A name for a new run: when it began, and its seed."""
+    return f"{time.strftime('%Y%m%d-%H%M%S')}-s{seed}"
+
+
+def create(name: str | None, root: str, composed: Composed, overrides: Sequence[str]) -> RunDirectory:
+    """Make the directory of a new run, which describes itself.
+
+    Raises:
+        RunError: it cannot be made.
+    """
+    seed = composed.config.seed
+    run = RunDirectory(path_of(name or fresh_name(seed), root))
+    run.create(compose.dump(composed.config), describe(seed, composed.choices, overrides))
+    return run
+
+
+def describe(seed: int, choices: dict[str, str], overrides: Sequence[str]) -> dict[str, Any]:
+    """What `meta.json` says of a run beside its schema: what it was made with, and on what."""
+    return {
+        "seed": seed,
+        "choices": choices,
+        "overrides": list(overrides),
+        "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "python": platform.python_version(),
+        "versions": {package: _version(package) for package in _PACKAGES},
+        "git_commit": _git_commit(Path(__file__).parent),
+        "host": {"cpu": cpu_name(), "cores": os.cpu_count(), "system": platform.platform()},
+    }
+
+
+def evaluations(run: RunDirectory) -> list[dict[str, Any]]:
+    """Every evaluation a run has on record, oldest first; a torn last line is left out."""
+    found = []
+    with contextlib.suppress(FileNotFoundError):
+        for line in run.evaluations_file.read_text().splitlines():
+            with contextlib.suppress(json.JSONDecodeError):
+                found.append(json.loads(line))
+    return found
+
+
+def cpu_name() -> str:
+    """The processor's name."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _git_commit(folder: Path) -> str | None:
+    """The commit of the checkout that the program runs from, "+" behind it when files were changed since."""
+
+    def git(*words: str) -> str:
+        result = subprocess.run(
+            ["git", *words], cwd=folder, capture_output=True, text=True, timeout=5, check=True
+        )
+        return result.stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", Path(__file__).name)  # installed inside somebody else's checkout?
+        return git("rev-parse", "HEAD") + (
+            "+" if git("status", "--porcelain", "--untracked-files=no") else ""
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None

@@ -1,0 +1,177 @@
+"""A run from start to goal: its processes, their reports, the summary, and a clean end.
+
+The supervisor drives nothing and trains nothing. Kill it, and its processes stop by themselves; start it
+again with `run=<id>`, and they go on from the log and the last checkpoint.
+"""
+
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from enum import Enum
+from types import FrameType
+
+from handrail.agent.config import RunConfig
+from handrail.agent.history import RunHistory
+from handrail.intervention.log_reader import LogReader
+from handrail.intervention.run_directory import RunDirectory
+from handrail.launch import runs, summary, telemetry
+from handrail.launch.display import Display
+from handrail.launch.processes import ProcessGroup, ProcessSpec
+from handrail.launch.view import RunView
+
+_POLL_S = 0.1
+_SUMMARY_EVERY_S = 10.0
+_LAST_EVALUATION_S = 60.0  # how long the last weights of a spent budget may take to be evaluated
+_LAST_REPORT_S = 2.0  # how long a report may be on its way
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+class Outcome(Enum):
+    """How a session ended."""
+
+    REACHED = "reached"
+    SPENT = "spent"
+    STOPPED = "stopped"
+
+
+class Interrupt:
+    """Whether a signal has asked for the end. A second one asks for the same."""
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """The handler."""
+        self.number = self.number or number
+
+    @contextmanager
+    def installed(self) -> Iterator["Interrupt"]:
+        """Handle SIGINT, SIGTERM and SIGHUP until the block ends; main thread only."""
+        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        before = {number: signal.signal(number, self) for number in numbers}
+        try:
+            yield self
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def process_specs(run: RunDirectory, config: RunConfig) -> list[ProcessSpec]:
+    """The processes of a run: each `handrail <role>` with its own number of threads."""
+    threads = {"learner": config.learner.torch_threads, "actor": 1, "evaluator": 1}
+    return [
+        ProcessSpec(
+            role,
+            (sys.executable, "-m", "handrail.launch.cli", role, f"run={run.path}"),
+            run.logs / f"{role}.log",
+            dict.fromkeys(_THREAD_VARIABLES, str(count)),
+            terminal=role == "actor" and config.actor.device == "keyboard",
+        )
+        for role, count in threads.items()
+    ]
+
+
+class Supervisor:
+    """One session of a run. Used once, from the main thread.
+
+    Args:
+        run: the run's directory.
+        view: takes the reports; it has the configuration.
+        display: shows the view.
+        specs: the processes; `process_specs` makes them.
+    """
+
+    def __init__(
+        self, run: RunDirectory, view: RunView, display: Display, specs: Sequence[ProcessSpec]
+    ) -> None:
+        self._run, self._view, self._display, self._specs = run, view, display, specs
+        self._began = time.monotonic()
+        self._wall_before_s = summary.wall_s_before(run.summary_file)
+        self._summarised = self._began
+        self._spent_at: float | None = None
+        self._evaluations_then = 0
+
+    @property
+    def wall_s(self) -> float:
+        """Time the run has taken, earlier sessions included [s]."""
+        return self._wall_before_s + time.monotonic() - self._began
+
+    def supervise(self, interrupt: Interrupt) -> Outcome:
+        """Run the processes until the goal, the budget's end or an interrupt; then end all of them.
+
+        Raises:
+            RunLocked: another supervisor has this run.
+            ChildFailed: a process failed for good; the others have been ended.
+        """
+        with self._run.lock("supervisor"):
+            collector = telemetry.Collector(telemetry.address(self._run.socket_dir()))
+            group = ProcessGroup(self._specs, on_event=self._display.tell)
+            try:
+                group.start()
+                return self._watch(collector, group, interrupt)
+            finally:
+                group.stop()
+                self._take(collector, group, 0.05)
+                collector.close()
+                self._count_log()
+                self._summarise()
+
+    def _watch(self, collector: telemetry.Collector, group: ProcessGroup, interrupt: Interrupt) -> Outcome:
+        while interrupt.number is None:
+            self._take(collector, group, _POLL_S)
+            group.poll()
+            self._display.update()
+            now = time.monotonic()
+            if now - self._summarised > _SUMMARY_EVERY_S:
+                self._summarised = now
+                self._summarise()
+            if self._view.reached:
+                return Outcome.REACHED
+            if self._budget_spent(now, actor_ended=group.ended("actor")):
+                return Outcome.SPENT
+        return Outcome.STOPPED
+
+    def _take(self, collector: telemetry.Collector, group: ProcessGroup, timeout_s: float) -> None:
+        for report in collector.poll(timeout_s):
+            kind = str(report["kind"])
+            group.heard(str(report.get("role", "evaluator" if kind == "evaluation" else kind)))
+            self._view.take(report)
+
+    def _budget_spent(self, now: float, *, actor_ended: bool) -> bool:
+        """Whether nothing more can come: the budget is used up, and its last weights have been evaluated."""
+        goal = self._view.config.goal
+        over_time = goal.max_wall_s is not None and self.wall_s > goal.max_wall_s
+        if not (over_time or actor_ended or self._view.env_steps >= goal.max_env_steps):
+            return False
+        if self._spent_at is None:
+            self._spent_at = now
+            self._evaluations_then = len(self._view.evaluations)
+        another = self._view.evaluations[self._evaluations_then :]
+        failed = bool(another) and not another[-1].get("passed")
+        waited_s = now - self._spent_at
+        patience_s = _LAST_EVALUATION_S if self._view.evaluation_due else _LAST_REPORT_S
+        return over_time or failed or waited_s > patience_s
+
+    def _count_log(self) -> None:
+        """Replace the last reports' counters by what the log says: a report may be a moment old."""
+        history = RunHistory()
+        for sequence, record in LogReader(self._run.segments).records():
+            history.ingest(sequence, record)
+        self._view.actor = self._view.actor | {
+            "env_steps": history.online_steps,
+            "human_steps": history.human_steps,
+            "takeovers": history.takeovers,
+            "demonstration_steps": history.demonstration_steps,
+            "episode": max(0, history.next_episode - 1),
+            "committed": history.sequence,
+        }
+
+    def _summarise(self) -> None:
+        summary.write(self._run.summary_file, summary.summarise(self._view, self.wall_s))
+
+
+def view_of(run: RunDirectory, config: RunConfig) -> RunView:
+    """A view of a run with what earlier sessions left."""
+    return RunView(run.id, config, evaluations=runs.evaluations(run))

@@ -1,0 +1,1 @@
+"""Arms: one protocol, one file per driver."""

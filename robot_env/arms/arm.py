@@ -1,0 +1,160 @@
+"""What an arm is to the rest of Handrail.
+
+The environment, the resets and the console command an arm through this protocol only, and none of them can
+tell which arm it is. Conventions: SI units, base frame, quaternions x y z w, and a wrench is what the
+environment does to the tool; each driver converts its vendor's. Whatever the driver, a target passes the
+safety gate before it reaches the motors.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from handrail.robot_env.geometry import Array, Vector
+
+
+class ArmMode(Enum):
+    """What an arm is doing.
+
+    Values:
+        DISARMED: no control; brakes or free drive.
+        HOLD: controlled and standing still; commands are dropped until `start`.
+        RUN: following targets.
+        FAULT: latched; only `recover` leaves it, and only into HOLD.
+    """
+
+    DISARMED = "disarmed"
+    HOLD = "hold"
+    RUN = "run"
+    FAULT = "fault"
+
+
+@dataclass(frozen=True)
+class Gains:
+    """Cartesian impedance.
+
+    Attributes:
+        translation_n_m: stiffness along each axis [N/m].
+        rotation_nm_rad: stiffness about each axis [Nm/rad].
+        translation_damping_ns_m: damping along each axis [Ns/m].
+        rotation_damping_nms_rad: damping about each axis [Nms/rad].
+    """
+
+    translation_n_m: float = 2000.0
+    rotation_nm_rad: float = 150.0
+    translation_damping_ns_m: float = 200.0
+    rotation_damping_nms_rad: float = 14.0
+
+
+@dataclass(frozen=True)
+class ArmState:
+    """One reading of an arm. Arrays are float64 and belong to the reader.
+
+    Attributes:
+        t_ns: when it was true, by the arm's clock [ns].
+        pose: (7,) tool centre point in the base frame.
+        twist: (6,) linear [m/s] and angular [rad/s] velocity of the tool, base frame.
+        wrench: (6,) force [N] and torque [Nm] of the environment on the tool, TOOL frame, tared.
+        q: (J,) joint angles [rad].
+        dq: (J,) joint velocities [rad/s].
+        gripper_width_m: opening of the gripper [m].
+        mode: what the arm is doing.
+        gate_flags: `GateFlag`s raised since the last reading, as an int.
+        peak_force_n: largest force since the last reading [N]; contact is over between two readings.
+    """
+
+    t_ns: int
+    pose: Array
+    twist: Array
+    wrench: Array
+    q: Array
+    dq: Array
+    gripper_width_m: float
+    mode: ArmMode
+    gate_flags: int = 0
+    peak_force_n: float = 0.0
+
+
+class Arm(Protocol):
+    """An arm behind its safety gate. One thread commands it."""
+
+    def connect(self) -> None:
+        """Reach the arm; it comes up in HOLD.
+
+        Raises:
+            ArmError: it cannot be reached.
+        """
+        ...
+
+    def close(self) -> None:
+        """Stop and let go of the arm. Safe to call twice."""
+        ...
+
+    def state(self) -> ArmState:
+        """The newest reading.
+
+        Raises:
+            ArmError: the arm is not connected, or its reading is stale.
+        """
+        ...
+
+    def start(self, gains: Gains | None = None) -> None:
+        """Enter RUN. The set-point begins at the measured pose, at rest.
+
+        Raises:
+            ArmFault: a latched fault, or a tool outside the workspace.
+        """
+        ...
+
+    def set_target(self, pose: Vector, twist: Vector | None = None) -> Array:
+        """Command a tool pose through the gate.
+
+        Args:
+            pose: (7,) wanted tool pose, base frame.
+            twist: (6,) velocity there, for drivers that can use it; None for none.
+
+        Returns:
+            (7,) the goal that the gate let through: the wanted pose after leash and workspace. The next
+            relative step starts from it.
+
+        Raises:
+            ArmError: the arm is not in RUN.
+        """
+        ...
+
+    def set_gains(self, gains: Gains) -> None:
+        """Change the impedance; the set-point does not move."""
+        ...
+
+    def set_resetting(self, resetting: bool) -> None:
+        """Move within the limits for resets instead of those for policy steps, or go back to the latter."""
+        ...
+
+    def move_joints(self, q: Sequence[float] | Array) -> None:
+        """Move to joint angles [rad] in a joint motion of the driver's own; HOLD before and after.
+
+        Raises:
+            ArmError: the arm cannot do this, or is in RUN.
+        """
+        ...
+
+    def stop(self) -> None:
+        """Brake within the limits, then HOLD. Never raises."""
+        ...
+
+    def recover(self) -> None:
+        """Acknowledge a fault, by order of an operator: FAULT becomes HOLD.
+
+        Raises:
+            ArmFault: the cause is still there.
+        """
+        ...
+
+    def set_load(self, mass_kg: float, com_m: Vector) -> None:
+        """Tell the arm what it carries: mass [kg] and centre of mass (3,) in the tool frame [m]."""
+        ...
+
+    def zero_ft(self) -> None:
+        """Tare the force/torque reading; nothing may touch the tool."""
+        ...

@@ -1,0 +1,1 @@
+"""Cameras behind one `Camera` protocol; the simulated one lives in `mujoco`."""

@@ -1,0 +1,300 @@
+"""The environment: command, wait for the tick, read the state. The same code for every arm and every clock.
+
+`RobotEnv` is made of parts that are given to it and owns no hardware, keyboard, reward model or thread. A
+policy's action is a step in the end-effector frame; it is added to a reference pose and sent through the
+arm's safety gate.
+
+A success is *terminated*. A time limit, a force trip, an operator's stop or a loop that cannot keep its beat
+is *truncated*, never terminated: the value of what would have followed is not zero.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import ArrayLike, NDArray
+
+from handrail.robot_env.arms.arm import Arm, ArmMode, ArmState
+from handrail.robot_env.cameras.camera import Camera
+from handrail.robot_env.clock import NS_PER_S, Clock, TickCounts, Ticker
+from handrail.robot_env.config import EnvConfig
+from handrail.robot_env.errors import (
+    ArmError,
+    ArmFault,
+    CameraError,
+    ConfigError,
+    RenderingUnavailable,
+    ResetError,
+)
+from handrail.robot_env.gate import GateFlag
+from handrail.robot_env.geometry import Array, pose_compose
+from handrail.robot_env.reset import ResetSequence
+from handrail.robot_env.spec import STATE_SPEC, ActionSpec, schema_hash
+from handrail.robot_env.tasks import RamInsertion, Scene
+
+Observation = dict[str, np.ndarray]
+
+OBSERVATION_BOUND = 1000.0
+"""Bound of the state space in units of each field's scale; a finite one, beyond anything physical."""
+MAX_CONSECUTIVE_OVERRUNS = 3
+RESET_OPTIONS = ("start", "randomize")
+RENDER_MODES = ("rgb_array",)
+
+
+class RobotEnv(gym.Env[Any, NDArray[np.float32]]):
+    """A manipulation task on one arm.
+
+    Observation: `{"state": (D,) float32}` as in `STATE_SPEC`, SI units, relative to the *nominal* socket, and
+    `{camera: (H, W, 3) uint8}` for each camera. Action: (6,) float32 in [−1, 1], see `ActionSpec`; what lies
+    outside is clipped and flagged.
+
+    The arm is connected by the first `reset`. Call everything from one thread.
+
+    Args:
+        arm: the arm.
+        task: the task.
+        clock: what a tick is; the arm's own in lockstep.
+        config: rates, scales, limits.
+        scene: the simulated cell, which knows success and randomises itself; None on hardware.
+        cameras: cameras in the observation, as named and sized in `config.cameras`.
+        render_camera: what `render` shows; None when nothing can be shown.
+        render_mode: "rgb_array" or None.
+    """
+
+    def __init__(
+        self,
+        arm: Arm,
+        task: RamInsertion,
+        clock: Clock,
+        config: EnvConfig,
+        scene: Scene | None = None,
+        cameras: Sequence[Camera] = (),
+        render_camera: Camera | None = None,
+        render_mode: str | None = None,
+    ) -> None:
+        if render_mode not in (None, *RENDER_MODES):
+            raise ConfigError(f"render_mode is {render_mode!r}; choose 'rgb_array' or None")
+        self.config = config
+        self.scene = scene
+        self.render_mode = render_mode
+        self.state_spec = STATE_SPEC
+        self.action_spec = ActionSpec(*config.action_scale)
+        self.period_s = 1.0 / config.hz
+        self.metadata = {"render_modes": list(RENDER_MODES), "render_fps": config.hz}
+        self._arm = arm
+        self._task = task
+        self._clock = clock
+        self._cameras = {camera.name: camera for camera in cameras}
+        self._render_camera = render_camera
+        shapes = {c.name: (c.height, c.width, 3) for c in config.cameras}
+        if set(shapes) != set(self._cameras):
+            raise ConfigError(
+                f"cameras given are {sorted(self._cameras)}, configured are {sorted(shapes)}; match them"
+            )
+        self.schema_hash = schema_hash(self.state_spec, self.action_spec, shapes)
+        bound = OBSERVATION_BOUND * self.state_spec.scale
+        self.observation_space = spaces.Dict(
+            {
+                "state": spaces.Box(-bound, bound, dtype=np.float32),
+                **{name: spaces.Box(0, 255, shape, np.uint8) for name, shape in shapes.items()},
+            }
+        )
+        self.action_space = spaces.Box(-1.0, 1.0, (self.action_spec.size,), np.float32)
+        self._frame = task.frame()
+        self._resets = ResetSequence(arm, clock, task.config)
+        self._ticker = Ticker(clock, round(self.period_s * NS_PER_S))
+        self._opened = False
+        self._running = False
+        self._steps = 0
+        self._streak = 0
+        self._reset_s = 0.0
+        self._goal: Array | None = None
+        self._last_state: ArmState | None = None
+
+    @property
+    def last_arm_state(self) -> ArmState:
+        """The reading behind the last observation.
+
+        Raises:
+            ResetError: there was none yet.
+        """
+        if self._last_state is None:
+            raise ResetError("the arm has not been read yet; call reset() first")
+        return self._last_state
+
+    @property
+    def goal_pose(self) -> Array:
+        """(7,) the last goal the gate let through, base frame: what a "commanded" step is added to.
+
+        Raises:
+            ResetError: there was none yet.
+        """
+        if self._goal is None:
+            raise ResetError("nothing has been commanded yet; call reset() first")
+        return self._goal.copy()
+
+    @property
+    def tick_counts(self) -> TickCounts:
+        """Ticks, overruns and host stalls of the steps so far."""
+        return self._ticker.counts
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Move the arm to a new start, without teleporting, and begin an episode.
+
+        Args:
+            seed: determines the start, the hidden socket displacement and every other draw, whatever came
+                before.
+            options: "start": a `Start` or (x, y, z, yaw) to use instead of the drawn one; "randomize": False
+                for nominal circumstances. Neither changes what the seed draws for the rest.
+
+        Raises:
+            ResetError: the start was not reached; no episode began.
+            ArmFault: the arm is in a latched fault, which only an operator clears.
+            ConfigError: an unknown option, or a start out of reach.
+        """
+        super().reset(seed=seed)
+        options = options or {}
+        for name in options:
+            if name not in RESET_OPTIONS:
+                raise ConfigError(
+                    f"reset option {name!r} is unknown; the options are {', '.join(RESET_OPTIONS)}"
+                )
+        start = self._task.sample_start(self.np_random)
+        if options.get("start") is not None:
+            start = self._task.fixed_start(options["start"])
+        self._open()
+        self._running = False
+        began_ns = self._clock.now_ns()
+
+        def at_home() -> Array:
+            if self.scene is not None:
+                varies = self.config.randomization if options.get("randomize", True) else None
+                self.scene.randomize(self.np_random, varies)
+                self._frame = self._task.frame()
+            self._goal = self._frame.pose(start.coordinates)
+            return self._goal
+
+        state = self._resets.run(self._frame, at_home)
+        self._reset_s = (self._clock.now_ns() - began_ns) / NS_PER_S
+        self._steps = self._streak = 0
+        self._running = True
+        self._ticker.restart()
+        return self._observe(state), self._info(state, GateFlag.NONE, success=False, truncated_by=None)
+
+    def step(self, action: ArrayLike) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Command one step and wait for the tick.
+
+        Raises:
+            ActionError: the action is not six finite numbers; nothing was commanded and no time passed.
+            ResetError: the episode is over, or none has begun.
+            ArmFault: the arm is in a latched fault; the episode is over.
+            CameraError: a camera gave no frame; the episode is over.
+        """
+        if not self._running:
+            raise ResetError("no episode is running; call reset() first")
+        wanted = self.action_spec.check(action)
+        clipped = wanted.clip(-1.0, 1.0)
+        flags = GateFlag.NONE if (clipped == wanted).all() else GateFlag.ACTION
+        try:
+            self._command(clipped)
+            self._ticker.wait()
+            state = self._arm.state()
+            observation = self._observe(state)
+        except (ArmFault, CameraError):
+            self._running = False
+            raise
+        flags |= GateFlag(state.gate_flags)
+        self._steps += 1
+
+        seated = self.scene is not None and self.scene.success()
+        self._streak = self._streak + 1 if seated else 0
+        success = self._streak >= self._task.config.success_steps
+        truncated_by = None if success else self._truncation(state, flags)
+        self._running = not (success or truncated_by)
+        info = self._info(state, flags, success=success, truncated_by=truncated_by)
+        return observation, float(success), success, truncated_by is not None, info
+
+    def render(self) -> np.ndarray | None:
+        """The cell seen from outside, (H, W, 3) uint8, in mode "rgb_array"; None otherwise.
+
+        Raises:
+            RenderingUnavailable: nothing can be shown here.
+        """
+        if self.render_mode is None:
+            return None
+        if self._render_camera is None:
+            raise RenderingUnavailable("this environment has no overview camera; make it with make_env()")
+        self._open()
+        return self._render_camera.read().image
+
+    def close(self) -> None:
+        """Stop the arm and let go of everything. Safe to call twice."""
+        self._running = False
+        if self._opened:
+            self._opened = False
+            self._arm.stop()
+            self._arm.close()
+            for camera in self._every_camera():
+                camera.close()
+
+    def _open(self) -> None:
+        if not self._opened:
+            self._arm.connect()
+            for camera in self._every_camera():
+                camera.open()
+            self._opened = True
+
+    def _every_camera(self) -> list[Camera]:
+        extra = [] if self._render_camera is None else [self._render_camera]
+        return [*self._cameras.values(), *extra]
+
+    def _command(self, action: Array) -> None:
+        """Send `reference ∘ step` to the arm. An arm that is not running drops it, and flags that it did."""
+        reference = self._goal if self.config.target_reference == "commanded" else self.last_arm_state.pose
+        assert reference is not None
+        try:
+            self._goal = self._arm.set_target(pose_compose(reference, self.action_spec.delta_pose(action)))
+        except ArmFault:
+            raise
+        except ArmError:
+            pass  # The next reading says HOLD, which truncates the episode.
+
+    def _truncation(self, state: ArmState, flags: GateFlag) -> str | None:
+        """Why the episode ends here without an end of the task, or None."""
+        if state.mode is not ArmMode.RUN:
+            return "force" if flags & GateFlag.FORCE else "operator"
+        if self._ticker.counts.consecutive_overruns >= MAX_CONSECUTIVE_OVERRUNS:
+            self._arm.stop()
+            return "overrun"
+        return "time_limit" if self._steps >= self._task.config.max_steps else None
+
+    def _observe(self, state: ArmState) -> Observation:
+        self._last_state = state
+        here = self._frame.coordinates(state.pose)
+        vector = np.array(
+            (
+                *here,
+                *self._frame.rotate_in(state.twist[:3]),
+                *self._frame.rotate_in(state.twist[3:]),
+                *state.wrench.tolist(),
+                state.gripper_width_m,
+            ),
+            dtype=np.float32,
+        )
+        return {"state": vector, **{name: camera.read().image for name, camera in self._cameras.items()}}
+
+    def _info(
+        self, state: ArmState, flags: GateFlag, *, success: bool, truncated_by: str | None
+    ) -> dict[str, Any]:
+        return {
+            "success": success,
+            "gate_flags": int(flags),
+            "t_ns": state.t_ns,
+            "peak_force_n": state.peak_force_n,
+            "reset_s": self._reset_s,
+            "truncated_by": truncated_by,
+        }

@@ -1,0 +1,118 @@
+"""How an episode's start is reached: with the arm, through the gate, never by putting the arm there.
+
+Straight up out of the socket, past the home above it, to the start, at rest, tare. While the module is clear
+of the socket the next episode's circumstances are put in force. Each leg looks at the arm once a tick and
+has a deadline; a leg that misses it is a `ResetError`, and no episode begins.
+"""
+
+import math
+from collections.abc import Callable
+
+from handrail.robot_env.arms.arm import Arm, ArmState
+from handrail.robot_env.clock import NS_PER_S, Clock
+from handrail.robot_env.config import TaskConfig
+from handrail.robot_env.errors import ArmError, ArmFault, ResetError
+from handrail.robot_env.geometry import Array, WorkFrame, pose_distance
+
+HOME_BLEND_M = 0.01
+"""How near the home the arm must pass; it need not stop there."""
+
+
+class ResetSequence:
+    """Brings one arm to start poses.
+
+    Args:
+        arm: the arm, connected.
+        clock: what waiting means for it.
+        config: heights, tolerances and deadlines.
+    """
+
+    def __init__(self, arm: Arm, clock: Clock, config: TaskConfig) -> None:
+        self._arm = arm
+        self._clock = clock
+        self._config = config
+        self._tick_ns = round(config.reset_tick_s * NS_PER_S)
+
+    def run(self, frame: WorkFrame, at_home: Callable[[], Array]) -> ArmState:
+        """Lift out, pass the home, go to the start, come to rest, tare.
+
+        Args:
+            frame: work frame at the nominal socket, as it was in the last episode.
+            at_home: called when the module is clear of the socket; returns the start pose (7,), base frame.
+
+        Returns:
+            The arm's first reading at the start.
+
+        Raises:
+            ResetError: a leg missed its deadline, or the arm stopped; it then holds.
+            ArmFault: the arm is in a latched fault.
+        """
+        self._arm.start()
+        self._arm.set_resetting(True)
+        try:
+            self._lift(frame)
+            self._pass_home(frame)
+            self._settle(at_home())
+        except ResetError:
+            self._arm.stop()
+            raise
+        finally:
+            self._arm.set_resetting(False)
+        self._arm.zero_ft()
+        self._arm.state()  # Peak force and flags of the way here belong to no episode.
+        return self._arm.state()
+
+    def _lift(self, frame: WorkFrame) -> None:
+        """Straight up, neither moving aside nor turning, until the module is free."""
+        clearance = self._config.clearance_m
+        here = frame.coordinates(self._arm.state().pose)
+        if here[2] >= clearance:
+            return
+        above = frame.pose([*here[:2], self._config.home_m, *here[3:]])
+        self._go("lift", above, lambda state: frame.coordinates(state.pose)[2] >= clearance)
+
+    def _pass_home(self, frame: WorkFrame) -> None:
+        clearance = self._config.clearance_m
+        home = frame.pose([0.0, 0.0, self._config.home_m, 0.0, 0.0, 0.0])
+
+        def near(state: ArmState) -> bool:
+            here = frame.coordinates(state.pose)
+            return math.hypot(here[0], here[1]) < HOME_BLEND_M and here[2] >= clearance
+
+        self._go("home", home, near)
+
+    def _settle(self, start: Array) -> None:
+        c = self._config
+
+        def at_rest(state: ArmState) -> bool:
+            distance_m, angle_rad = pose_distance(start, state.pose)
+            v, w = state.twist[:3].tolist(), state.twist[3:].tolist()
+            return (
+                distance_m < c.settle_m
+                and angle_rad < c.settle_rad
+                and math.hypot(*v) < c.settle_speed_m_s
+                and math.hypot(*w) < c.settle_speed_rad_s
+            )
+
+        self._go("start", start, at_rest)
+
+    def _go(self, leg: str, goal: Array, arrived: Callable[[ArmState], bool]) -> None:
+        timeout_s = self._config.reset_timeout_s
+        deadline_ns = self._clock.now_ns() + round(timeout_s * NS_PER_S)
+        while True:
+            try:
+                self._arm.set_target(goal)
+                self._clock.wait_until(self._clock.now_ns() + self._tick_ns)
+                state = self._arm.state()
+            except ArmFault:
+                raise
+            except ArmError as error:
+                raise ResetError(f"reset leg {leg!r}: {error}") from error
+            if arrived(state):
+                return
+            if self._clock.now_ns() >= deadline_ns:
+                distance_m, angle_rad = pose_distance(goal, state.pose)
+                raise ResetError(
+                    f"reset leg {leg!r} is {1000 * distance_m:.1f} mm and {angle_rad:.3f} rad from its goal "
+                    f"after {timeout_s} s; free the arm's way, or raise task.reset_timeout_s"
+                )

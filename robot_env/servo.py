@@ -1,0 +1,123 @@
+"""The servo: the only place where the gate meets a driver.
+
+It keeps the plan that the gate last allowed, and writes that plan's set-point to the driver at every tick.
+It owns no thread and no clock, so the same class serves the lockstep simulation (a tick per chunk of
+physics) and the arm server (200 a second).
+"""
+
+import math
+from typing import Protocol
+
+from handrail.robot_env.config import LimitsConfig, MotionLimits
+from handrail.robot_env.errors import ArmFault
+from handrail.robot_env.gate import GateDecision, GateFlag, GateLimits, Plan, SetPoint, gate, plan_brake
+from handrail.robot_env.geometry import Array, Vector, WorkFrame
+
+NS_PER_S = 1_000_000_000
+
+
+class SetpointDriver(Protocol):
+    """Whatever pulls an arm towards a pose."""
+
+    def set_setpoint(self, pose: Array) -> None:
+        """Pull towards `pose` (7,), base frame, from now on."""
+        ...
+
+
+class Servo:
+    """Gated commands in, set-points out. Not thread-safe: one thread commands and ticks it.
+
+    Args:
+        driver: where set-points go.
+        limits: what the gate enforces.
+        frame: work frame of the limits.
+        period_s: time between two commands [s].
+    """
+
+    def __init__(
+        self, driver: SetpointDriver, limits: LimitsConfig, frame: WorkFrame, period_s: float
+    ) -> None:
+        self._driver = driver
+        self._config = limits
+        self._frame = frame
+        self._period_s = period_s
+        self.limits = GateLimits.build(limits, frame, limits.motion, period_s)
+        self._plan: Plan | None = None
+        self._plan_ns = 0
+        self._force_count = 0
+        self._flags = GateFlag.NONE
+        self.tripped = False
+
+    def use(self, motion: MotionLimits) -> None:
+        """Plan with the speeds and the leash of `motion` from the next command on."""
+        self.limits = GateLimits.build(self._config, self._frame, motion, self._period_s)
+
+    def seed(self, measured: Vector, t_ns: int) -> None:
+        """Begin at rest where the arm is, and forget a force trip.
+
+        Raises:
+            ArmFault: the tool is so far outside the workspace that pulling it in would be a motion of its
+                own.
+        """
+        here = self._frame.coordinates(measured)
+        inside = self.limits.clip(here)
+        off_m, off_rad = math.dist(here[:3], inside[:3]), math.dist(here[3:], inside[3:])
+        if not (off_m <= self._config.motion.leash_m and off_rad <= self._config.motion.leash_rad):
+            raise ArmFault(
+                f"tool is {1000 * off_m:.1f} mm and {off_rad:.3f} rad outside the workspace (limits "
+                f"{1000 * self._config.motion.leash_m:.1f} mm, {self._config.motion.leash_rad} rad); "
+                "guide it back by hand, or correct the workspace"
+            )
+        self._plan, self._plan_ns = Plan(self._frame, None, inside), t_ns
+        self._force_count = 0
+        self.tripped = False
+
+    def command(self, goal: Vector, measured: Vector, force_n: float, t_ns: int) -> GateDecision:
+        """Plan towards `goal` (7,) from the present set-point. A force trip stays until `seed`."""
+        setpoint = self.setpoint(t_ns)
+        # After a trip every further command counts as one over the limit, whatever the sensor says now.
+        force = math.inf if self.tripped else force_n
+        count = self.limits.force_samples if self.tripped else self._force_count
+        decision = gate(goal, setpoint, measured, force, self.limits, count)
+        self._plan, self._plan_ns = decision.plan, t_ns
+        self._force_count = decision.force_count
+        self.tripped = self.tripped or bool(decision.flags & GateFlag.FORCE)
+        self._flags |= decision.flags
+        return decision
+
+    def brake(self, t_ns: int) -> None:
+        """Bring the set-point to rest within the limits."""
+        if self._plan is None:
+            return
+        setpoint = self.setpoint(t_ns)
+        plan = plan_brake(setpoint, self.limits)
+        self._plan = plan or Plan(self._frame, None, self.limits.clip(setpoint.position))
+        self._plan_ns = t_ns
+
+    def tick(self, t_ns: int) -> None:
+        """Write the set-point of this moment to the driver. Nothing is written before the first `seed`."""
+        if self._plan is not None:
+            self._driver.set_setpoint(self._plan.pose((t_ns - self._plan_ns) / NS_PER_S))
+
+    def setpoint(self, t_ns: int) -> SetPoint:
+        """Set-point of this moment.
+
+        Raises:
+            ArmFault: nothing has seeded the servo yet.
+        """
+        if self._plan is None:
+            raise ArmFault("the servo has no set-point yet; start the arm first")
+        return self._plan.at((t_ns - self._plan_ns) / NS_PER_S)
+
+    def resting(self, t_ns: int) -> bool:
+        """Whether the set-point has come to rest."""
+        return self._plan is None or t_ns - self._plan_ns >= self._plan.duration_s * NS_PER_S
+
+    def flag(self, flags: GateFlag) -> None:
+        """Record flags raised outside the gate, such as a dropped command."""
+        self._flags |= flags
+
+    def take_flags(self) -> GateFlag:
+        """Flags raised since the last call."""
+        flags, self._flags = self._flags, GateFlag.NONE
+        return flags

@@ -1,0 +1,152 @@
+"""Checkpoints under interruption and damage."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+import torch
+
+from handrail.agent.checkpoint import (
+    Checkpoint,
+    CheckpointError,
+    load_checkpoint,
+    newest_checkpoint,
+    optimizer_tensors,
+    restore_optimizers,
+    save_checkpoint,
+)
+
+
+def checkpoint(value: float) -> Checkpoint:
+    return Checkpoint(
+        {"w": torch.full((4, 3), value)}, {"critic.0.step": torch.tensor(value)}, {"updates": int(value)}
+    )
+
+
+def test_round_trip_is_exact_and_only_the_newest_are_kept(tmp_path):
+    for value in range(5):
+        save_checkpoint(tmp_path, f"{value:04d}", checkpoint(value), keep=3)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["0002", "0003", "0004"]
+    loaded, refused = newest_checkpoint(tmp_path)
+    assert refused == []
+    assert loaded is not None and loaded.state["updates"] == 4
+    assert torch.equal(loaded.weights["w"], torch.full((4, 3), 4.0))
+
+
+@pytest.mark.parametrize("file", ["weights.safetensors", "optimizer.safetensors", "state.json"])
+@pytest.mark.parametrize("damage", ["flip", "cut", "gone"])
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path, file, damage):
+    save_checkpoint(tmp_path, "0001", checkpoint(1.0), keep=3)
+    path = save_checkpoint(tmp_path, "0002", checkpoint(2.0), keep=3) / file
+    data = bytearray(path.read_bytes())
+    if damage == "flip":
+        data[len(data) // 2] ^= 0x10
+        path.write_bytes(data)
+    elif damage == "cut":
+        path.write_bytes(data[: len(data) // 2])
+    else:
+        path.unlink()
+    loaded, refused = newest_checkpoint(tmp_path)
+    if (
+        loaded is not None and loaded.state["updates"] == 2
+    ):  # a flip inside a number of state.json that keeps it valid
+        assert file == "state.json"
+    else:
+        assert loaded is not None and loaded.state["updates"] == 1
+        assert len(refused) == 1 and "0002" in refused[0]
+
+
+def test_another_schema_is_refused_and_left_alone(tmp_path):
+    path = save_checkpoint(tmp_path, "0001", checkpoint(1.0), keep=3) / "state.json"
+    document = json.loads(path.read_text()) | {"schema": 99}
+    path.write_text(json.dumps(document))
+    before = path.read_bytes()
+    with pytest.raises(CheckpointError, match="schema 99, this version reads 1"):
+        load_checkpoint(path.parent)
+    assert path.read_bytes() == before
+
+
+def test_a_part_left_by_a_crash_is_ignored_and_replaced(tmp_path):
+    save_checkpoint(tmp_path, "0001", checkpoint(1.0), keep=3)
+    shutil.copytree(tmp_path / "0001", tmp_path / ".0002.part")
+    loaded, _ = newest_checkpoint(tmp_path)
+    assert loaded is not None and loaded.state["updates"] == 1
+    save_checkpoint(tmp_path, "0002", checkpoint(2.0), keep=3)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["0001", "0002"]
+
+
+def test_killed_while_saving_over_and_over_there_is_always_a_usable_checkpoint(tmp_path):
+    """A process that does nothing but save is killed at 20 moments; what is on disk is always whole and never goes back."""
+    script = textwrap.dedent(
+        """
+        import sys, torch
+        from pathlib import Path
+        from handrail.agent.checkpoint import Checkpoint, newest_checkpoint, save_checkpoint
+        directory = Path(sys.argv[1])
+        last, _ = newest_checkpoint(directory)
+        value = last.state["updates"] if last else 0
+        sys.stdout.write("go\\n"); sys.stdout.flush()
+        while True:
+            value += 1
+            w = torch.full((64, 64), float(value))
+            save_checkpoint(directory, f"{value:08d}", Checkpoint({"w": w}, {"w": w}, {"updates": value}), keep=2)
+        """
+    )
+    newest = 0
+    for moment in range(3):
+        with subprocess.Popen(
+            [sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE
+        ) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            for _ in range(7):  # stop, look, go on: seven moments for the price of one start
+                process.send_signal(signal.SIGSTOP)
+                loaded, refused = newest_checkpoint(tmp_path)
+                assert refused == []
+                if loaded is not None:
+                    assert loaded.state["updates"] >= newest
+                    newest = loaded.state["updates"]
+                    assert torch.equal(loaded.weights["w"], torch.full((64, 64), float(newest)))
+                process.send_signal(signal.SIGCONT)
+                process.stdout.read1(0)
+                busy_wait(0.003 * (moment + 1))
+            process.kill()
+    assert newest > 3
+
+
+def busy_wait(seconds: float) -> None:
+    """Let the other process run for about so long; nothing is asserted about how far it gets."""
+    import time
+
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        pass
+
+
+def test_a_restored_optimiser_goes_on_as_if_never_stopped():
+    def make():
+        torch.manual_seed(0)
+        parameter = torch.nn.Parameter(torch.randn(5))
+        return parameter, torch.optim.Adam([parameter], 0.1, fused=True)
+
+    def advance(parameter, optimizer, steps):
+        for _ in range(steps):
+            optimizer.zero_grad()
+            (parameter**2).sum().backward()
+            optimizer.step()
+
+    straight, optimizer = make()
+    advance(straight, optimizer, 10)
+    first, optimizer = make()
+    advance(first, optimizer, 6)
+    stored = {name: tensor.clone() for name, tensor in optimizer_tensors({"a": optimizer}).items()}
+    second, fresh = make()
+    with torch.no_grad():
+        second.copy_(first)
+    restore_optimizers({"a": fresh}, stored)
+    advance(second, fresh, 4)
+    torch.testing.assert_close(second, straight, rtol=0.0, atol=0.0)

@@ -1,0 +1,110 @@
+import os
+import pty
+import select
+import termios
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from handrail.intervention.device import DeviceError
+from handrail.intervention.keyboard import HELP, Keyboard, TerminalKeys
+
+MS = 1_000_000
+
+
+class Terminal:
+    """A real pseudo-terminal: the keyboard holds one end, the test types at the other."""
+
+    def __init__(self) -> None:
+        self.master, self.slave = pty.openpty()
+        self.said: list[str] = []
+        self.keyboard = Keyboard(TerminalKeys(self.slave), announce=self.said.append)
+
+    def type(self, keys: str) -> None:
+        os.write(self.master, keys.encode())
+        select.select([self.slave], [], [], 5.0)  # the line discipline hands it over
+
+
+@pytest.fixture
+def terminal() -> Iterator[Terminal]:
+    terminal = Terminal()
+    terminal.keyboard.open()
+    yield terminal
+    terminal.keyboard.close()
+    for fd in (terminal.master, terminal.slave):
+        os.close(fd)
+
+
+def test_a_key_deflects_its_axis_and_ages_out(terminal: Terminal) -> None:
+    terminal.type("w")
+    assert terminal.keyboard.read(0).twist.tolist() == [0.5, 0, 0, 0, 0, 0]
+    assert terminal.keyboard.read(249 * MS).twist[0] == 0.5
+    assert not terminal.keyboard.read(250 * MS).twist.any()
+
+
+def test_keys_combine_and_the_newest_of_an_axis_counts(terminal: Terminal) -> None:
+    terminal.type("wsauf")
+    assert terminal.keyboard.read(0).twist.tolist() == [-0.5, 0.5, -0.5, 0, 0, 0.5]
+
+
+def test_space_stops_at_once(terminal: Terminal) -> None:
+    terminal.type("wdr ")
+    assert not terminal.keyboard.read(0).twist.any()
+
+
+@pytest.mark.parametrize(
+    ("key", "button"), [("y", "success"), ("n", "failure"), ("x", "discard"), ("p", "pause")]
+)
+def test_a_button_is_reported_once(terminal: Terminal, key: str, button: str) -> None:
+    terminal.type(key)
+    assert terminal.keyboard.read(0).buttons == {button}
+    assert terminal.keyboard.read(1).buttons == frozenset()
+
+
+def test_unknown_keys_and_bytes_mean_nothing(terminal: Terminal) -> None:
+    terminal.type("\x1b[A§Q9")
+    reading = terminal.keyboard.read(0)
+    assert reading.connected and not reading.twist.any() and not reading.buttons
+
+
+def test_the_help_is_one_line_said_once(terminal: Terminal) -> None:
+    assert terminal.said == [HELP] and "\n" not in HELP and len(HELP) < 130
+
+
+def test_the_terminal_is_given_back_as_it_was() -> None:
+    terminal = Terminal()
+    before = termios.tcgetattr(terminal.slave)
+    terminal.keyboard.open()
+    assert not termios.tcgetattr(terminal.slave)[3] & (termios.ICANON | termios.ECHO)
+    terminal.keyboard.close()
+    assert termios.tcgetattr(terminal.slave) == before
+    assert not terminal.keyboard.read(0).connected
+    for fd in (terminal.master, terminal.slave):
+        os.close(fd)
+
+
+def test_a_terminal_that_goes_away_is_a_lost_device() -> None:
+    terminal = Terminal()
+    terminal.keyboard.open()
+    terminal.type("w")
+    os.close(terminal.master)
+    reading = terminal.keyboard.read(0)
+    assert not reading.connected and not reading.twist.any()
+    os.close(terminal.slave)
+
+
+def test_without_a_terminal_the_device_is_refused() -> None:
+    read_end, write_end = os.pipe()
+    with pytest.raises(DeviceError, match="needs a terminal"):
+        Keyboard(TerminalKeys(read_end)).open()
+    for fd in (read_end, write_end):
+        os.close(fd)
+
+
+def test_a_reading_cannot_change_afterwards(terminal: Terminal) -> None:
+    terminal.type("w")
+    first = terminal.keyboard.read(0)
+    terminal.type("s")
+    terminal.keyboard.read(1)
+    assert np.array_equal(first.twist, [0.5, 0, 0, 0, 0, 0])

@@ -1,0 +1,181 @@
+"""The command as a person meets it: words in, one clear line and a documented exit code out."""
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from handrail.launch.cli import main
+from handrail.launch.commands import COMMANDS
+from handrail.launch.errors import EXIT_CODES
+
+ROOT = Path(__file__).resolve().parents[2]
+VISIBLE = [name for name, command in COMMANDS.items() if not command.hidden]
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_help_names_every_command_and_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    assert all(f"  {name} " in shown for name in VISIBLE)
+    assert "evaluator" not in shown
+    assert all(f"{code:>3}  {meaning}" in shown for code, meaning in EXIT_CODES.items())
+
+
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_every_command_has_help_with_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([name, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert COMMANDS[name].example in shown
+    assert all(option.help in shown for option in COMMANDS[name].options)
+
+
+def test_help_of_bench_lists_the_benchmarks(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert "handrail bench sim" in shown and "handrail bench log" in shown and "steps=<int>" in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "parts"),
+    [
+        (["tain"], 2, ["'tain'", "did you mean 'train'"]),
+        (["train", "env.hzz=20"], 2, ["'env.hzz'", "did you mean 'env.hz'"]),
+        (["train", "env.hz=fast"], 2, ["env.hz is 'fast'"]),
+        (["train", "preset=partiy"], 2, ["did you mean 'parity'"]),
+        (["train", "env.limits.force_limit_n=0"], 2, ["force_limit_n is 0.0"]),
+        (["train", "env.limits.workspace_high_m=[-1,-1,-1]"], 2, ["workspace"]),
+        (["train", "display=loud"], 2, ["display=loud", "auto, live, plain"]),
+        (["record", "demos=0"], 2, ["demos=0"]),
+        (["record", "demos=many"], 2, ["demos=many", "whole number"]),
+        (["review"], 2, ["which run?"]),
+        (["review", "run=nowhere"], 20, ["no run 'nowhere'"]),
+        (["review", "run=nowhere", "lsat=3"], 2, ["'lsat'", "did you mean 'last'"]),
+        (["evaluate", "run=nowhere"], 20, ["no run 'nowhere'"]),
+        (["learner", "run=nowhere"], 20, ["no run 'nowhere'"]),
+        (["bench"], 2, ["there are: log, "]),
+        (["bench", "smi"], 2, ["did you mean 'sim'"]),
+        (["bench", "sim", "stepz=3"], 2, ["'stepz'"]),
+    ],
+)
+def test_bad_words_end_in_one_line_and_leave_nothing(
+    words: list[str], code: int, parts: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main(words) == code
+    complaint = capsys.readouterr().err
+    assert complaint.startswith("handrail: ") and complaint.count("\n") == 1
+    assert "Traceback" not in complaint
+    for part in parts:
+        assert part in complaint
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_debugging_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HANDRAIL_DEBUG", "1")
+    with pytest.raises(Exception, match="no command"):
+        main(["tain"])
+
+
+def test_markup_in_a_message_is_shown_as_text(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "a[bold]=1"]) == 2
+    assert "a[bold]" in capsys.readouterr().err
+
+
+def test_the_installed_command_ends_with_the_code() -> None:
+    """In a process of its own, as a shell sees it."""
+    result = subprocess.run(
+        [sys.executable, "-m", "handrail.launch.cli", "train", "seed=x"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "PYTHONWARNINGS": "error"},
+    )
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == "handrail: seed is 'x': it must be a whole number\n"
+
+
+def test_a_closed_pipe_is_no_error() -> None:
+    command = f"{sys.executable} -m handrail.launch.cli --help | true; echo ${{PIPESTATUS[0]}}"
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, check=True)
+    assert result.stdout.strip() == "0" and result.stderr == ""
+
+
+def test_bench_prints_the_one_form(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "log", "steps=200", "--json"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {"append_steps_per_s", "append_p99", "read_steps_per_s"} <= {line["name"] for line in lines}
+    for line in lines:
+        assert list(line) == ["bench", "name", "value", "unit", "matmul_gflops"]
+        assert line["bench"] == "log" and line["value"] > 0.0 and line["matmul_gflops"] > 0.0
+
+
+def test_bench_sim_measures_steps(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "sim", "steps=20", "cameras=false", "--json"]) == 0
+    figures = {line["name"]: line for line in map(json.loads, capsys.readouterr().out.splitlines())}
+    assert figures["env_steps_per_s"]["unit"] == "steps/s" and figures["env_steps_per_s"]["value"] > 0.0
+
+
+def test_doctor_has_a_line_for_each_check(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--json"]) == 0
+    checks = {each["name"]: each for each in json.loads(capsys.readouterr().out)}
+    names = ["python", "torch", "cores", "real time", "nice", "rendering", "disk", "device", "matmul"]
+    assert list(checks) == names
+    assert checks["python"]["verdict"] == "ok"
+
+
+def test_doctor_fails_on_a_run_it_cannot_read(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    broken = tmp_path / "runs" / "broken"
+    broken.mkdir(parents=True)
+    (broken / "meta.json").write_text('{"schema": 99}')
+    assert main(["doctor"]) == 23
+    captured = capsys.readouterr()
+    assert "fail  run broken" in captured.out and "99" in captured.out
+    assert "1 of 10 checks failed: run broken" in captured.err
+
+
+def test_doctor_wants_a_terminal_for_the_keyboard() -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "handrail.launch.cli", "doctor", "actor.device=keyboard"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == 23 and "needs a terminal" in result.stdout
+
+
+def exit_codes_in_the_tree() -> Iterator[tuple[str, int]]:
+    """(class, code) of every error class that sets one."""
+    for package in ("robot_env", "intervention", "agent", "reward_classifier", "launch"):
+        for path in (ROOT / package).rglob("*.py"):
+            classes = [
+                node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ClassDef)
+            ]
+            for each in classes:
+                for line in each.body:
+                    text = ast.unparse(line)
+                    if text.startswith("exit_code"):
+                        yield each.name, int(text.rpartition("=")[2])
+
+
+def test_every_exit_code_is_documented() -> None:
+    found = dict(exit_codes_in_the_tree())
+    assert found["ConfigError"] == 2 and len(found) > 10
+    assert {code for code in found.values()} <= set(EXIT_CODES)
+
+
+def test_the_table_of_exit_codes_in_the_docs_is_this_one() -> None:
+    rows = re.findall(r"^\| (\d+) \| (.+) \|$", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+    assert {int(code): meaning for code, meaning in rows} == EXIT_CODES

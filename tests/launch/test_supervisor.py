@@ -1,0 +1,138 @@
+"""A session with real processes that report over real sockets: ends at the goal, the budget or a signal."""
+
+import json
+import signal
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from handrail.agent.config import GoalConfig, RunConfig
+from handrail.intervention.locks import RunLocked
+from handrail.intervention.run_directory import RunDirectory
+from handrail.launch import compose, telemetry
+from handrail.launch.display import Display
+from handrail.launch.errors import ChildFailed
+from handrail.launch.processes import ProcessSpec
+from handrail.launch.supervisor import Interrupt, Outcome, Supervisor, process_specs, view_of
+from handrail.launch.view import RunView
+
+PREAMBLE = """
+import signal, sys, threading
+from handrail.launch.telemetry import Reporter
+stop = threading.Event()
+signal.signal(signal.SIGTERM, lambda *_: stop.set())
+report = Reporter(sys.argv[1])
+"""
+EVALUATION = (
+    "{'kind': 'evaluation', 'set': 'final', 'env_steps': 900, 'successes': %d, 'episodes': 100, "
+    "'asked': 100, 'wilson_low': 0.9, 'passed': %s}"
+)
+
+
+@pytest.fixture
+def config() -> RunConfig:
+    return RunConfig(goal=GoalConfig(max_env_steps=1000))
+
+
+@pytest.fixture
+def run(tmp_path: Path, config: RunConfig) -> RunDirectory:
+    return RunDirectory(tmp_path / "first").create(compose.dump(config), {"seed": 0})
+
+
+def spec(run: RunDirectory, role: str, code: str) -> ProcessSpec:
+    where = telemetry.address(run.socket_dir())
+    return ProcessSpec(
+        role, (sys.executable, "-c", PREAMBLE + textwrap.dedent(code), where), run.logs / f"{role}.log"
+    )
+
+
+def supervise(
+    run: RunDirectory, config: RunConfig, specs: list[ProcessSpec], interrupt: Interrupt | None = None
+) -> tuple[Outcome, RunView]:
+    view = view_of(run, config)
+    console = Console(quiet=True)
+    with Display(view, console, "plain") as display:
+        return Supervisor(run, view, display, specs).supervise(interrupt or Interrupt()), view
+
+
+def test_it_ends_at_the_goal_and_writes_the_summary(run: RunDirectory, config: RunConfig) -> None:
+    actor = spec(run, "actor", "report({'kind': 'actor', 'env_steps': 900}); stop.wait()")
+    evaluator = spec(run, "evaluator", f"stop.wait(0.3); report({EVALUATION % (97, True)}); report.close()")
+    outcome, view = supervise(run, config, [actor, evaluator])
+    assert outcome is Outcome.REACHED and view.reached
+    summary = json.loads(run.summary_file.read_text())
+    assert summary["goal_reached"] is True and summary["eval"]["successes"] == 97
+    assert summary["env_steps"] == 0  # the log is the truth, and nothing was logged
+
+
+def test_it_ends_when_the_budget_is_spent_and_the_last_weights_have_failed(
+    run: RunDirectory, config: RunConfig
+) -> None:
+    actor = spec(run, "actor", "report({'kind': 'actor', 'env_steps': 1000}); report.close()")
+    code = f"stop.wait(0.5); [report({EVALUATION % (60, False)}) for _ in range(20) if not stop.wait(0.3)]"
+    outcome, _ = supervise(run, config, [actor, spec(run, "evaluator", code)])
+    assert outcome is Outcome.SPENT
+
+
+def test_an_interrupt_ends_it_and_a_second_one_changes_nothing(run: RunDirectory, config: RunConfig) -> None:
+    with Interrupt().installed() as interrupt:
+        code = """
+            import os
+            os.kill(os.getppid(), signal.SIGINT)
+            os.kill(os.getppid(), signal.SIGINT)
+            stop.wait()
+        """
+        outcome, _ = supervise(run, config, [spec(run, "actor", code)], interrupt)
+    assert outcome is Outcome.STOPPED
+    assert interrupt.number == signal.SIGINT
+    assert run.summary_file.exists()
+
+
+def test_a_failed_process_ends_the_others(run: RunDirectory, config: RunConfig) -> None:
+    learner = spec(run, "learner", "print('handrail: diverged', file=sys.stderr); sys.exit(2)")
+    actor = spec(run, "actor", "stop.wait(); open(sys.argv[1].removeprefix('ipc://') + '.ended', 'w')")
+    with pytest.raises(ChildFailed, match="the learner stopped: diverged"):
+        supervise(run, config, [actor, learner])
+    assert run.summary_file.exists()
+
+
+def test_a_second_supervisor_is_refused_and_names_the_first(run: RunDirectory, config: RunConfig) -> None:
+    with run.lock("supervisor"), pytest.raises(RunLocked, match=r"supervisor of .* process"):
+        supervise(run, config, [])
+
+
+def test_wall_time_adds_up_over_sessions(run: RunDirectory, config: RunConfig) -> None:
+    run.summary_file.write_text('{"wall_s": 1000.0}')
+    interrupt = Interrupt()
+    interrupt(signal.SIGTERM, None)
+    supervise(run, config, [], interrupt)
+    assert 1000.0 <= json.loads(run.summary_file.read_text())["wall_s"] < 1060.0
+
+
+def test_evaluations_of_earlier_sessions_count(run: RunDirectory, config: RunConfig) -> None:
+    line = json.dumps({"set": "final", "successes": 96, "episodes": 100, "env_steps": 5, "passed": True})
+    run.evaluations_file.write_text(line + "\n" + line[:20])  # the second was torn by a crash
+    view = view_of(run, config)
+    assert view.reached and len(view.evaluations) == 1
+
+
+def test_each_role_gets_its_own_threads_and_log(run: RunDirectory, config: RunConfig) -> None:
+    specs = {each.role: each for each in process_specs(run, config)}
+    assert set(specs) == {"actor", "learner", "evaluator"}
+    assert specs["actor"].environment["OMP_NUM_THREADS"] == "1"
+    assert specs["learner"].environment["OMP_NUM_THREADS"] == str(config.learner.torch_threads)
+    assert len({each.log for each in specs.values()}) == 3
+
+
+def test_signal_handlers_are_restored() -> None:
+    def handlers() -> list[Callable[..., object] | int | None]:
+        return [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+
+    before = handlers()
+    with Interrupt().installed():
+        assert handlers() != before
+    assert handlers() == before

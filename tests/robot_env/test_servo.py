@@ -1,0 +1,110 @@
+import numpy as np
+import pytest
+
+from handrail.robot_env.clock import NS_PER_MS
+from handrail.robot_env.config import RESET_MOTION, LimitsConfig
+from handrail.robot_env.errors import ArmFault
+from handrail.robot_env.gate import GateFlag
+from handrail.robot_env.geometry import WorkFrame
+from handrail.robot_env.servo import Servo
+
+FRAME = WorkFrame((0.5, 0.0, 0.07, 1.0, 0.0, 0.0, 0.0))
+HERE = FRAME.pose((0.0, 0.0, 0.04, 0.0, 0.0, 0.0))
+THERE = FRAME.pose((0.01, 0.0, 0.04, 0.0, 0.0, 0.0))
+
+
+class Recorder:
+    """A driver that remembers where it was pulled to."""
+
+    def __init__(self):
+        self.poses = []
+
+    def set_setpoint(self, pose):
+        self.poses.append(np.array(pose))
+
+
+@pytest.fixture
+def driver():
+    return Recorder()
+
+
+@pytest.fixture
+def servo(driver):
+    servo = Servo(driver, LimitsConfig(), FRAME, 0.1)
+    servo.seed(HERE, 0)
+    return servo
+
+
+def test_nothing_is_written_before_it_is_seeded(driver):
+    servo = Servo(driver, LimitsConfig(), FRAME, 0.1)
+    servo.tick(0)
+    servo.brake(0)
+    assert driver.poses == [] and servo.resting(0)
+    with pytest.raises(ArmFault, match="start the arm"):
+        servo.command(THERE, HERE, 0.0, 0)
+
+
+def test_ticks_write_the_plan_as_time_passes(servo, driver):
+    servo.command(THERE, HERE, 0.0, 1000)
+    for ms in range(0, 200, 10):
+        servo.tick(1000 + ms * NS_PER_MS)
+    x = np.array(driver.poses)[:, 0]
+    assert x[0] == pytest.approx(0.5) and x[-1] == pytest.approx(0.51)
+    assert (np.diff(x) >= 0).all() and np.diff(x).max() <= 0.25 * 0.01 + 1e-9
+    assert servo.resting(1000 + 200 * NS_PER_MS)
+
+
+def test_a_new_goal_takes_over_in_mid_motion_without_a_jump(servo):
+    servo.command(THERE, HERE, 0.0, 0)
+    now = 40 * NS_PER_MS
+    before = servo.setpoint(now)
+    servo.command(HERE, HERE, 0.0, now)
+    after = servo.setpoint(now)
+    np.testing.assert_allclose(after.position, before.position, atol=1e-12)
+    np.testing.assert_allclose(after.velocity, before.velocity, atol=1e-9)
+    np.testing.assert_allclose(after.acceleration, before.acceleration, atol=1e-9)
+
+
+def test_a_brake_comes_to_rest_inside_the_limits(servo):
+    servo.command(THERE, HERE, 0.0, 0)
+    servo.brake(40 * NS_PER_MS)
+    end = servo.setpoint(500 * NS_PER_MS)
+    np.testing.assert_allclose(end.velocity, 0.0, atol=1e-9)
+    assert 0.0 < end.position[0] < 0.01
+
+
+def test_a_force_trip_is_latched_until_it_is_seeded_again(servo):
+    for _ in range(3):
+        servo.command(THERE, HERE, 99.0, 0)
+    assert servo.tripped
+    assert servo.command(THERE, HERE, 0.0, 0).flags & GateFlag.FORCE
+    servo.seed(HERE, 0)
+    assert not servo.tripped
+    assert not servo.command(THERE, HERE, 0.0, 0).flags & GateFlag.FORCE
+
+
+def test_flags_add_up_until_they_are_taken(servo):
+    far = FRAME.pose((0.3, 0.0, 0.04, 0.0, 0.0, 0.0))
+    servo.command(far, HERE, 0.0, 0)
+    servo.command(np.full(7, np.nan), HERE, 0.0, 0)
+    servo.flag(GateFlag.HOLD)
+    flags = servo.take_flags()
+    assert flags & GateFlag.LEASH and flags & GateFlag.NONFINITE and flags & GateFlag.HOLD
+    assert servo.take_flags() == GateFlag.NONE
+
+
+def test_a_seed_a_little_outside_is_pulled_in_and_one_far_outside_refused(servo):
+    servo.seed(FRAME.pose((0.0, 0.0, -0.012, 0.0, 0.0, 0.0)), 0)
+    assert servo.setpoint(0).position[2] >= -0.01
+    for far in ((0.0, 0.2, 0.04, 0.0, 0.0, 0.0), (0.0, 0.0, 0.04, 0.5, 0.0, 0.0)):
+        with pytest.raises(ArmFault, match="outside the workspace"):
+            servo.seed(FRAME.pose(far), 0)
+    with pytest.raises(ArmFault):
+        servo.seed(np.full(7, np.nan), 0)
+
+
+def test_resets_may_move_faster_on_a_longer_leash(servo):
+    far = FRAME.pose((0.04, 0.0, 0.04, 0.0, 0.0, 0.0))
+    assert servo.command(far, HERE, 0.0, 0).flags & GateFlag.LEASH
+    servo.use(RESET_MOTION)
+    assert not servo.command(far, HERE, 0.0, 0).flags & GateFlag.LEASH
