@@ -17,7 +17,7 @@ STAMP := $(VENV)/.handrail-$(shell cat pyproject.toml constraints.txt tools/make
 .PHONY: help venv run test lint format type docs clean
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -6
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -5
 
 venv: $(STAMP)
 

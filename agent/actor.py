@@ -73,8 +73,6 @@ class Actor:
         self._weights = WeightSubscriber(weights_address(sockets))
         self._limiter = SamplesPerInsertLimiter(config.agent.utd, config.learner.slack_steps)
         self.policy = ActorPolicy(config.agent, env.state_spec.scale, env.action_spec.size)
-        # In lockstep time stands still between two steps, so waiting for the learner costs nothing.
-        self._lockstep = config.env.sim is not None
         self._phase = ""
         self._driver = "reset"
         self._reported_s = 0.0
@@ -128,7 +126,11 @@ class Actor:
         seed = (self.config.seed, episode)
         self._driver = "reset"
         self._tell()
-        self.policy.seed(int(np.random.SeedSequence([*seed, 1]).generate_state(1)[0]))
+        rng = np.random.default_rng([*seed, 1])
+        # Some episodes are driven as an evaluation would drive them: where a policy without noise gets stuck
+        # is seen, helped out of, and learned from.
+        self.policy.deterministic = bool(rng.random() < self.config.actor.greedy_share)
+        self.policy.seed(int(rng.integers(2**63)))
         rollout.run_episode(
             policy, episode=episode, seed=seed, purpose=purpose, between_steps=self._between_steps
         )
@@ -145,7 +147,7 @@ class Actor:
             self.online_steps += 1
             self._take_weights()
             self._driver = transition.source.name.lower()
-            if self._lockstep:
+            if self.env.lockstep:  # time stands still between two steps, so waiting costs nothing
                 self._wait_for_learner()
         self._tell()
         return not self._stop.is_set() and self._has_steps_left()
@@ -193,6 +195,8 @@ class Actor:
             "weights_version": self.policy.version,
             "weight_age_s": now - self._weights_s,
             "committed": self.writer.committed,
+            "reset_s": max(0.0, self.history.robot_ns / 1e9 - self.history.online_steps * self.env.period_s),
+            "overruns": self.env.tick_counts.overruns,
         }
         self._report(report | ({"refused_weights": self._refused} if self._refused else {}))
 

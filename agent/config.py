@@ -122,10 +122,11 @@ class ActorConfig:
 
     demonstrations: int = 20  # successful ones, recorded before the first policy step
     device: Literal["synthetic", "keyboard", "none"] = "synthetic"
-    link_deadline_s: float = 60.0  # no word from the learner for so long: say so
+    greedy_share: float = 0.5  # of training episodes: act by the means, as an evaluation does
 
     def __post_init__(self) -> None:
         _require(self.demonstrations >= 0, "actor.demonstrations", self.demonstrations, "0 or more")
+        _require(0.0 <= self.greedy_share <= 1.0, "actor.greedy_share", self.greedy_share, "between 0 and 1")
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,12 +21,18 @@ from handrail.agent.config import RunConfig
 from handrail.agent.evaluate import EvaluationResult, StartSet, evaluate
 from handrail.agent.link import WeightSubscriber, weights_address
 from handrail.agent.policy import ActorPolicy
-from handrail.agent.weights import WeightsError, WeightsHeader, decode_header, decode_weights
+from handrail.agent.weights import (
+    PASSED_FILE,
+    WeightsError,
+    WeightsHeader,
+    decode_header,
+    decode_weights,
+    keep_weights,
+)
 from handrail.intervention.run_directory import RunDirectory
 from handrail.robot_env.make import make_env
 
 Report = Callable[[dict[str, Any]], None]
-POLICY_FILE = "policy.weights"
 
 
 class Evaluator:
@@ -56,7 +61,7 @@ class Evaluator:
             return False
         if not self._evaluate("final", header):
             return False
-        keep_policy(self.run, frame)
+        keep_weights(self.run.policy / PASSED_FILE, frame)
         return True
 
     def load(self, frame: bytes) -> WeightsHeader:
@@ -106,14 +111,6 @@ def append_evaluation(run: RunDirectory, record: dict[str, Any]) -> None:
     """Add a line to the run's `evaluations.jsonl`."""
     with run.evaluations_file.open("a") as file:
         file.write(json.dumps(record) + "\n")
-
-
-def keep_policy(run: RunDirectory, frame: bytes) -> Path:
-    """Keep the acting weights that reached the goal, as they came over the wire."""
-    run.policy.mkdir(parents=True, exist_ok=True)
-    path, aside = run.policy / POLICY_FILE, run.policy / f".{POLICY_FILE}.part"
-    aside.write_bytes(frame)
-    return aside.rename(path)
 
 
 def run_evaluator(run: RunDirectory, config: RunConfig, stop: threading.Event, report: Report) -> None:

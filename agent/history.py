@@ -20,6 +20,7 @@ class RunHistory:
         demonstrations: episodes that carry the label "demo".
         next_episode: number of the next episode.
         human_steps, takeovers: of training episodes.
+        robot_ns: time on the robot in training, resets included [ns].
         finished: (success, unaided) of finished training episodes, the newest last.
     """
 
@@ -30,9 +31,11 @@ class RunHistory:
         self.next_episode = 0
         self.human_steps = 0
         self.takeovers = 0
+        self.robot_ns = 0
         self.finished: deque[tuple[bool, bool]] = deque(maxlen=100)
         self.sequence = 0
         self._demonstrating = False
+        self._t_ns: int | None = None
 
     def ingest(self, sequence: int, record: Record) -> None:
         """Count one record."""
@@ -41,9 +44,11 @@ class RunHistory:
             case EpisodeStart():
                 self.next_episode = record.episode + 1
                 self._demonstrating = record.purpose == DEMONSTRATION
+                self._tick(record.t_ns)
             case StepRecord() if self._demonstrating:
                 self.demonstration_steps += 1
             case StepRecord():
+                self._tick(record.t_ns)
                 self.online_steps += 1
                 self.human_steps += record.source == Source.HUMAN
             case EpisodeEnd() if not self._demonstrating and record.truncated_by != "stop":
@@ -51,6 +56,12 @@ class RunHistory:
                 self.finished.append((record.success, record.unaided))
             case Event() if record.kind == "label" and record.new == DEMONSTRATION:
                 self.demonstrations += 1
+
+    def _tick(self, t_ns: int) -> None:
+        """Add the time since the last record; a restarted process's clock begins anew, which adds nothing."""
+        if not self._demonstrating and self._t_ns is not None:
+            self.robot_ns += max(0, t_ns - self._t_ns)
+        self._t_ns = t_ns
 
     def unaided_rate(self, window: int = 20) -> float:
         """Share of the last `window` training episodes that succeeded without a human step; 0 at first."""

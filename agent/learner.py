@@ -32,7 +32,7 @@ from handrail.agent.metrics import Scalars
 from handrail.agent.replay import ReplayMemory
 from handrail.agent.sac import SAC
 from handrail.agent.sampling import Sampler
-from handrail.agent.weights import encode_weights
+from handrail.agent.weights import LATEST_FILE, encode_weights, keep_weights
 from handrail.intervention.labels import Label
 from handrail.intervention.log_format import EpisodeStart, Event, StepRecord, decode_record, transition_from
 from handrail.intervention.run_directory import RunDirectory
@@ -176,6 +176,7 @@ class Learner:
         save_checkpoint(
             self.run.checkpoints, f"{self.updates:010d}", checkpoint, self.config.learner.checkpoints_kept
         )
+        keep_weights(self.run.policy / LATEST_FILE, self.weights_frame())
 
     def restore(self) -> bool:
         """Go back to the newest usable checkpoint, if there is one."""
@@ -203,8 +204,8 @@ class Learner:
         self.notices.append(f"update {self.updates} was not finite: rolled back to the last checkpoint")
         if self.rollbacks > _MAX_ROLLBACKS or not self.restore():
             raise LearnerDiverged(
-                f"Training diverged at update {self.updates}, {self.rollbacks} times (limit "
-                f"{_MAX_ROLLBACKS}); lower agent.critic_lr, or look at the newest episodes with `handrail review`"
+                f"Training diverged at update {self.updates}, time {self.rollbacks} of {_MAX_ROLLBACKS}; "
+                "lower agent.critic_lr, or look at the newest episodes with `handrail review`"
             )
 
     def weights_frame(self) -> bytes:

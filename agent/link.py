@@ -161,7 +161,10 @@ class LogServer:
             ("schema", request.schema_hash, self._schema_hash),
         ):
             if theirs != ours:
-                return f"this actor has {name} {ours!r}, the learner has {theirs!r}: start both from one configuration"
+                return (
+                    f"this actor has {name} {ours!r}, the learner has {theirs!r}; "
+                    "start both from one configuration"
+                )
         first, silent_ns = self.progress, time.monotonic_ns() - self.progress.heard_ns
         if first.boot_id and first.boot_id != request.boot_id and silent_ns < _LEARNER_GONE_S * 1e9:
             alive = Path(f"/proc/{first.pid}").exists()
@@ -176,25 +179,21 @@ class LogPuller:
     def __init__(self, address: str, run_id: str, schema_hash: str, boot_id: str, pid: int) -> None:
         self._address = address
         self._facts = {"run_id": run_id, "schema_hash": schema_hash, "boot_id": boot_id, "pid": pid}
-        self._socket: zmq.Socket[bytes] | None = None
         self._asked_s: float | None = None
         self._idle_until_s = 0.0
         self.committed = 0
-        self._connect()
+        self._socket = self._connected()
 
-    def _connect(self) -> None:
-        if self._socket is not None:
-            self._socket.close()
-        self._socket = zmq.Context.instance().socket(zmq.DEALER)
-        self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
-        self._socket.setsockopt(zmq.LINGER, 0)
-        self._socket.connect(self._address)
-        self._asked_s = None
+    def _connected(self) -> zmq.Socket[bytes]:
+        socket = zmq.Context.instance().socket(zmq.DEALER)
+        socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.connect(self._address)
+        return socket
 
     def close(self) -> None:
         """Close the socket."""
-        if self._socket is not None:
-            self._socket.close()
+        self._socket.close()
 
     def poll(
         self,
@@ -212,10 +211,12 @@ class LogPuller:
         Raises:
             LinkError: when the actor refuses this learner; the message is the actor's.
         """
-        assert self._socket is not None
         now = time.monotonic()
         if self._asked_s is not None and now - self._asked_s > deadline_s:
-            self._connect()  # the actor was restarted, or never there: a new socket forgets the lost request
+            # The actor was restarted, or never there: a new socket forgets the lost request.
+            self._socket.close()
+            self._socket = self._connected()
+            self._asked_s = None
         if self._asked_s is None:
             if now < self._idle_until_s:
                 if wait_s <= 0.0:

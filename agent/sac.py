@@ -1,9 +1,9 @@
 """Soft actor-critic in the RLPD arrangement: the whole update on one page.
 
-SAC (1812.05905) on batches that are half replay and half demonstrations (RLPD, 2302.02948), as HIL-SERL (2410.21845)
-runs it, with these additions, each a switch of `AgentConfig`: a cloned start, the frozen clone as a second
-proposal that the critics may prefer (IBRL, 2311.02198), imitation of the human gated by the critics, n-step
-targets, and targets clipped to the reachable range. RLPD is SAC plus configuration, so there is one class.
+SAC (1812.05905) on batches that are half replay and half demonstrations (RLPD, 2302.02948), as HIL-SERL
+(2410.21845) runs it, with these additions, each a switch of `AgentConfig`: a cloned start, the frozen clone
+as a second proposal that the critics may prefer (IBRL, 2311.02198), imitation of the human, n-step targets,
+and targets clipped to the reachable range. RLPD is SAC plus configuration, so there is one class.
 """
 
 from __future__ import annotations
@@ -70,9 +70,8 @@ class SAC:
         self._clip(self.critic)
         self.critic_optimizer.step()
         with torch.no_grad():
-            torch._foreach_lerp_(
-                list(self.target_critic.parameters()), list(self.critic.parameters()), self.config.tau
-            )
+            pairs = list(self.target_critic.parameters()), list(self.critic.parameters())
+            torch._foreach_lerp_(*pairs, self.config.tau)  # pyright: ignore[reportPrivateImportUsage]
         q = q.detach()
         return {"critic_loss": loss.detach(), "q_mean": q.mean(), "target_clipped": clipped}, q
 

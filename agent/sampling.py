@@ -55,8 +55,8 @@ class Sampler:
         view: View = getattr(self.memory, name)
         if len(view) == 0:
             raise SamplingError(
-                f"the {name} buffer is empty: a batch needs {count} transitions from it; record demonstrations "
-                "(actor.demonstrations), or train without a human (agent.symmetric=false)"
+                f"the {name} buffer is empty: a batch needs {count} transitions from it; record "
+                "demonstrations (actor.demonstrations), or train without a human (agent.symmetric=false)"
             )
         return view.draw(self.rng, count)
 

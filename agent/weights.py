@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from pathlib import Path
 
 import msgspec
 import torch
@@ -19,6 +20,10 @@ from torch import Tensor
 from handrail.robot_env.errors import HandrailError
 
 PROTOCOL = 1
+PASSED_FILE = "policy.weights"
+"""In a run's `policy/`: the weights that reached the goal, as they came over the wire."""
+LATEST_FILE = "latest.weights"
+"""Beside it: the weights of the newest checkpoint."""
 _LENGTH = struct.Struct("<I")
 
 
@@ -85,3 +90,11 @@ def decode_header(frame: bytes) -> tuple[WeightsHeader, bytes]:
     if header.protocol != PROTOCOL:
         raise WeightsError(f"weights of protocol {header.protocol} refused, this process speaks {PROTOCOL}")
     return header, frame[_LENGTH.size + length :]
+
+
+def keep_weights(path: Path, frame: bytes) -> None:
+    """Keep a frame on disk; whoever looks finds the old one or the new one, whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.part")
+    aside.write_bytes(frame)
+    aside.rename(path)

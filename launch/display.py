@@ -128,10 +128,7 @@ def panel(view: RunView, elapsed_s: float) -> RenderableType:
     )
     budget = config.goal.max_env_steps
     grid.add_row("steps", _bar(view.env_steps, budget, f"{view.env_steps} of at most {budget}"))
-    needed = config.goal.successes
-    best = int(view.evaluations[-1]["successes"]) if view.evaluations else 0
-    wanted = f"{best} of the {needed}/{config.evaluation.episodes} wanted"
-    grid.add_row("goal", _bar(best, needed, wanted if view.evaluations else "no evaluation yet"))
+    grid.add_row("goal", _goal(view))
     parts: list[RenderableType] = [grid]
     if view.evaluations:
         parts += [Text(), _evaluations(view)]
@@ -139,6 +136,19 @@ def panel(view: RunView, elapsed_s: float) -> RenderableType:
         parts += [Text(), *(Text(f"• {notice}", style="yellow") for notice in view.notices)]
     title = f"[bold]Handrail[/] {view.run_id}  {clock(elapsed_s)}"
     return Panel(Group(*parts), title=title, title_align="left", border_style="blue", padding=(1, 2))
+
+
+def _goal(view: RunView) -> RenderableType:
+    """The last evaluation's success rate on the way to the one that is wanted.
+
+    A rate, because an evaluation that was stopped early has few episodes and fewer successes.
+    """
+    wanted = view.config.goal.successes / view.config.evaluation.episodes
+    if not view.evaluations:
+        return _bar(0.0, wanted, "no evaluation yet")
+    last = view.evaluations[-1]
+    rate = int(last["successes"]) / max(1, int(last["episodes"]))
+    return _bar(rate, wanted, f"{rate:.0%} unaided of the {wanted:.0%} wanted")
 
 
 def _evaluations(view: RunView) -> Table:
@@ -162,7 +172,7 @@ def _evaluations(view: RunView) -> Table:
 
 def _bar(value: float, total: float, text: str) -> RenderableType:
     row = Table.grid(padding=(0, 2))
-    row.add_row(ProgressBar(total=max(total, 1.0), completed=min(value, total), width=32), text)
+    row.add_row(ProgressBar(total=total, completed=min(value, total), width=32), text)
     return row
 
 

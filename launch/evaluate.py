@@ -4,12 +4,14 @@ import dataclasses
 import json
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from handrail.agent.evaluate import EvaluationResult, evaluate
-from handrail.agent.evaluator import POLICY_FILE, Evaluator
+from handrail.agent.evaluator import Evaluator
+from handrail.agent.weights import LATEST_FILE, PASSED_FILE
 from handrail.intervention.run_directory import RunDirectory
 from handrail.launch import compose, runs
 from handrail.launch.errors import PolicyMissing
@@ -57,19 +59,16 @@ def main(options: Options, overrides: list[str]) -> int:
     return 0
 
 
-def policy_file(run: RunDirectory) -> Any:
-    """The run's promoted weights.
+def policy_file(run: RunDirectory) -> Path:
+    """The weights that reached the run's goal, or else those of its newest checkpoint.
 
     Raises:
         PolicyMissing: there are none.
     """
-    path = run.policy / POLICY_FILE
-    if not path.is_file():
-        raise PolicyMissing(
-            f"run {run.id} has no policy yet: none has passed its evaluation; "
-            f"go on with `handrail train run={run.id}`"
-        )
-    return path
+    for path in (run.policy / PASSED_FILE, run.policy / LATEST_FILE):
+        if path.is_file():
+            return path
+    raise PolicyMissing(f"run {run.id} has no policy yet; go on with `handrail train run={run.id}`")
 
 
 def sentence(result: EvaluationResult, about: dict[str, Any]) -> str:

@@ -1,0 +1,1 @@
+"""Success labels, and the classifier that learns them from camera images."""

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from handrail.robot_env.arms.arm import Arm, ArmMode, ArmState
 from handrail.robot_env.cameras.camera import Camera
-from handrail.robot_env.clock import NS_PER_S, Clock, TickCounts, Ticker
+from handrail.robot_env.clock import NS_PER_S, Clock, LockstepClock, TickCounts, Ticker
 from handrail.robot_env.config import EnvConfig
 from handrail.robot_env.errors import (
     ArmError,
@@ -134,6 +134,11 @@ class RobotEnv(gym.Env[Any, NDArray[np.float32]]):
         if self._goal is None:
             raise ResetError("nothing has been commanded yet; call reset() first")
         return self._goal.copy()
+
+    @property
+    def lockstep(self) -> bool:
+        """Whether time stands still between two steps: a simulated arm that moves while one waits."""
+        return isinstance(self._clock, LockstepClock)
 
     @property
     def tick_counts(self) -> TickCounts:

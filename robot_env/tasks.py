@@ -15,6 +15,7 @@ from handrail.robot_env.config import TaskConfig
 from handrail.robot_env.errors import ConfigError
 from handrail.robot_env.geometry import Array, Vector, WorkFrame, quat_multiply
 from handrail.robot_env.sim.config import RandomizationConfig
+from handrail.robot_env.sim.truth import RamTruth
 
 TOOL_DOWN: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0)
 """Orientation of a tool that points straight down with its x axis along the base's."""
@@ -32,6 +33,10 @@ class Scene(Protocol):
 
     def success(self) -> bool:
         """Whether the module is seated now."""
+        ...
+
+    def truth(self) -> RamTruth:
+        """What a person standing beside the cell could see, the hidden displacement included."""
         ...
 
 

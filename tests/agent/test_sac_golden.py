@@ -101,6 +101,7 @@ def test_subset_takes_the_minimum_over_the_drawn_critics_only():
 def test_second_proposal_raises_the_target_where_the_clone_is_better():
     agent, batch = make_agent(clone_updates=1, second_proposal=True), make_batch()
     agent.freeze_clone()
+    assert agent.clone is not None
     with torch.no_grad():
         for parameter in agent.clone.parameters():
             parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(5)) * 0.5)

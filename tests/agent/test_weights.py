@@ -20,6 +20,7 @@ FACTS = {"run_id": "r", "schema_hash": "s", "boot_id": "b", "version": 7, "updat
 def make_agent() -> SAC:
     agent = SAC(CONFIG, torch.from_numpy(SCALE), 2, seed=0)
     agent.freeze_clone()
+    assert agent.clone is not None
     with torch.no_grad():
         for index, parameter in enumerate([*agent.clone.parameters(), *agent.target_critic.parameters()]):
             parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(index)) * 0.5)
@@ -78,6 +79,7 @@ def test_weights_of_another_shape_leave_the_policy_as_it_was():
 
 def test_the_proposal_with_the_larger_minimum_is_taken():
     agent = make_agent()
+    assert agent.clone is not None
     policy = ActorPolicy(CONFIG, SCALE, 2, deterministic=True)
     policy.load(agent.acting_weights(), 1)
     chosen = []

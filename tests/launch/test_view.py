@@ -74,7 +74,7 @@ def test_the_panel_shows_what_an_operator_asks(view: RunView) -> None:
         "first", "1:23", "HUMAN", "episode 31", "training", "10/20 = 50%", "20/20 = 100%",
         "6% of steps", "9 takeovers", "231 updates/s", "UTD 1.98", "weights 0.4 s old",
         "1200 of at most 20000",
-        "70 of the 95/100 wanted", "70/100", "restart 1 of 3",
+        "70% unaided of the 95% wanted", "70/100", "restart 1 of 3",
     ):  # fmt: skip
         assert word in shown, f"{word!r} is not in\n{shown}"
 
