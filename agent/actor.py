@@ -72,7 +72,7 @@ class Actor:
         )
         self._weights = WeightSubscriber(weights_address(sockets))
         self._limiter = SamplesPerInsertLimiter(config.agent.utd, config.learner.slack_steps)
-        self.policy = ActorPolicy(config.agent, env.state_spec.scale, env.action_spec.size)
+        self.policy = ActorPolicy(config.agent, env.state_spec, env.action_spec.size)
         self._phase = ""
         self._driver = "reset"
         self._reported_s = 0.0

@@ -26,6 +26,7 @@ class AgentConfig:
     """What one update computes (docs/algorithms.md)."""
 
     hidden: tuple[int, ...] = (256, 256)
+    fine_features: bool = True  # positions and rotations also at the scale of the clearances
     discount: float = 0.97
     tau: float = 0.005  # Polyak rate of the target critics
     batch_size: int = 256

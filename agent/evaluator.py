@@ -42,7 +42,7 @@ class Evaluator:
         self.run, self.config, self._stop, self._report = run, config, stop, report
         self.env = make_env(config.env)
         self.policy = ActorPolicy(
-            config.agent, self.env.state_spec.scale, self.env.action_spec.size, deterministic=True
+            config.agent, self.env.state_spec, self.env.action_spec.size, deterministic=True
         )
         self._next_step = config.evaluation.first_step
         self._held = 0

@@ -64,7 +64,7 @@ class Learner:
         self.boot_id = uuid.uuid4().hex
         self.schema_hash = schema_hash(STATE_SPEC, ActionSpec(*config.env.action_scale))
         action_size = 6
-        self.agent = SAC(config.agent, torch.tensor(STATE_SPEC.scale), action_size, config.seed)
+        self.agent = SAC(config.agent, STATE_SPEC, action_size, config.seed)
         self.memory = ReplayMemory(config.learner.capacity, STATE_SPEC.size, action_size)
         self.rng = np.random.default_rng([config.seed, 1])
         agent = config.agent

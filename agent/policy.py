@@ -7,10 +7,12 @@ import torch
 from torch import Tensor
 
 from handrail.agent.config import AgentConfig
+from handrail.agent.networks.features import StateFeatures
 from handrail.agent.networks.gaussian import split_head, squash
 from handrail.agent.networks.mlp import EnsembleMLP
 from handrail.agent.weights import WeightsError
 from handrail.intervention.policy import PolicyStep
+from handrail.robot_env.spec import StateSpec
 
 
 class ActorPolicy:
@@ -22,7 +24,7 @@ class ActorPolicy:
 
     Args:
         config: see `AgentConfig`.
-        observation_scale: (D,) typical magnitudes.
+        state_spec: what an observation is.
         action_size: A.
         deterministic: act by the means (evaluation) instead of sampling.
     """
@@ -30,7 +32,7 @@ class ActorPolicy:
     def __init__(
         self,
         config: AgentConfig,
-        observation_scale: np.ndarray,
+        state_spec: StateSpec,
         action_size: int,
         *,
         deterministic: bool = False,
@@ -38,7 +40,7 @@ class ActorPolicy:
         self.config = config
         self.deterministic = deterministic
         self.version = -1
-        self._inverse_scale = 1.0 / torch.tensor(observation_scale, dtype=torch.float32)
+        self._features = StateFeatures(state_spec, fine=config.fine_features)
         self._action_size = action_size
         self._proposers: EnsembleMLP | None = None
         self._critic: EnsembleMLP | None = None
@@ -59,7 +61,7 @@ class ActorPolicy:
         Raises:
             WeightsError: when names or shapes differ from what the configuration builds.
         """
-        size, hidden = len(self._inverse_scale), self.config.hidden
+        size, hidden = self._features.size, self.config.hidden
         parts = ["actor", "clone"] if any(name.startswith("clone.") for name in tensors) else ["actor"]
         # Built empty: nothing of their initial values is used, so none are drawn.
         with torch.device("meta"):
@@ -85,7 +87,7 @@ class ActorPolicy:
     def act(self, observation: np.ndarray) -> PolicyStep:
         """The action for one observation (D,) float32; weights must be loaded."""
         assert self._proposers is not None, "act() before load()"
-        state = (torch.from_numpy(observation) * self._inverse_scale).unsqueeze(0)
+        state = self._features(torch.from_numpy(observation).unsqueeze(0))
         mean, log_std = split_head(
             self._proposers(state).squeeze(1), self.config.log_std_bounds
         )  # (proposers, A)

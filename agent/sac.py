@@ -16,8 +16,10 @@ from torch import Tensor, nn
 
 from handrail.agent.batch import Batch
 from handrail.agent.config import AgentConfig
+from handrail.agent.networks.features import StateFeatures
 from handrail.agent.networks.gaussian import negative_log_likelihood, split_head, squash
 from handrail.agent.networks.mlp import EnsembleMLP
+from handrail.robot_env.spec import StateSpec
 
 
 class SAC:
@@ -25,17 +27,17 @@ class SAC:
 
     Args:
         config: see `AgentConfig`.
-        observation_scale: (D,) typical magnitudes; observations are divided by them before every network.
+        state_spec: what an observation is.
         action_size: A.
         seed: of the initial weights and of every draw during training.
     """
 
-    def __init__(self, config: AgentConfig, observation_scale: Tensor, action_size: int, seed: int) -> None:
+    def __init__(self, config: AgentConfig, state_spec: StateSpec, action_size: int, seed: int) -> None:
         self.config = config
         self.action_size = action_size
-        self.inverse_scale = 1.0 / observation_scale.to(torch.float32)
+        self.features = StateFeatures(state_spec, fine=config.fine_features)
         self.generator = torch.Generator().manual_seed(seed)
-        size = len(observation_scale)
+        size = self.features.size
         build = {"hidden": config.hidden, "generator": self.generator}
         self.actor = EnsembleMLP(1, size, 2 * action_size, small_output=True, **build)
         self.critic = EnsembleMLP(config.critics, size + action_size, 1, **build)
@@ -54,7 +56,7 @@ class SAC:
         A critic-only update leaves the actor, the temperature and their optimisers' state exactly as they
         were. Metrics stay tensors: reading them is the caller's choice.
         """
-        observation = batch.observation * self.inverse_scale
+        observation = self.features(batch.observation)
         metrics, q_data = self._update_critic(batch, observation)
         if with_actor:
             metrics |= self._update_actor(batch, observation, q_data)
@@ -85,7 +87,7 @@ class SAC:
         eq. 2).
         """
         config = self.config
-        observation = batch.next_observation * self.inverse_scale
+        observation = self.features(batch.next_observation)
         action, log_prob = self._sample(self.actor, observation)
         proposals = [action]
         if self.clone is not None and config.second_proposal:
@@ -147,7 +149,7 @@ class SAC:
 
     def update_clone(self, batch: Batch) -> Tensor:
         """One behaviour-cloning step of the actor on human actions; returns the loss."""
-        mean, log_std = self._head(self.actor, batch.observation * self.inverse_scale)
+        mean, log_std = self._head(self.actor, self.features(batch.observation))
         log_std = log_std.clamp(min=self.config.clone_log_std_floor)
         loss = negative_log_likelihood(mean, log_std, batch.action).mean()
         self.actor_optimizer.zero_grad(set_to_none=True)

@@ -28,6 +28,8 @@ class ArraySpec:
         frame: frame it is expressed in.
         scale: typical magnitude in `unit`; networks divide by it.
         description: one line for documentation and the console.
+        resolution: smallest difference in `unit` that decides something, such as a clearance; networks see the
+            value at this scale as well. None where `scale` says it all.
     """
 
     name: str
@@ -36,8 +38,14 @@ class ArraySpec:
     frame: str
     scale: float
     description: str
+    resolution: float | None = None
 
     def __post_init__(self) -> None:
+        if self.resolution is not None and not 0.0 < self.resolution < self.scale:
+            raise ConfigError(
+                f"field {self.name!r} has resolution {self.resolution}; it must be above 0 and below the scale, "
+                f"{self.scale}"
+            )
         if not self.scale > 0.0 or any(n < 1 for n in self.shape):
             raise ConfigError(
                 f"field {self.name!r} has scale {self.scale} and shape {self.shape}; both must be positive"
@@ -61,6 +69,7 @@ class StateSpec:
     size: int = field(init=False)
     slices: Mapping[str, slice] = field(init=False)
     scale: NDArray[np.float32] = field(init=False, compare=False)
+    resolution: NDArray[np.float32] = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
         names = [f.name for f in self.fields]
@@ -72,10 +81,15 @@ class StateSpec:
             slices[spec.name] = slice(start, start + spec.size)
             start += spec.size
         scale = np.concatenate([np.full(f.size, f.scale, dtype=np.float32) for f in self.fields])
+        resolution = np.concatenate(
+            [np.full(f.size, f.resolution or np.inf, dtype=np.float32) for f in self.fields]
+        )
         scale.setflags(write=False)
+        resolution.setflags(write=False)
         object.__setattr__(self, "slices", slices)
         object.__setattr__(self, "size", start)
         object.__setattr__(self, "scale", scale)
+        object.__setattr__(self, "resolution", resolution)
 
     def pack(self, values: Mapping[str, ArrayLike]) -> NDArray[np.float32]:
         """Pack fields into a fresh (D,) float32 vector.
@@ -136,8 +150,12 @@ class ActionSpec:
 
 STATE_SPEC = StateSpec(
     (
-        ArraySpec("tcp_position", (3,), "m", "work", 0.03, "tool centre point from the nominal seated pose"),
-        ArraySpec("tcp_rotation", (3,), "rad", "work", 0.2, "rotation vector from the nominal orientation"),
+        ArraySpec(
+            "tcp_position", (3,), "m", "work", 0.03, "tool centre point from the nominal seated pose", 0.003
+        ),
+        ArraySpec(
+            "tcp_rotation", (3,), "rad", "work", 0.2, "rotation vector from the nominal orientation", 0.02
+        ),
         ArraySpec("tcp_velocity", (3,), "m/s", "work", 0.1, "linear velocity of the tool centre point"),
         ArraySpec("tcp_angular_velocity", (3,), "rad/s", "work", 0.5, "angular velocity of the tool"),
         ArraySpec("force", (3,), "N", "tool", 10.0, "force of the environment on the tool, tared at reset"),

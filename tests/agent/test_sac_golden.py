@@ -11,8 +11,10 @@ from handrail.agent.batch import Batch
 from handrail.agent.config import AgentConfig
 from handrail.agent.networks.gaussian import split_head, squash
 from handrail.agent.sac import SAC
+from handrail.robot_env.spec import ArraySpec, StateSpec
 
 SIZE, ACTIONS, ROWS = 5, 3, 16
+SPEC = StateSpec((ArraySpec("state", (SIZE,), "m", "work", 2.0, "a state"),))
 PARITY = AgentConfig(
     hidden=(32, 32),
     n_step=1,
@@ -26,7 +28,7 @@ PARITY = AgentConfig(
 
 
 def make_agent(**changes) -> SAC:
-    agent = SAC(dataclasses.replace(PARITY, **changes), torch.full((SIZE,), 2.0), ACTIONS, seed=3)
+    agent = SAC(dataclasses.replace(PARITY, **changes), SPEC, ACTIONS, seed=3)
     agent.generator.manual_seed(11)
     return agent
 

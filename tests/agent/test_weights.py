@@ -11,14 +11,21 @@ from handrail.agent.networks.gaussian import split_head
 from handrail.agent.policy import ActorPolicy
 from handrail.agent.sac import SAC
 from handrail.agent.weights import WeightsError, decode_weights, encode_weights
+from handrail.robot_env.spec import ArraySpec, StateSpec
 
 CONFIG = AgentConfig(hidden=(32, 32))
-SCALE = np.array([1.0, 2.0, 0.5, 4.0], dtype=np.float32)
+SPEC = StateSpec(
+    (
+        ArraySpec("here", (3,), "m", "work", 2.0, "position", 0.1),
+        ArraySpec("push", (1,), "N", "tool", 4.0, "force"),
+    )
+)
+SCALE = SPEC.scale
 FACTS = {"run_id": "r", "schema_hash": "s", "boot_id": "b", "version": 7, "updates": 70, "online_steps": 35}
 
 
 def make_agent() -> SAC:
-    agent = SAC(CONFIG, torch.from_numpy(SCALE), 2, seed=0)
+    agent = SAC(CONFIG, SPEC, 2, seed=0)
     agent.freeze_clone()
     assert agent.clone is not None
     with torch.no_grad():
@@ -64,10 +71,10 @@ def test_values_that_are_not_finite_are_refused():
 
 
 def test_weights_of_another_shape_leave_the_policy_as_it_was():
-    policy = ActorPolicy(CONFIG, SCALE, 2, deterministic=True)
+    policy = ActorPolicy(CONFIG, SPEC, 2, deterministic=True)
     policy.load(make_agent().acting_weights(), 1)
     before = policy.act(np.ones(4, dtype=np.float32)).action
-    other = SAC(dataclasses.replace(CONFIG, hidden=(16, 16)), torch.from_numpy(SCALE), 2, seed=0)
+    other = SAC(dataclasses.replace(CONFIG, hidden=(16, 16)), SPEC, 2, seed=0)
     other.freeze_clone()
     with pytest.raises(WeightsError, match="do not fit"):
         policy.load(other.acting_weights(), 2)
@@ -80,12 +87,12 @@ def test_weights_of_another_shape_leave_the_policy_as_it_was():
 def test_the_proposal_with_the_larger_minimum_is_taken():
     agent = make_agent()
     assert agent.clone is not None
-    policy = ActorPolicy(CONFIG, SCALE, 2, deterministic=True)
+    policy = ActorPolicy(CONFIG, SPEC, 2, deterministic=True)
     policy.load(agent.acting_weights(), 1)
     chosen = []
     for index in range(50):
         observation = np.random.default_rng(index).normal(size=4).astype(np.float32) * SCALE
-        state = torch.from_numpy(observation / SCALE)[None]
+        state = agent.features(torch.from_numpy(observation)[None])
         with torch.no_grad():
             proposals = [
                 torch.tanh(split_head(net.reference(state)[0], CONFIG.log_std_bounds)[0])
@@ -99,7 +106,7 @@ def test_the_proposal_with_the_larger_minimum_is_taken():
 
 
 def test_exploration_repeats_for_a_seed():
-    policy = ActorPolicy(CONFIG, SCALE, 2)
+    policy = ActorPolicy(CONFIG, SPEC, 2)
     policy.load(make_agent().acting_weights(), 1)
     observation = np.ones(4, dtype=np.float32)
     courses = []
@@ -113,10 +120,10 @@ def test_exploration_repeats_for_a_seed():
 
 def test_a_policy_without_a_clone_acts_with_the_actor():
     config = dataclasses.replace(CONFIG, clone_updates=0, second_proposal=False)
-    agent = SAC(config, torch.from_numpy(SCALE), 2, seed=0)
-    policy = ActorPolicy(config, SCALE, 2, deterministic=True)
+    agent = SAC(config, SPEC, 2, seed=0)
+    policy = ActorPolicy(config, SPEC, 2, deterministic=True)
     policy.load(agent.acting_weights(), 1)
-    state = torch.ones(1, 4)
+    state = agent.features(torch.from_numpy(SCALE.copy())[None])
     with torch.no_grad():
         mean, _ = split_head(agent.actor.reference(state)[0], config.log_std_bounds)
     np.testing.assert_allclose(policy.act(SCALE.copy()).action, torch.tanh(mean)[0].numpy(), atol=1e-6)
