@@ -31,12 +31,13 @@ from handrail.intervention.log_reader import LogReader
 from handrail.intervention.log_writer import LogWriter
 from handrail.intervention.rollout import Rollout
 from handrail.intervention.run_directory import RunDirectory
-from handrail.intervention.transition import Transition
+from handrail.intervention.transition import Source, Transition
 from handrail.robot_env.env import RobotEnv
 from handrail.robot_env.make import make_env
 
 Report = Callable[[dict[str, Any]], None]
 _REPORT_EVERY_S = 0.25
+_DRIVERS = {Source.POLICY: "policy", Source.HUMAN: "human", Source.SCRIPT: "hold"}
 
 
 class Actor:
@@ -143,10 +144,10 @@ class Actor:
 
     def _between_steps(self, transition: Transition) -> bool:
         """Count, swap weights, report, and in lockstep wait for the learner. False ends the episode here."""
+        self._driver = DEMONSTRATION if self._phase == DEMONSTRATION else _DRIVERS[transition.source]
         if self._phase == TRAINING:
             self.online_steps += 1
             self._take_weights()
-            self._driver = transition.source.name.lower()
             if self.env.lockstep:  # time stands still between two steps, so waiting costs nothing
                 self._wait_for_learner()
         self._tell()

@@ -31,7 +31,7 @@ SCHEMA = 1
 class CheckpointError(HandrailError):
     """A checkpoint that cannot be used; nothing was changed."""
 
-    exit_code = 3
+    exit_code = 15
 
 
 @dataclass(frozen=True)

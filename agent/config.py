@@ -29,6 +29,7 @@ class AgentConfig:
     fine_features: bool = True  # positions and rotations also at the scale of the clearances
     discount: float = 0.97
     tau: float = 0.005  # Polyak rate of the target critics
+    average_tau: float = 0.02  # Polyak rate of the actor that acts, an actor update; 1: the actor itself
     batch_size: int = 256
     symmetric: bool = True  # half replay, half demo; false only where no human takes part at all
     critics: int = 2
@@ -41,7 +42,7 @@ class AgentConfig:
     gradient_clip: float | None = None  # on the global norm
     temperature: float = 0.01  # initial
     temperature_max: float | None = 0.05
-    target_entropy: float | None = None  # None: −dim(A)/2
+    target_entropy: float | None = -6.0  # −dim(A); None: −dim(A)/2
     backup_entropy: bool = False  # the entropy term in the target, inside γ and the mask
     log_std_bounds: tuple[float, float] = (-5.0, 1.0)
     n_step: int = 3  # cut at termination, truncation and every change of driver
@@ -53,12 +54,13 @@ class AgentConfig:
     )
     critic_only_updates: int = 0  # updates before the actor moves
     imitation_weight: float = 10.0  # λ of the gated imitation term; 0: none
-    imitation_gate: bool = True  # only where Q(s, a_human) > Q(s, μ(s))
+    imitation_gate: bool = False  # only where Q(s, a_human) > Q(s, μ(s))
     imitation_floor: float = 0.1  # share of λ that remains at 100 % unaided success
 
     def __post_init__(self) -> None:
         _require(0.0 < self.discount < 1.0, "agent.discount", self.discount, "between 0 and 1")
-        _require(0.0 < self.tau <= 1.0, "agent.tau", self.tau, "in (0, 1]")
+        for name in ("tau", "average_tau"):
+            _require(0.0 < getattr(self, name) <= 1.0, f"agent.{name}", getattr(self, name), "in (0, 1]")
         _require(
             self.batch_size >= 2 and self.batch_size % 2 == 0,
             "agent.batch_size",

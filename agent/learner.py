@@ -62,7 +62,8 @@ class Learner:
     def __init__(self, run: RunDirectory, config: RunConfig) -> None:
         self.run, self.config = run, config
         self.boot_id = uuid.uuid4().hex
-        self.schema_hash = schema_hash(STATE_SPEC, ActionSpec(*config.env.action_scale))
+        cameras = {camera.name: (camera.height, camera.width, 3) for camera in config.env.cameras}
+        self.schema_hash = schema_hash(STATE_SPEC, ActionSpec(*config.env.action_scale), cameras)
         action_size = 6
         self.agent = SAC(config.agent, STATE_SPEC, action_size, config.seed)
         self.memory = ReplayMemory(config.learner.capacity, STATE_SPEC.size, action_size)

@@ -42,6 +42,7 @@ class SAC:
         self.actor = EnsembleMLP(1, size, 2 * action_size, small_output=True, **build)
         self.critic = EnsembleMLP(config.critics, size + action_size, 1, **build)
         self.target_critic = copy.deepcopy(self.critic).requires_grad_(False)
+        self.average = copy.deepcopy(self.actor).requires_grad_(False)
         self.clone: EnsembleMLP | None = None
         self.log_temperature = nn.Parameter(torch.tensor(math.log(config.temperature)))
         self.target_entropy = -action_size / 2 if config.target_entropy is None else config.target_entropy
@@ -71,9 +72,7 @@ class SAC:
         loss.backward()
         self._clip(self.critic)
         self.critic_optimizer.step()
-        with torch.no_grad():
-            pairs = list(self.target_critic.parameters()), list(self.critic.parameters())
-            torch._foreach_lerp_(*pairs, self.config.tau)  # pyright: ignore[reportPrivateImportUsage]
+        self._follow(self.target_critic, self.critic, self.config.tau)
         q = q.detach()
         return {"critic_loss": loss.detach(), "q_mean": q.mean(), "target_clipped": clipped}, q
 
@@ -125,6 +124,7 @@ class SAC:
         loss.backward()
         self._clip(self.actor)
         self.actor_optimizer.step()
+        self._follow(self.average, self.actor, self.config.average_tau)
 
         entropy_gap = -log_prob.detach().mean() - self.target_entropy
         self.temperature_optimizer.zero_grad(set_to_none=True)
@@ -160,7 +160,16 @@ class SAC:
     def freeze_clone(self) -> None:
         """Keep the actor as it is now as the frozen second proposal, and start its optimiser afresh."""
         self.clone = copy.deepcopy(self.actor).requires_grad_(False)
+        self.average = copy.deepcopy(self.clone)
         self.actor_optimizer = torch.optim.Adam(self.actor.parameters(), self.config.actor_lr, fused=True)
+
+    @staticmethod
+    @torch.no_grad()
+    def _follow(average: EnsembleMLP, network: EnsembleMLP, rate: float) -> None:
+        """Polyak averaging: average ← average + rate · (network − average)."""
+        torch._foreach_lerp_(  # pyright: ignore[reportPrivateImportUsage]
+            list(average.parameters()), list(network.parameters()), rate
+        )
 
     def _noise(self, like: Tensor) -> Tensor:
         return torch.randn(like.shape, generator=self.generator)
@@ -177,8 +186,8 @@ class SAC:
             nn.utils.clip_grad_norm_(network.parameters(), self.config.gradient_clip)
 
     def acting_weights(self) -> dict[str, Tensor]:
-        """What the actor process needs: the actor, its clone, and the critics that choose between them."""
-        named = {f"actor.{name}": value for name, value in self.actor.state_dict().items()}
+        """What the actor process needs: the averaged actor, its clone, and the critics that choose."""
+        named = {f"actor.{name}": value for name, value in self.average.state_dict().items()}
         if self.clone is not None and self.config.second_proposal:
             named |= {f"clone.{name}": value for name, value in self.clone.state_dict().items()}
             named |= {f"critic.{name}": value for name, value in self.target_critic.state_dict().items()}
@@ -186,12 +195,9 @@ class SAC:
 
     def weights(self) -> dict[str, Tensor]:
         """Every network by dotted name, for a checkpoint."""
-        networks = {"actor": self.actor, "critic": self.critic, "target_critic": self.target_critic}
-        if self.clone is not None:
-            networks["clone"] = self.clone
         named = {
             f"{part}.{name}": value
-            for part, network in networks.items()
+            for part, network in self._networks().items()
             for name, value in network.state_dict().items()
         }
         return named | {"log_temperature": self.log_temperature.detach()}
@@ -200,24 +206,20 @@ class SAC:
         """The inverse of `weights`; shapes must match."""
         if any(name.startswith("clone.") for name in named):
             self.clone = copy.deepcopy(self.actor).requires_grad_(False)
-        networks = {
-            "actor": self.actor,
-            "critic": self.critic,
-            "target_critic": self.target_critic,
-            "clone": self.clone,
-        }
-        for part, network in networks.items():
-            if network is not None:
-                prefix = f"{part}."
-                network.load_state_dict(
-                    {
-                        name.removeprefix(prefix): value
-                        for name, value in named.items()
-                        if name.startswith(prefix)
-                    }
-                )
+        for part, network in self._networks().items():
+            names = {name: f"{part}.{name}" for name in network.state_dict()}
+            network.load_state_dict({name: named[full] for name, full in names.items()})
         with torch.no_grad():
             self.log_temperature.copy_(named["log_temperature"])
+
+    def _networks(self) -> dict[str, EnsembleMLP]:
+        networks = {
+            "actor": self.actor,
+            "average": self.average,
+            "critic": self.critic,
+            "target_critic": self.target_critic,
+        }
+        return networks if self.clone is None else networks | {"clone": self.clone}
 
     def optimizers(self) -> dict[str, torch.optim.Adam]:
         """The optimisers by name, for a checkpoint."""

@@ -69,6 +69,7 @@ EXIT_CODES: dict[int, str] = {
     12: "another process already has this role in the run",
     13: "a teleoperation device is missing, busy or not at rest",
     14: "no such label or episode",
+    15: "no usable checkpoint: it is damaged or of another schema",
     20: "no run of that name",
     21: "the budget is spent and the goal is not reached",
     22: "a process of the run keeps failing",

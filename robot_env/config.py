@@ -238,7 +238,7 @@ class EnvConfig:
 
     hz: float = 10.0
     action_scale: tuple[float, float] = (0.01, 0.06)
-    target_reference: TargetReference = "commanded"
+    target_reference: TargetReference = "measured"
     task: TaskConfig = field(default_factory=TaskConfig)
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     sim: SimConfig = field(default_factory=SimConfig)
