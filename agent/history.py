@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 
+from handrail.intervention.episode import Purpose
 from handrail.intervention.log_format import EpisodeEnd, EpisodeStart, Event, Record, StepRecord
 from handrail.intervention.transition import Source
 
-DEMONSTRATION = "demo"
-TRAINING = "train"
+DEMONSTRATION: Purpose = "demo"
+TRAINING: Purpose = "train"
 
 
 class RunHistory:

@@ -118,6 +118,8 @@ class Learner:
             self.memory.exclude(event.episode)
         elif event.who != "task":  # the task's own word is in the reward already
             self.memory.relabel(event.episode, success=event.new != Label.FAILURE)
+            if event.old == Label.DEMO:
+                self.memory.exclude(event.episode, views=(self.memory.demo,))
 
     def ready_to_clone(self) -> bool:
         """Whether all demonstrations are there and the cloned start is still to be made."""

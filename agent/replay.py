@@ -14,6 +14,8 @@ every view.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from handrail.intervention.transition import Source, Transition
@@ -137,13 +139,13 @@ class ReplayMemory:
             self._reward[slots[-1]] = float(success)
             self._terminated[slots[-1]] = success
 
-    def exclude(self, episode: int) -> None:
-        """Take an episode out of both views; its frames stay until they are overwritten."""
+    def exclude(self, episode: int, views: Sequence[View] | None = None) -> None:
+        """Take an episode out of `views`, both by default; its frames stay until they are overwritten."""
         slots = self._slots_of(episode)
         first = max(0, self.added - self.capacity)
         numbers = first + (slots - first) % self.capacity
-        self.replay.discard(numbers)
-        self.demo.discard(numbers)
+        for view in (self.replay, self.demo) if views is None else views:
+            view.discard(numbers)
 
     def _slots_of(self, episode: int) -> np.ndarray:
         """Slots of an episode's steps, in order of arrival."""

@@ -11,7 +11,6 @@ Errors (all under `HandrailError`), with their exit codes:
 
 from handrail.intervention.arbiter import ArbiterState, Decision, Driver, arbitrate
 from handrail.intervention.config import ArbiterConfig, LogConfig, MappingConfig, OperatorConfig
-from handrail.intervention.demos import demo_episodes, demo_transitions
 from handrail.intervention.device import Device, DeviceError, EpisodeAware, Reading, check_at_rest
 from handrail.intervention.index import EpisodeIndex, EpisodeRow, Totals
 from handrail.intervention.keyboard import Keyboard, TerminalKeys
@@ -90,8 +89,6 @@ __all__ = [
     "arbitrate",
     "check_at_rest",
     "decode_record",
-    "demo_episodes",
-    "demo_transitions",
     "environment_seed",
     "iter_transitions",
     "mark_aborted",

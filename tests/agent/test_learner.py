@@ -70,7 +70,8 @@ class Log:
             )
             self._t_ns += PERIOD_NS
         if ended:
-            self._add(EpisodeEnd(episode, length, success, None, not human, len(human), int(bool(human)), 0.0, 0))
+            driven = len(human)
+            self._add(EpisodeEnd(episode, length, success, None, driven == 0, driven, min(driven, 1), 0.0, 0))
         if label is not None:
             self._add(Event("label", episode, "task", 0, None, label, ""))
         return episode
@@ -78,8 +79,8 @@ class Log:
     def _add(self, record) -> None:
         self.records.append((len(self.records) + 1, encode_record(record)))
 
-    def event(self, episode: int, new: str, who: str = "reviewer") -> None:
-        self._add(Event("label", episode, who, 0, None, new, "looked again"))
+    def event(self, episode: int, new: str, *, old: str | None = None, who: str = "reviewer") -> None:
+        self._add(Event("label", episode, who, 0, old, new, "looked again"))
 
     def feed(self, learner: Learner) -> None:
         for sequence, payload in self.records[learner.history.sequence :]:
@@ -207,6 +208,17 @@ def test_a_review_reaches_rewards_and_views(run):
     assert columns["discount"][[4, 9]].tolist() == pytest.approx([0.9, 0.0])
     assert len(learner.memory.replay) == 10
     assert len(learner.memory.demo) == 0
+
+
+def test_a_demonstration_relabelled_is_no_demonstration_any_more(run):
+    log, learner = Log(), Learner(run, CONFIG)
+    kept, taken_back = (log.episode(10, purpose="demo", label="demo") for _ in range(2))
+    log.event(taken_back, "failure", old="demo")
+    log.feed(learner)
+    assert len(learner.memory.demo) == 10 and len(learner.memory.replay) == 20
+    episodes = learner.memory.gather(np.arange(20), 0.9, 1)
+    assert episodes["reward"].tolist() == [0.0] * 9 + [1.0] + [0.0] * 10
+    assert kept != taken_back
 
 
 def test_imitation_falls_with_unaided_success(run):

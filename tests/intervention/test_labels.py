@@ -3,7 +3,6 @@ from pathlib import Path
 
 import pytest
 
-from handrail.intervention.demos import demo_episodes, demo_transitions
 from handrail.intervention.index import EpisodeIndex
 from handrail.intervention.labels import (
     Label,
@@ -112,9 +111,8 @@ def test_demonstrations_are_the_ended_episodes_labelled_demo_now(log: Log) -> No
     for number in range(4):
         log.episode(number, label="demo", end=number != 3)
     append_label(log.writer, log.index, 1, "exclude", who="ana", why="hesitant")
-    assert [row.episode for row in demo_episodes(log.index)] == [0, 2]
-    steps = [(t.episode, t.step) for _, t in demo_transitions(log.index, log.reader)]
-    assert steps == [(e, n) for e in (0, 2) for n in range(3)]
+    log.index.refresh()
+    assert [row.episode for row in log.index.episodes(label="demo", status="ended")] == [0, 2]
 
 
 def test_a_review_writes_only_while_the_actor_does_not(log: Log) -> None:

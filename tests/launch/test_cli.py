@@ -63,7 +63,7 @@ def test_help_of_bench_lists_the_benchmarks(capsys: pytest.CaptureFixture[str]) 
         (["review", "run=nowhere", "lsat=3"], 2, ["'lsat'", "did you mean 'last'"]),
         (["evaluate", "run=nowhere"], 20, ["no run 'nowhere'"]),
         (["learner", "run=nowhere"], 20, ["no run 'nowhere'"]),
-        (["bench"], 2, ["there are: log, "]),
+        (["bench"], 2, ["there are: learner, "]),
         (["bench", "smi"], 2, ["did you mean 'sim'"]),
         (["bench", "sim", "stepz=3"], 2, ["'stepz'"]),
     ],

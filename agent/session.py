@@ -1,0 +1,162 @@
+"""A control loop's hold on a run: its environment, its log, and the episodes it drives.
+
+The actor process and `handrail record` drive episodes in the same way; this is that way.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from handrail.agent.config import RunConfig
+from handrail.agent.devices import make_device
+from handrail.agent.history import RunHistory
+from handrail.agent.policy import ActorPolicy
+from handrail.intervention.device import EpisodeAware, check_at_rest
+from handrail.intervention.episode import Purpose
+from handrail.intervention.keyboard import Keyboard
+from handrail.intervention.labels import mark_aborted
+from handrail.intervention.log_format import LOG_SCHEMA, EpisodeEnd, SegmentHeader
+from handrail.intervention.log_reader import LogReader
+from handrail.intervention.log_writer import LogWriter
+from handrail.intervention.rollout import Rollout
+from handrail.intervention.run_directory import RunDirectory
+from handrail.intervention.transition import Transition
+from handrail.robot_env.clock import NS_PER_S, MonotonicClock, Ticker
+from handrail.robot_env.make import make_env
+
+
+def _nothing(*_: object) -> None:
+    """Nobody wants to know."""
+
+
+class Session:
+    """Owns a run's "actor" role while it is open; a context manager. One thread may use it.
+
+    Args:
+        run: the run's directory.
+        config: the run's configuration.
+
+    Attributes:
+        env: the environment, its own.
+        writer: the run's log.
+        history: what the log adds up to, as of the last finished episode.
+
+    Raises:
+        RunLocked: another process drives this run.
+        LogError: the log cannot be written.
+        ConfigError: the environment cannot be made as configured.
+    """
+
+    def __init__(self, run: RunDirectory, config: RunConfig) -> None:
+        self.config = config
+        self._lock = run.lock("actor")
+        try:
+            self.env = make_env(config.env)
+            header = SegmentHeader(
+                schema=LOG_SCHEMA,
+                run_id=run.id,
+                schema_hash=self.env.schema_hash,
+                state_size=self.env.state_spec.size,
+                action_size=self.env.action_spec.size,
+                created_wall_ns=time.time_ns(),
+            )
+            self.writer = LogWriter(run.segments, header, **dataclasses.asdict(config.log))
+        except BaseException:
+            self._lock.release()
+            raise
+        self._reader = LogReader(run.segments)
+        mark_aborted(self.writer, self._reader)
+        self.history = RunHistory()
+        self._read_log()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.writer.close()
+        self.env.close()
+        self._lock.release()
+
+    def drive(
+        self,
+        policy: ActorPolicy | None,
+        purpose: Purpose,
+        *,
+        wanted: Callable[[], bool],
+        between_steps: Callable[[Transition], bool],
+        before_reset: Callable[[], None] = _nothing,
+        after_episode: Callable[[EpisodeEnd], None] = _nothing,
+    ) -> None:
+        """Drive episodes of one purpose while more are `wanted`, with the device that fits it.
+
+        Args:
+            policy: who proposes actions; None in demonstrations.
+            purpose: "train" or "demo".
+            wanted: asked before each episode.
+            between_steps: told of each step; False ends the episode there.
+            before_reset: called before each reset.
+            after_episode: told of each episode.
+
+        Raises:
+            DeviceError: the device is missing, or not at rest.
+        """
+        device, mapping = make_device(self.config, self.env, demonstrate=policy is None)
+        pace = self._real_time() if isinstance(device, Keyboard) else _nothing
+        device.open()
+        try:
+            check_at_rest(device, time.monotonic_ns())
+            if isinstance(device, EpisodeAware):  # after a restart: what it had seen of this run
+                for success, unaided in self.history.finished:
+                    device.episode_finished(success, unaided)
+            rollout = Rollout(self.env, device, self.config.arbiter, mapping, self.writer)
+
+            def after_step(transition: Transition) -> bool:
+                pace(transition)
+                return between_steps(transition)
+
+            while wanted():
+                before_reset()
+                episode = self.history.next_episode
+                seed = (self.config.seed, episode)
+                if policy is not None:
+                    self._prepare(policy, seed)
+                end = rollout.run_episode(
+                    policy, episode=episode, seed=seed, purpose=purpose, between_steps=after_step
+                )
+                self._read_log()
+                after_episode(end)
+        finally:
+            device.close()
+
+    def _prepare(self, policy: ActorPolicy, seed: tuple[int, int]) -> None:
+        """Fix the episode's noise, or its absence.
+
+        Some episodes are driven as an evaluation would drive them: where a policy without noise gets stuck is
+        seen, helped out of, and learned from.
+        """
+        rng = np.random.default_rng([*seed, 1])
+        policy.deterministic = bool(rng.random() < self.config.actor.greedy_share)
+        policy.seed(int(rng.integers(2**63)))
+
+    def _real_time(self) -> Callable[[Transition], None]:
+        """A person at the simulated cell needs real time; the synthetic operator does not."""
+        ticker = Ticker(MonotonicClock(), round(NS_PER_S / self.config.env.hz))
+
+        def pace(transition: Transition) -> None:
+            if transition.step == 0:
+                ticker.restart()
+            ticker.wait()
+
+        return pace
+
+    def _read_log(self) -> None:
+        for sequence, record in self._reader.records(self.history.sequence):
+            self.history.ingest(sequence, record)
