@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -23,6 +23,7 @@ from handrail.agent.session import Session
 from handrail.agent.weights import WeightsError, decode_weights
 from handrail.intervention.log_format import EpisodeEnd
 from handrail.intervention.log_reader import LogReader
+from handrail.intervention.recovery import Recovery
 from handrail.intervention.run_directory import RunDirectory
 from handrail.intervention.transition import Source, Transition
 
@@ -57,7 +58,7 @@ class Actor:
         self._driver = "reset"
         self._reported_s = 0.0
         self._weights_s = time.monotonic()
-        self._refused: str | None = None
+        self._notices = [*_recovered(session.writer.recovery)]
 
     def close(self) -> None:
         """Close the sockets; the session belongs to the caller."""
@@ -142,7 +143,7 @@ class Actor:
                 self.policy.load(tensors, header.version)
                 self._weights_s = time.monotonic()
         except WeightsError as error:  # the arm goes on with the weights it has; the display shows the reason
-            self._refused = str(error)
+            self._notices.append(str(error))
 
     def _tell(self) -> None:
         now = time.monotonic()
@@ -169,8 +170,16 @@ class Actor:
             "reset_s": max(0.0, history.robot_ns / 1e9 - history.online_steps * env.period_s),
             "overruns": env.tick_counts.overruns,
         }
-        notices, self._refused = ([self._refused] if self._refused else []), None
+        notices, self._notices = self._notices, []
         self._report(report | ({"notices": notices} if notices else {}))
+
+
+def _recovered(recovery: Recovery) -> Iterator[str]:
+    """What opening the log for writing found, in words; nothing after a clean end."""
+    if recovery.torn_bytes:
+        yield f"the log's torn end was cut: {recovery.torn_bytes} bytes of a record that was never whole"
+    for damage in recovery.damaged:
+        yield f"{damage.length} damaged bytes in {damage.segment} at {damage.offset} are skipped"
 
 
 def run_actor(run: RunDirectory, config: RunConfig, stop: threading.Event, report: Report) -> None:

@@ -104,12 +104,16 @@ class LogReader:
         self._remember(want.last, (index, offset))
         return found
 
+    def frames(self, after: int = 0, upto: int | None = None) -> Iterator[tuple[int, bytes]]:
+        """Yield every frame that follows `after`: (sequence, payload), in order."""
+        while batch := self.read(after, upto=upto):
+            yield from batch
+            after = batch[-1][0]
+
     def records(self, after: int = 0, upto: int | None = None) -> Iterator[tuple[int, Record]]:
         """Yield every record that follows `after`, decoded, with its sequence."""
-        while batch := self.read(after, upto=upto):
-            for sequence, payload in batch:
-                yield sequence, decode_record(payload)
-            after = batch[-1][0]
+        for sequence, payload in self.frames(after, upto):
+            yield sequence, decode_record(payload)
 
     def header(self) -> SegmentHeader | None:
         """Return the newest readable segment header, or None in an empty log."""

@@ -1,6 +1,5 @@
 """`handrail doctor`: one line a check, of this machine and of the runs on it."""
 
-import contextlib
 import json
 import os
 import platform
@@ -20,6 +19,7 @@ from rich.markup import escape
 from handrail.agent.config import RunConfig
 from handrail.intervention.device import check_at_rest
 from handrail.intervention.keyboard import Keyboard, TerminalKeys
+from handrail.intervention.log_reader import LogReader
 from handrail.intervention.run_directory import RunDirectory
 from handrail.launch import compose, runs
 from handrail.launch.bench.figures import matmul_gflops
@@ -177,11 +177,16 @@ def _run(run: RunDirectory) -> Check:
     try:
         run.open()
         compose.load(run.config_file)
+        reader = LogReader(run.segments)
+        frames = sum(1 for _ in reader.frames())
     except HandrailError as error:
         return Check(name, "fail", str(error))
-    segments = list(run.segments.glob("*.seg"))
-    size = 0
-    for segment in segments:
-        with contextlib.suppress(OSError):  # a running actor may be closing it
-            size += segment.stat().st_size
-    return Check(name, "ok", f"{len(segments)} log segments, {size / 1e6:.1f} MB")
+    if reader.damaged:
+        first, lost = reader.damaged[0], sum(damage.length for damage in reader.damaged)
+        where = f"first in {first.segment} at byte {first.offset}"
+        return Check(
+            name,
+            "note",
+            f"{lost} damaged bytes in the log ({where}) are skipped; all {frames} whole records are read",
+        )
+    return Check(name, "ok", f"{frames} records in the log, all whole")

@@ -28,8 +28,8 @@ class ArraySpec:
         frame: frame it is expressed in.
         scale: typical magnitude in `unit`; networks divide by it.
         description: one line for documentation and the console.
-        resolution: smallest difference in `unit` that decides something, such as a clearance; networks see the
-            value at this scale as well. None where `scale` says it all.
+        resolution: smallest difference in `unit` that decides something, such as a clearance; networks see
+            the value at this scale as well. None where `scale` says it all.
     """
 
     name: str
@@ -43,8 +43,8 @@ class ArraySpec:
     def __post_init__(self) -> None:
         if self.resolution is not None and not 0.0 < self.resolution < self.scale:
             raise ConfigError(
-                f"field {self.name!r} has resolution {self.resolution}; it must be above 0 and below the scale, "
-                f"{self.scale}"
+                f"field {self.name!r} has resolution {self.resolution}; it must be above 0 "
+                f"and below the scale, {self.scale}"
             )
         if not self.scale > 0.0 or any(n < 1 for n in self.shape):
             raise ConfigError(

@@ -144,6 +144,22 @@ def test_doctor_fails_on_a_run_it_cannot_read(capsys: pytest.CaptureFixture[str]
     assert "1 of 10 checks failed: run broken" in captured.err
 
 
+def test_doctor_tells_of_damage_in_a_log_and_of_what_is_still_read(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main(["record", "run=hurt", f"runs={tmp_path}", "demos=1", "log.reserve_bytes=0"]) == 0
+    segment = next((tmp_path / "hurt" / "segments").glob("*.seg"))
+    data = bytearray(segment.read_bytes())
+    data[len(data) // 2] ^= 0x41
+    segment.write_bytes(data)
+    capsys.readouterr()
+    assert main(["doctor", f"runs={tmp_path}", "--json"]) == 0
+    (check,) = [each for each in json.loads(capsys.readouterr().out) if each["name"] == "run hurt"]
+    assert check["verdict"] == "note"
+    assert "damaged bytes in the log (first in 00000001.seg" in check["detail"]
+    assert "whole records are read" in check["detail"]
+
+
 def test_doctor_wants_a_terminal_for_the_keyboard() -> None:
     result = subprocess.run(
         [sys.executable, "-m", "handrail.launch.cli", "doctor", "actor.device=keyboard"],
