@@ -156,8 +156,8 @@ def test_doctor_tells_of_damage_in_a_log_and_of_what_is_still_read(
     assert main(["doctor", f"runs={tmp_path}", "--json"]) == 0
     (check,) = [each for each in json.loads(capsys.readouterr().out) if each["name"] == "run hurt"]
     assert check["verdict"] == "note"
-    assert "damaged bytes in the log (first in 00000001.seg" in check["detail"]
-    assert "whole records are read" in check["detail"]
+    assert "damaged bytes in the log (first in 00000001.seg" in check["text"]
+    assert "whole records are read" in check["text"]
 
 
 def test_doctor_wants_a_terminal_for_the_keyboard() -> None:
