@@ -29,6 +29,7 @@ from handrail.intervention.transition import Source, Transition
 
 Report = Callable[[dict[str, Any]], None]
 _REPORT_EVERY_S = 0.25
+_LAST_PULL_S = 2.0
 _DRIVERS = {Source.POLICY: "policy", Source.HUMAN: "human", Source.SCRIPT: "hold"}
 
 
@@ -57,6 +58,7 @@ class Actor:
         self._phase = ""
         self._driver = "reset"
         self._reported_s = 0.0
+        self._weights_id = ("", -1)
         self._weights_s = time.monotonic()
         self._notices = [*_recovered(session.writer.recovery)]
 
@@ -96,6 +98,15 @@ class Actor:
             after_episode=self._after_episode,
         )
 
+    def serve_the_rest(self) -> None:
+        """Wait, briefly, until the learner has the whole log: nobody serves it once this process has gone."""
+        deadline_s = time.monotonic() + _LAST_PULL_S
+        last = self.session.writer.appended
+        while self._server.progress.position < last and time.monotonic() < deadline_s:
+            if self._stop.wait(0.01):
+                return
+            self._tell()
+
     def _lacks_demonstrations(self) -> bool:
         return self.session.history.demonstrations < self.config.actor.demonstrations
 
@@ -127,7 +138,8 @@ class Actor:
         while not self._stop.is_set():
             learner = self._server.progress
             ahead = self.online_steps - learner.began_at
-            if not learner.training or self._limiter.may_collect(learner.updates, ahead):
+            unlimited = learner.heard_ns > 0 and not learner.training
+            if unlimited or (learner.training and self._limiter.may_collect(learner.updates, ahead)):
                 return
             self._stop.wait(0.002)
             self._tell()
@@ -139,9 +151,9 @@ class Actor:
         try:
             schema_hash = self.session.env.schema_hash
             header, tensors = decode_weights(frame, run_id=self._run_id, schema_hash=schema_hash)
-            if header.version != self.policy.version:
+            if (header.boot_id, header.version) != self._weights_id:
                 self.policy.load(tensors, header.version)
-                self._weights_s = time.monotonic()
+                self._weights_id, self._weights_s = (header.boot_id, header.version), time.monotonic()
         except WeightsError as error:  # the arm goes on with the weights it has; the display shows the reason
             self._notices.append(str(error))
 
@@ -197,5 +209,6 @@ def run_actor(run: RunDirectory, config: RunConfig, stop: threading.Event, repor
             actor.demonstrate()
             actor.wait_for_policy()
             actor.train()
+            actor.serve_the_rest()
         finally:
             actor.close()

@@ -47,7 +47,8 @@ def save_checkpoint(directory: Path, name: str, checkpoint: Checkpoint, keep: in
     """Write `directory/name` atomically and keep the newest `keep`; returns its path."""
     directory.mkdir(parents=True, exist_ok=True)
     final, aside = directory / name, directory / f".{name}.part"
-    shutil.rmtree(aside, ignore_errors=True)
+    for left_over in directory.glob(".*.part"):  # of a process that was killed here
+        shutil.rmtree(left_over)
     aside.mkdir()
     sums = {}
     for part in ("weights", "optimizer"):
@@ -65,7 +66,8 @@ def save_checkpoint(directory: Path, name: str, checkpoint: Checkpoint, keep: in
     aside.rename(final)
     _sync_directory(directory)
     for old in _complete(directory)[:-keep]:
-        shutil.rmtree(old)
+        if old != final:  # a run begun anew over damaged checkpoints counts lower than they do
+            shutil.rmtree(old)
     return final
 
 

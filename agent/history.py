@@ -18,7 +18,6 @@ class RunHistory:
     Attributes:
         online_steps: environment steps of training episodes (demonstrations are counted apart).
         demonstration_steps: steps of demonstration episodes, failed ones too.
-        demonstrations: episodes that carry the label "demo".
         next_episode: number of the next episode.
         human_steps, takeovers: of training episodes.
         robot_ns: time on the robot in training, resets included [ns].
@@ -28,7 +27,6 @@ class RunHistory:
     def __init__(self) -> None:
         self.online_steps = 0
         self.demonstration_steps = 0
-        self.demonstrations = 0
         self.next_episode = 0
         self.human_steps = 0
         self.takeovers = 0
@@ -36,6 +34,7 @@ class RunHistory:
         self.finished: deque[tuple[bool, bool]] = deque(maxlen=100)
         self.sequence = 0
         self._demonstrating = False
+        self._demonstrated: set[int] = set()
         self._t_ns: int | None = None
 
     def ingest(self, sequence: int, record: Record) -> None:
@@ -55,8 +54,14 @@ class RunHistory:
             case EpisodeEnd() if not self._demonstrating and record.truncated_by != "stop":
                 self.takeovers += record.takeovers
                 self.finished.append((record.success, record.unaided))
-            case Event() if record.kind == "label" and record.new == DEMONSTRATION:
-                self.demonstrations += 1
+            case Event() if record.kind == "label":
+                labelled = record.new == DEMONSTRATION
+                (self._demonstrated.add if labelled else self._demonstrated.discard)(record.episode)
+
+    @property
+    def demonstrations(self) -> int:
+        """Episodes that carry the label "demo" now."""
+        return len(self._demonstrated)
 
     def _tick(self, t_ns: int) -> None:
         """Add the time since the last record; a restarted process's clock begins anew, which adds nothing."""

@@ -77,7 +77,7 @@ class Learner:
         self.rollbacks = 0
         self.began_at: int | None = None  # online steps when training began
         self.cloned = agent.clone_updates == 0
-        self._demonstration: list[Transition] | None = None
+        self._demonstration: tuple[int, list[Transition]] | None = None  # an episode, and its steps so far
         self.catch_up_to = 0
         self.notices: list[str] = []
 
@@ -88,13 +88,14 @@ class Learner:
         match record:
             case EpisodeStart():
                 # Demonstrations are selected by label: their steps wait here until the label arrives.
-                self._demonstration = [] if record.purpose == DEMONSTRATION else None
+                demonstrating = record.purpose == DEMONSTRATION
+                self._demonstration = (record.episode, []) if demonstrating else None
             case StepRecord():
                 transition = transition_from(record)
                 if self._demonstration is None:
                     self.memory.add(transition)
                 else:
-                    self._demonstration.append(transition)
+                    self._demonstration[1].append(transition)
             case Event() if record.kind == "label":
                 self._relabel(record)
         if self._annealed:
@@ -110,8 +111,9 @@ class Learner:
         return agent.imitation_weight * max(agent.imitation_floor, 1.0 - self.history.unaided_rate())
 
     def _relabel(self, event: Event) -> None:
-        if event.new == Label.DEMO and self._demonstration:
-            for transition in self._demonstration:
+        pending = self._demonstration
+        if event.new == Label.DEMO and pending is not None and pending[0] == event.episode:
+            for transition in pending[1]:
                 self.memory.add(transition)
             self._demonstration = None
         elif event.new == Label.EXCLUDE:
@@ -192,10 +194,15 @@ class Learner:
         restore_optimizers(self.agent.optimizers(), checkpoint.optimizer)
         self.agent.generator.set_state(torch.tensor(state["torch_rng"], dtype=torch.uint8))
         self.rng.bit_generator.state = state["numpy_rng"]
-        self.updates, self.version = state["updates"], state["version"]
+        self.updates, self.version = state["updates"], max(self.version, state["version"])
         self.began_at, self.cloned = state["began_at"], state["cloned"]
         self.catch_up_to = state["position"]
         return True
+
+    @property
+    def finite(self) -> bool:
+        """Whether every weight is a number; nothing else may be published or saved."""
+        return all(bool(torch.isfinite(value).all()) for value in self.agent.weights().values())
 
     def roll_back(self) -> None:
         """Answer values that are not finite: back to the last good checkpoint, or give up.
@@ -263,8 +270,9 @@ def run_learner(run: RunDirectory, config: RunConfig, stop: threading.Event, rep
         try:
             _train(learner, puller, publisher, scalars, stop, report, published=resumed and learner.cloned)
         finally:
-            if learner.cloned and learner.caught_up:
+            if learner.cloned and learner.caught_up and learner.finite:
                 learner.save()
+            report(learner.status())
             puller.close()
             publisher.close()
             scalars.close()
@@ -306,6 +314,9 @@ def _train(
                 learner.roll_back()
                 continue
             if learner.updates % settings.publish_every == 0:
+                if not learner.finite:
+                    learner.roll_back()
+                    continue
                 publisher.publish(learner.weights_frame())
             if learner.updates % settings.metrics_every == 0:
                 scalars.add(
@@ -317,6 +328,8 @@ def _train(
             notices, learner.notices = learner.notices, []
             report(learner.status() | {"updates_per_s": rate} | ({"notices": notices} if notices else {}))
             reported_s, updates_then = now, learner.updates
-        if now - saved_s > settings.checkpoint_every_s and learner.began_at is not None:
+        # Not while the log is still being read again: that would replace a position by an earlier one.
+        due = now - saved_s > settings.checkpoint_every_s and learner.began_at is not None
+        if due and learner.caught_up and learner.finite:
             learner.save()
             saved_s = now

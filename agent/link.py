@@ -72,6 +72,7 @@ class LearnerProgress:
     updates: int = 0
     training: bool = False
     began_at: int = 0
+    position: int = 0  # the last sequence it has
     heard_ns: int = 0
     boot_id: str = ""
     pid: int = 0
@@ -144,6 +145,7 @@ class LogServer:
             updates=request.updates,
             training=request.training,
             began_at=request.began_at,
+            position=request.after,
             heard_ns=time.monotonic_ns(),
             boot_id=request.boot_id,
             pid=request.pid,

@@ -149,3 +149,13 @@ def test_a_restored_optimiser_goes_on_as_if_never_stopped():
     restore_optimizers({"a": fresh}, stored)
     advance(second, fresh, 4)
     torch.testing.assert_close(second, straight, rtol=0.0, atol=0.0)
+
+
+def test_a_run_begun_anew_over_newer_damaged_checkpoints_keeps_what_it_saves(tmp_path):
+    for value in (10, 11, 12):
+        path = save_checkpoint(tmp_path, f"{value:04d}", checkpoint(value), keep=3)
+        (path / "state.json").write_text("{")
+    save_checkpoint(tmp_path, "0001", checkpoint(1.0), keep=3)
+    loaded, refused = newest_checkpoint(tmp_path)
+    assert loaded is not None and loaded.state["updates"] == 1
+    assert len(refused) > 0

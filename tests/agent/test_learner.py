@@ -190,6 +190,27 @@ def test_an_update_that_is_not_finite_goes_back_to_the_last_checkpoint_then_give
         learner.roll_back()
 
 
+def test_weights_that_are_not_numbers_are_told_from_those_that_are(run):
+    learner = trained(run, Log())
+    assert learner.finite
+    with torch.no_grad():
+        next(learner.agent.actor.parameters())[0, 0, 0] = float("inf")
+    assert not learner.finite
+
+
+def test_a_label_counts_once_and_only_for_the_episode_it_names(run):
+    log, learner = Log(), Learner(run, CONFIG)
+    first = log.episode(10, purpose="demo", label="demo")
+    log.episode(12, purpose="demo", ended=False)  # pending when the first is labelled again
+    log.event(first, "demo", old="demo")
+    log.feed(learner)
+    assert learner.history.demonstrations == 1
+    assert len(learner.memory.replay) == 10
+    log.event(first, "exclude", old="demo")
+    log.feed(learner)
+    assert learner.history.demonstrations == 0
+
+
 def test_without_a_checkpoint_divergence_is_an_error_at_once(run):
     learner = trained(run, Log())
     with pytest.raises(LearnerDiverged):

@@ -173,7 +173,7 @@ def test_target_critic_follows_by_polyak_average():
 
 
 def test_imitation_counts_gated_human_rows_only():
-    agent = make_agent(imitation_weight=1.0, clone_updates=1)
+    agent = make_agent(imitation_weight=1.0, imitation_gate=True)
     batch = make_batch()
     human = dataclasses.replace(batch, human=(torch.arange(ROWS) < 8).float())
     mean = torch.zeros(ROWS, ACTIONS)

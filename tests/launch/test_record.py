@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from handrail.intervention.demos import demo_episodes
 from handrail.intervention.index import EpisodeIndex
 from handrail.intervention.log_reader import LogReader
 from handrail.intervention.run_directory import RunDirectory
@@ -28,7 +27,8 @@ def review(folder: Path, capsys: pytest.CaptureFixture[str], *words: str) -> lis
 def test_demonstrations_are_ordinary_episodes_chosen_by_label(recorded: Path) -> None:
     run = RunDirectory(recorded)
     with EpisodeIndex(run.index_file, LogReader(run.segments)) as index:
-        rows = demo_episodes(index)
+        index.refresh()
+        rows = index.episodes(label="demo", status="ended")
     assert len(rows) == 3
     assert all(row.success and row.purpose == "demo" and row.human_steps == row.steps > 0 for row in rows)
 
