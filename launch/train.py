@@ -17,6 +17,7 @@ CHANGEABLE = (
     "goal.hold",
     "evaluation.every_steps",
     "learner.torch_threads",
+    "actor.device",
 )
 """What may change when a run is taken up again; anything else would make it another experiment."""
 
