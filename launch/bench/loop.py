@@ -151,8 +151,9 @@ def measure(options: Options, config: RunConfig) -> Iterator[Figure]:
     yield Figure("host_stalls", 100.0 * found["host_stalls"] / ticks, "%")
     yield Figure("worst_lateness", found["worst_lateness_ms"], "ms")
     yield from percentiles("work", found["work_ms"], "ms")
-    if reports:
-        yield Figure("learner_updates_per_s", median(each["updates_per_s"] for each in reports), "updates/s")
+    rates = [each["updates_per_s"] for each in reports if "updates_per_s" in each]
+    if rates:
+        yield Figure("learner_updates_per_s", median(rates), "updates/s")
     yield Figure("learner_rss", learner_rss_mb, "MB")
     yield Figure("actor_rss", found["rss_mb"], "MB")
 

@@ -1,6 +1,7 @@
 import dataclasses
 import itertools
 import math
+import os
 
 import numpy as np
 import pytest
@@ -205,8 +206,9 @@ def test_no_limit_is_ever_exceeded(limits):
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("limits", [LIMITS, LOOSE], ids=["policy", "no leash"])
-def test_no_limit_is_ever_exceeded_in_1e5_sequences(limits):
-    check_sequences(limits, 100_000, seed=2)
+def test_no_limit_is_ever_exceeded_in_many_sequences(limits):
+    """The whole exercise takes minutes: HANDRAIL_GATE_SEQUENCES=100000 pytest tests/robot_env/test_gate.py."""
+    check_sequences(limits, int(os.environ.get("HANDRAIL_GATE_SEQUENCES", "5000")), seed=2)
 
 
 @settings(max_examples=50)
