@@ -207,7 +207,7 @@ def test_no_limit_is_ever_exceeded(limits):
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("limits", [LIMITS, LOOSE], ids=["policy", "no leash"])
 def test_no_limit_is_ever_exceeded_in_many_sequences(limits):
-    """The whole exercise takes minutes: HANDRAIL_GATE_SEQUENCES=100000 pytest tests/robot_env/test_gate.py."""
+    """More of them: HANDRAIL_GATE_SEQUENCES=100000 python -m pytest tests/robot_env/test_gate.py."""
     check_sequences(limits, int(os.environ.get("HANDRAIL_GATE_SEQUENCES", "5000")), seed=2)
 
 
