@@ -4,18 +4,13 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from handrail.robot_env.checks import require_range
 from handrail.robot_env.errors import ConfigError
 
 OperatorLevel = Literal["none", "novice", "good", "expert", "misleading", "budgeted"]
 OPERATOR_LEVELS: tuple[OperatorLevel, ...] = ("none", "novice", "good", "expert", "misleading", "budgeted")
 
 Six = tuple[float, float, float, float, float, float]
-
-
-def _require_range(owner: str, low: float, high: float, **values: float) -> None:
-    for name, value in values.items():
-        if not (math.isfinite(value) and low <= value <= high):
-            raise ConfigError(f"{owner}.{name} is {value}, outside [{low}, {high}]; choose a value inside")
 
 
 @dataclass(frozen=True)
@@ -35,8 +30,8 @@ class MappingConfig:
     gain: Six = (1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
 
     def __post_init__(self) -> None:
-        _require_range("mapping", 0.0, 0.5, dead_zone=self.dead_zone)
-        _require_range("mapping", 0.0, 1.0, smoothing_s=self.smoothing_s)
+        require_range("mapping", 0.0, 0.5, dead_zone=self.dead_zone)
+        require_range("mapping", 0.0, 1.0, smoothing_s=self.smoothing_s)
         if len(self.axes) != 6 or not all(axis in range(6) for axis in self.axes):
             raise ConfigError(f"mapping.axes is {self.axes}, must be six device axes from 0 to 5")
         if len(self.gain) != 6 or not all(math.isfinite(g) and abs(g) <= 1.0 for g in self.gain):
@@ -73,8 +68,8 @@ class ArbiterConfig:
             raise ConfigError(
                 f"arbiter.takeover_samples is {self.takeover_samples}, must be 1 or more; use 2"
             )
-        _require_range("arbiter", 0.0, 10.0, release_s=self.release_s)
-        _require_range("arbiter", 0.01, 0.5, stale_s=self.stale_s)
+        require_range("arbiter", 0.0, 10.0, release_s=self.release_s)
+        require_range("arbiter", 0.01, 0.5, stale_s=self.stale_s)
 
 
 @dataclass(frozen=True)
@@ -114,14 +109,14 @@ class OperatorConfig:
     def __post_init__(self) -> None:
         if self.level not in OPERATOR_LEVELS:
             raise ConfigError(f"operator.level is {self.level!r}; choose one of {', '.join(OPERATOR_LEVELS)}")
-        _require_range("operator", 0.1, 60.0, stall_s=self.stall_s, max_drive_s=self.max_drive_s)
-        _require_range("operator", 0.0, 0.1, progress_m=self.progress_m, corridor_m=self.corridor_m)
-        _require_range("operator", 0.0, 10.0, corridor_slope=self.corridor_slope)
-        _require_range("operator", 0.1, 200.0, force_n=self.force_n)
-        _require_range("operator", 0.0, 10.0, force_s=self.force_s, pause_s=self.pause_s)
-        _require_range("operator", 0.0, 0.05, edge_m=self.edge_m)
-        _require_range("operator", 0.5, self.max_drive_s, min_drive_s=self.min_drive_s)
-        _require_range("operator", 0.0, 1e6, budget_s=self.budget_s)
+        require_range("operator", 0.1, 60.0, stall_s=self.stall_s, max_drive_s=self.max_drive_s)
+        require_range("operator", 0.0, 0.1, progress_m=self.progress_m, corridor_m=self.corridor_m)
+        require_range("operator", 0.0, 10.0, corridor_slope=self.corridor_slope)
+        require_range("operator", 0.1, 200.0, force_n=self.force_n)
+        require_range("operator", 0.0, 10.0, force_s=self.force_s, pause_s=self.pause_s)
+        require_range("operator", 0.0, 0.05, edge_m=self.edge_m)
+        require_range("operator", 0.5, self.max_drive_s, min_drive_s=self.min_drive_s)
+        require_range("operator", 0.0, 1e6, budget_s=self.budget_s)
         if self.taper_episodes < 1:
             raise ConfigError(f"operator.taper_episodes is {self.taper_episodes}, must be 1 or more; use 20")
 
@@ -147,4 +142,4 @@ class LogConfig:
             )
         if self.reserve_bytes < 0:
             raise ConfigError(f"log.reserve_bytes is {self.reserve_bytes}, must be 0 or more; it is in bytes")
-        _require_range("log", 0.0, 5.0, sync_interval_s=self.sync_interval_s)
+        require_range("log", 0.0, 5.0, sync_interval_s=self.sync_interval_s)

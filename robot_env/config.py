@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from handrail.robot_env.cameras.config import CameraConfig
+from handrail.robot_env.checks import require_positive, require_range
 from handrail.robot_env.errors import ConfigError
 from handrail.robot_env.sim.config import RandomizationConfig, SimConfig
 
@@ -24,20 +25,6 @@ __all__ = [
 ]
 
 TargetReference = Literal["commanded", "measured"]
-
-
-def _require_positive(owner: str, **values: float) -> None:
-    for name, value in values.items():
-        if not (math.isfinite(value) and value > 0.0):
-            raise ConfigError(
-                f"{owner}.{name} is {value}, must be a finite number above 0; set a positive limit"
-            )
-
-
-def _require_range(owner: str, low: float, high: float, **values: float) -> None:
-    for name, value in values.items():
-        if not low <= value <= high:
-            raise ConfigError(f"{owner}.{name} is {value}, outside [{low}, {high}]; choose a value inside")
 
 
 @dataclass(frozen=True)
@@ -69,9 +56,9 @@ class MotionLimits:
     leash_rad: float = 0.12
 
     def __post_init__(self) -> None:
-        _require_positive("limits", **vars(self))
-        _require_range("limits", 0.0, 1.0, linear_speed_m_s=self.linear_speed_m_s, leash_m=self.leash_m)
-        _require_range(
+        require_positive("limits", **vars(self))
+        require_range("limits", 0.0, 1.0, linear_speed_m_s=self.linear_speed_m_s, leash_m=self.leash_m)
+        require_range(
             "limits", 0.0, 3.0, angular_speed_rad_s=self.angular_speed_rad_s, leash_rad=self.leash_rad
         )
 
@@ -133,7 +120,7 @@ class LimitsConfig:
                     f"limits.rotation_limit_rad about {axis} is {limit} rad, outside (0, π/2); "
                     "give the tilt the tool may have either way"
                 )
-        _require_positive("limits", force_limit_n=self.force_limit_n)
+        require_positive("limits", force_limit_n=self.force_limit_n)
         if self.force_samples < 1:
             raise ConfigError(f"limits.force_samples is {self.force_samples}, must be 1 or more; use 3")
 
@@ -187,9 +174,9 @@ class TaskConfig:
                 f"task.seated_pose is {self.seated_pose}, must be x y z [m] and a unit quaternion x y z w; "
                 "teach it with the module seated"
             )
-        _require_range("task", 0.0, 0.1, start_xy_m=self.start_xy_m, start_z_m=self.start_z_m)
-        _require_range("task", 0.0, 1.5, start_yaw_rad=self.start_yaw_rad)
-        _require_positive(
+        require_range("task", 0.0, 0.1, start_xy_m=self.start_xy_m, start_z_m=self.start_z_m)
+        require_range("task", 0.0, 1.5, start_yaw_rad=self.start_yaw_rad)
+        require_positive(
             "task",
             start_height_m=self.start_height_m,
             clearance_m=self.clearance_m,
@@ -246,12 +233,12 @@ class EnvConfig:
     cameras: tuple[CameraConfig, ...] = ()
 
     def __post_init__(self) -> None:
-        _require_range("env", 1.0, 100.0, hz=self.hz)
+        require_range("env", 1.0, 100.0, hz=self.hz)
         if len(self.action_scale) != 2:
             raise ConfigError(
                 f"env.action_scale is {self.action_scale}, must be two numbers: metres and radians"
             )
-        _require_positive(
+        require_positive(
             "env", **{"action_scale[0]": self.action_scale[0], "action_scale[1]": self.action_scale[1]}
         )
         if self.action_scale[0] > 0.05 or self.action_scale[1] > 0.5:
