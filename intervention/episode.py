@@ -9,7 +9,7 @@ import gymnasium
 import numpy as np
 
 from handrail.intervention.arbiter import Decision
-from handrail.intervention.device import Reading
+from handrail.intervention.device import Button, Reading
 from handrail.intervention.labels import Label, label_event
 from handrail.intervention.log_format import EpisodeEnd, Event, FrameRecord, frame_id
 from handrail.intervention.policy import Policy, PolicyStep
@@ -32,6 +32,7 @@ class RunningEpisode:
         observation: the latest observation: "state" (D,) float32, every other key a camera (H, W, 3) uint8.
         info: what came with it.
         action_size: number of action components.
+        held: buttons that were down at the last look; a verdict is a press, not a button that stays down.
         steps: steps taken.
         human_steps: steps a human drove.
         takeovers: times a human took over.
@@ -47,6 +48,7 @@ class RunningEpisode:
     observation: Mapping[str, np.ndarray]
     info: Mapping[str, Any]
     action_size: int
+    held: frozenset[Button] = frozenset()
     steps: int = 0
     human_steps: int = 0
     takeovers: int = 0
@@ -151,7 +153,9 @@ class RunningEpisode:
         self, reading: Reading, reward: float, terminated: bool, truncated: bool
     ) -> tuple[float, bool, bool]:
         """(reward, terminated, truncated) after the operator's buttons have had their say."""
-        self.verdict = next((v for name, v in _VERDICTS.items() if name in reading.buttons), None)
+        pressed = reading.buttons - self.held if reading.connected else frozenset()
+        self.held = reading.buttons
+        self.verdict = next((v for name, v in _VERDICTS.items() if name in pressed), None)
         match self.verdict:
             case Label.SUCCESS:
                 reward, terminated, truncated = 1.0, True, False

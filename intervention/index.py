@@ -259,7 +259,10 @@ class EpisodeIndex:
                 if kind == "label":
                     database.execute("UPDATE episodes SET label = ? WHERE episode = ?", (record.new, episode))
                 elif kind == "aborted":
-                    database.execute("UPDATE episodes SET status = 'aborted' WHERE episode = ?", (episode,))
+                    database.execute(
+                        "UPDATE episodes SET status = 'aborted' WHERE episode = ? AND status = 'open'",
+                        (episode,),
+                    )
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

@@ -6,6 +6,7 @@ end of the last segment. So any number of readers, at any positions, share one `
 in this process or another; they never disturb the writer.
 """
 
+import re
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,13 +30,14 @@ from handrail.intervention.log_format import (
 )
 from handrail.intervention.transition import Transition
 
+_SEGMENT_NAME = re.compile(r"\d{8}\.seg")  # a copy that somebody made beside it is none of the log's
 _CHUNK_BYTES = 1 << 18
 _CURSORS = 32
 
 
 def segment_paths(directory: Path) -> list[Path]:
     """Return the log's segments, oldest first."""
-    return sorted(directory.glob("*.seg"))
+    return sorted(path for path in directory.glob("*.seg") if _SEGMENT_NAME.fullmatch(path.name))
 
 
 @dataclass(slots=True)

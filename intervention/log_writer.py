@@ -251,7 +251,12 @@ class LogWriter:
         while self._failure is None and not self._stop.wait(self._sync_interval_s):
             self._commit()
             if time.monotonic() >= next_check_s:
-                self._short_of_space = self._is_short_of_space()
+                try:
+                    self._short_of_space = self._is_short_of_space()
+                except OSError as error:
+                    self._failure = f"Log {self._directory}: its disk does not answer: {error}; check it."
+                    with self._progress:
+                        self._progress.notify_all()
                 next_check_s = time.monotonic() + _SPACE_CHECK_S
 
     def _commit(self) -> None:

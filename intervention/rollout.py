@@ -91,10 +91,12 @@ class Rollout:
         observation, info = self._env.reset(seed=environment_seed(seed), options=options)
         self._arbiter = self._arbiter.next_episode()
         self._mapping.reset()
+        # What was pressed during the reset, or is still held from the last episode, is no word on this one.
+        held = self._device.read(int(info["t_ns"]) if self._now_ns is None else self._now_ns()).buttons
         if isinstance(self._device, EpisodeAware):
             self._device.episode_started(seed)
         end = None
-        run = RunningEpisode(episode, purpose, policy, observation, info, self._action_size)
+        run = RunningEpisode(episode, purpose, policy, observation, info, self._action_size, held)
         try:
             proposal = run.propose()
             start = EpisodeStart(episode, seed, purpose, run.t_ns, time.time_ns(), proposal.weights_version)

@@ -48,6 +48,9 @@ class HostWatch:
         self._beat_ns = beat_ns
         self._gap_ns = gap_ns
         self._gaps_ns = 0
+        self._stalled_ns = 0
+        self._waited_seen_ns = 0
+        self._gaps_seen_ns = 0
         self._beaten_ns = time.monotonic_ns()
         self._closed = threading.Event()
         self._schedstat = self._open_schedstat()
@@ -60,7 +63,12 @@ class HostWatch:
         if self._schedstat is not None:
             waited_ns = int(os.pread(self._schedstat, 128, 0).split()[1])
         open_gap_ns = time.monotonic_ns() - self._beaten_ns - self._beat_ns
-        return max(waited_ns, self._gaps_ns + (open_gap_ns if open_gap_ns > self._gap_ns else 0))
+        gaps_ns = self._gaps_ns + (open_gap_ns if open_gap_ns > self._gap_ns else 0)
+        # The two see the same stalls in part: of what each has seen since the last call, the larger counts.
+        self._stalled_ns += max(0, waited_ns - self._waited_seen_ns, gaps_ns - self._gaps_seen_ns)
+        self._waited_seen_ns = waited_ns
+        self._gaps_seen_ns = max(self._gaps_seen_ns, gaps_ns)
+        return self._stalled_ns
 
     def close(self) -> None:
         """Stop the watching thread."""

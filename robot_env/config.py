@@ -180,6 +180,7 @@ class TaskConfig:
             "task",
             start_height_m=self.start_height_m,
             clearance_m=self.clearance_m,
+            home_m=self.home_m,
             settle_m=self.settle_m,
             settle_rad=self.settle_rad,
             settle_speed_m_s=self.settle_speed_m_s,

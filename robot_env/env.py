@@ -249,9 +249,13 @@ class RobotEnv(gym.Env[Any, NDArray[np.float32]]):
     def _open(self) -> None:
         if not self._opened:
             self._arm.connect()
-            for camera in self._every_camera():
-                camera.open()
             self._opened = True
+            try:
+                for camera in self._every_camera():
+                    camera.open()
+            except BaseException:
+                self.close()
+                raise
 
     def _every_camera(self) -> list[Camera]:
         extra = [] if self._render_camera is None else [self._render_camera]

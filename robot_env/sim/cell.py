@@ -169,7 +169,7 @@ class SimCell:
         """Read the arm's sensors now; the peak force starts anew."""
         self._refresh()
         wrench = self._wrench_raw - self._tare
-        if self.episode.wrench_noise[0] or self.episode.wrench_bias[0]:
+        if any(self.episode.wrench_noise) or any(self.episode.wrench_bias):
             wrench += self.episode.wrench_bias
             wrench += self._noise.normal(0.0, 1.0, 6) * self.episode.wrench_noise
         peak, self._peak_unread_n = self._peak_unread_n, 0.0

@@ -47,9 +47,13 @@ def choose_backend() -> Backend:
     for backend in candidates:
         problem = probe(backend)
         if problem is None:
-            _hand_over(backend)
-            _chosen = backend
-            return backend
+            try:
+                _hand_over(backend)
+            except RenderingUnavailable as error:
+                problem = str(error)
+            else:
+                _chosen = backend
+                return backend
         failures.append(f"{backend}: {problem}")
     raise RenderingUnavailable(f"cannot render off-screen ({'; '.join(failures)}); {_REMEDY}")
 

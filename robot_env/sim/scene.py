@@ -5,7 +5,7 @@ cell: the first one to open makes the GL context, the last one to close frees it
 """
 
 from typing import TYPE_CHECKING, ClassVar
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 import mujoco as mj
 import numpy as np
@@ -45,7 +45,7 @@ class SimScene:
         return scene
 
     def __init__(self, cell: SimCell, *, fine: bool = False) -> None:
-        self._cell = cell
+        self._watched = ref(cell)  # a strong one would keep the cell, and so its scene, for ever
         self._fine = fine
         self._model = compile_cell(cell.config, Detail.FINE if fine else Detail.PLAIN)
         self._data = mj.MjData(self._model)
@@ -55,6 +55,12 @@ class SimScene:
             array.copy() for array in (self._model.light_diffuse, self._model.mat_rgba, self._model.cam_pos)
         )
         self._camera_ids = {self._model.camera(index).name: index for index in range(self._model.ncam)}
+
+    @property
+    def _cell(self) -> SimCell:
+        cell = self._watched()
+        assert cell is not None, "a camera outlived its cell"
+        return cell
 
     @property
     def cameras(self) -> tuple[str, ...]:

@@ -196,6 +196,13 @@ def test_the_operators_verdict_ends_the_episode(
     assert bench.events() == [("label", label, "scripted device")]
 
 
+def test_a_button_still_held_from_before_is_no_verdict_until_pressed_anew(bench: Bench) -> None:
+    """A double click, or a key that repeats while the arm resets, must not end the next episode."""
+    bench.device.play = lambda n: (0.0, set() if n == 3 else {"success"})
+    end = bench.run()
+    assert (end.steps, end.success) == (5, True)
+
+
 def test_the_operators_failure_stands_over_the_tasks_success(bench: Bench) -> None:
     bench.env.success_at = 2
     bench.device.play = lambda n: (0.0, {"failure"} if n == 1 else set())
