@@ -111,7 +111,12 @@ class Actor:
         return self.session.history.demonstrations < self.config.actor.demonstrations
 
     def _may_go_on(self) -> bool:
+        self._check_server()
         return self.online_steps < self.config.goal.max_env_steps and not self._stop.is_set()
+
+    def _check_server(self) -> None:
+        if self._server.failure is not None:
+            raise self._server.failure
 
     def _before_reset(self) -> None:
         self._driver = "reset"
@@ -136,6 +141,7 @@ class Actor:
 
     def _wait_for_learner(self) -> None:
         while not self._stop.is_set():
+            self._check_server()
             learner = self._server.progress
             ahead = self.online_steps - learner.began_at
             unlimited = learner.heard_ns > 0 and not learner.training

@@ -53,7 +53,7 @@ class AgentConfig:
         True  # the frozen clone proposes too, the target critics choose (IBRL, 2311.02198)
     )
     critic_only_updates: int = 0  # updates before the actor moves
-    imitation_weight: float = 10.0  # λ of the gated imitation term; 0: none
+    imitation_weight: float = 10.0  # λ of the imitation term; 0: none
     imitation_gate: bool = False  # only where Q(s, a_human) > Q(s, μ(s))
     imitation_floor: float = 0.1  # share of λ that remains at 100 % unaided success
 
@@ -79,11 +79,24 @@ class AgentConfig:
             _require(getattr(self, name) >= 1, f"agent.{name}", getattr(self, name), "at least 1")
         for name in ("critic_lr", "actor_lr", "temperature_lr", "temperature"):
             _require(getattr(self, name) > 0.0, f"agent.{name}", getattr(self, name), "positive")
+        _require(
+            all(width >= 1 for width in self.hidden), "agent.hidden", self.hidden, "widths of at least 1"
+        )
+        for name in ("clone_updates", "critic_only_updates", "imitation_weight"):
+            _require(getattr(self, name) >= 0, f"agent.{name}", getattr(self, name), "0 or more")
+        floor = self.imitation_floor
+        _require(0.0 <= floor <= 1.0, "agent.imitation_floor", floor, "between 0 and 1")
+        for name in ("gradient_clip", "temperature_max"):
+            value = getattr(self, name)
+            _require(value is None or value > 0.0, f"agent.{name}", value, "positive or null")
         low, high = self.log_std_bounds
         _require(low < high, "agent.log_std_bounds", self.log_std_bounds, "two increasing numbers")
         clip = self.target_clip
         _require(
-            clip is None or clip[0] < clip[1], "agent.target_clip", clip, "two increasing numbers or null"
+            clip is None or (clip[0] <= 0.0 and clip[1] >= 1.0),
+            "agent.target_clip",
+            clip,
+            "a range that holds 0 and 1, the returns of failure and of success, or null",
         )
         _require(
             not self.second_proposal or self.clone_updates > 0,
@@ -98,13 +111,13 @@ class LearnerConfig:
     """How the learner process runs."""
 
     capacity: int = 200_000  # transitions in memory; the oldest leave first
-    training_starts: int = 100  # transitions in replay before the first update
+    training_starts: int = 100  # environment steps before the first update
     publish_every: int = 50  # updates between two sets of weights
     metrics_every: int = 100  # updates between two reports
     checkpoint_every_s: float = 15.0
     checkpoints_kept: int = 3
     torch_threads: int = 1
-    slack_steps: int = 50  # samples-per-insert limiter: how far either side may run ahead [environment steps]
+    slack_steps: int = 50  # samples-per-insert limiter: how far the actor may run ahead [environment steps]
 
     def __post_init__(self) -> None:
         for name in (
@@ -116,6 +129,9 @@ class LearnerConfig:
             "slack_steps",
         ):
             _require(getattr(self, name) >= 1, f"learner.{name}", getattr(self, name), "at least 1")
+        every_s = self.checkpoint_every_s
+        _require(every_s > 0.0, "learner.checkpoint_every_s", every_s, "positive")
+        _require(self.capacity >= 1000, "learner.capacity", self.capacity, "at least 1000")
         _require(self.torch_threads >= 1, "learner.torch_threads", self.torch_threads, "at least 1")
 
 
@@ -143,6 +159,7 @@ class EvaluationConfig:
 
     def __post_init__(self) -> None:
         _require(self.episodes >= 1, "evaluation.episodes", self.episodes, "at least 1")
+        _require(self.first_step >= 0, "evaluation.first_step", self.first_step, "0 or more")
         _require(self.every_steps >= 1, "evaluation.every_steps", self.every_steps, "at least 1")
 
 
@@ -159,6 +176,8 @@ class GoalConfig:
         _require(self.successes >= 1, "goal.successes", self.successes, "at least 1")
         _require(self.hold >= 1, "goal.hold", self.hold, "at least 1")
         _require(self.max_env_steps >= 1, "goal.max_env_steps", self.max_env_steps, "at least 1")
+        wall = self.max_wall_s
+        _require(wall is None or wall > 0.0, "goal.max_wall_s", wall, "positive or null")
 
 
 @dataclass(frozen=True)
@@ -184,4 +203,25 @@ class RunConfig:
             "goal.successes",
             self.goal.successes,
             f"at most evaluation.episodes ({self.evaluation.episodes})",
+        )
+        # Each of these would wait for ever, for something that cannot come.
+        demonstrations, device = self.actor.demonstrations, self.actor.device
+        helped = device == "keyboard" or (device == "synthetic" and self.operator.level != "none")
+        _require(
+            demonstrations > 0 or self.agent.clone_updates == 0,
+            "actor.demonstrations",
+            demonstrations,
+            "at least 1 while agent.clone_updates is above 0 (there is nothing to clone)",
+        )
+        _require(
+            demonstrations == 0 or helped,
+            "actor.demonstrations",
+            demonstrations,
+            "0 while nobody can demonstrate (actor.device is none, or operator.level is 'none')",
+        )
+        _require(
+            demonstrations > 0 or helped or not self.agent.symmetric,
+            "agent.symmetric",
+            True,
+            "false while no human takes part (no demonstrations, and nobody to intervene)",
         )

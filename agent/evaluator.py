@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -59,10 +60,8 @@ class Evaluator:
         self._held = self._held + 1 if passed else 0
         if self._held < self.config.goal.hold:
             return False
-        if not self._evaluate("final", header):
-            return False
-        keep_weights(self.run.policy / PASSED_FILE, frame)
-        return True
+        self._held = 0
+        return self._evaluate("final", header, keep=frame)
 
     def load(self, frame: bytes) -> WeightsHeader:
         """Make a published set of weights this evaluator's policy."""
@@ -70,7 +69,8 @@ class Evaluator:
         self.policy.load(tensors, header.version)
         return header
 
-    def _evaluate(self, which: StartSet, header: WeightsHeader) -> bool:
+    def _evaluate(self, which: StartSet, header: WeightsHeader, keep: bytes | None = None) -> bool:
+        """Evaluate and record; weights that pass are kept before anybody is told that they did."""
         goal, settings = self.config.goal, self.config.evaluation
         needed = goal.successes if which == "check" and settings.early_stop else None
         result = evaluate(
@@ -84,6 +84,8 @@ class Evaluator:
         if result is None:
             return False
         passed = result.successes >= goal.successes
+        if passed and keep is not None:
+            keep_weights(self.run.policy / PASSED_FILE, keep)
         record = evaluation_record(result, which, header, passed=passed)
         append_evaluation(self.run, record)
         self._report({"kind": "evaluation", **record})
@@ -104,6 +106,7 @@ def evaluation_record(
         "stopped_early": result.stopped_early,
         "wall_ns": time.time_ns(),
         **dataclasses.asdict(result),
+        "mean_steps": None if math.isnan(result.mean_steps) else result.mean_steps,  # JSON has no NaN
     }
 
 

@@ -43,6 +43,8 @@ class RunHistory:
         match record:
             case EpisodeStart():
                 self.next_episode = record.episode + 1
+                if self._demonstrating:  # what came before a first training episode is not its time
+                    self._t_ns = None
                 self._demonstrating = record.purpose == DEMONSTRATION
                 self._tick(record.t_ns)
             case StepRecord() if self._demonstrating:

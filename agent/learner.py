@@ -262,13 +262,13 @@ def run_learner(run: RunDirectory, config: RunConfig, stop: threading.Event, rep
     torch.set_num_threads(config.learner.torch_threads)
     with run.lock("learner"):
         learner = Learner(run, config)
-        resumed = learner.restore()
+        learner.restore()
         sockets = run.socket_dir()
         puller = LogPuller(log_address(sockets), run.id, learner.schema_hash, learner.boot_id, os.getpid())
         publisher = WeightPublisher(weights_address(sockets))
         scalars = Scalars(run.tensorboard / "learner")
         try:
-            _train(learner, puller, publisher, scalars, stop, report, published=resumed and learner.cloned)
+            _train(learner, puller, publisher, scalars, stop, report)
         finally:
             if learner.cloned and learner.caught_up and learner.finite:
                 learner.save()
@@ -285,16 +285,17 @@ def _train(
     scalars: Scalars,
     stop: threading.Event,
     report: Report,
-    *,
-    published: bool,
 ) -> None:
     settings, online = learner.config.learner, learner.history
-    if published or learner.cloned:
+    if learner.cloned:
         publisher.publish(learner.weights_frame())
     saved_s = reported_s = time.monotonic()
     updates_then = learner.updates
     while not stop.is_set():
+        began_at = learner.began_at
         busy = learner.may_update()
+        if learner.began_at != began_at:  # from here on updates are owed: a restart must know since when
+            learner.save()
         for sequence, payload in puller.poll(
             online.sequence,
             updates=learner.updates,
@@ -305,8 +306,9 @@ def _train(
             learner.ingest(sequence, payload)
         if learner.ready_to_clone():
             learner.clone(stop, report)
-            learner.save()
-            publisher.publish(learner.weights_frame())
+            if learner.cloned:  # not when it was interrupted: then it begins anew
+                learner.save()
+                publisher.publish(learner.weights_frame())
         publisher.repeat()
         if learner.may_update():
             metrics = learner.update()

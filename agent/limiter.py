@@ -2,9 +2,8 @@
 
     updates allowed = utd · (steps − steps at the start of training)
 
-The learner never runs ahead of that by more than its slack; in lockstep simulation the actor never runs ahead
-of the learner either, so that 60 times real time does not dilute the ratio. On a real arm only the learner
-waits.
+The learner never runs ahead of that; in lockstep simulation the actor runs ahead of the learner by no more
+than a slack, so that 60 times real time does not dilute the ratio. On a real arm only the learner waits.
 """
 
 from __future__ import annotations

@@ -104,6 +104,7 @@ class LogServer:
     ) -> None:
         self.progress = LearnerProgress()
         self.rejected = 0
+        self.failure: Exception | None = None
         self._reader, self._committed, self._run_id, self._schema_hash = (
             reader,
             committed,
@@ -134,7 +135,12 @@ class LogServer:
             except (msgspec.DecodeError, IndexError):
                 self.rejected += 1
                 continue
-            self._socket.send_multipart([identity, *self._answer(request)], flags=zmq.NOBLOCK)
+            try:
+                answer = self._answer(request)
+            except (HandrailError, OSError) as error:
+                self.failure = error  # for the control loop to raise: nobody hears a thread
+                return
+            self._socket.send_multipart([identity, *answer], flags=zmq.NOBLOCK)
 
     def _answer(self, request: PullRequest) -> list[bytes]:
         reason = self._objection(request)

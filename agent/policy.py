@@ -67,11 +67,11 @@ class ActorPolicy:
         with torch.device("meta"):
             proposers = EnsembleMLP(len(parts), size, 2 * self._action_size, hidden)
             critic = EnsembleMLP(self.config.critics, size + self._action_size, 1, hidden)
-        stacked = {
-            name: torch.cat([_named(tensors, f"{part}.{name}") for part in parts])
-            for name in proposers.state_dict()
-        }
         try:
+            stacked = {
+                name: torch.cat([_named(tensors, f"{part}.{name}") for part in parts])
+                for name in proposers.state_dict()
+            }
             proposers.load_state_dict(stacked, assign=True)
             if len(parts) == 2:
                 critic.load_state_dict(

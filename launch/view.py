@@ -120,7 +120,8 @@ class RunView:
     @property
     def reached(self) -> bool:
         """Whether a final evaluation has passed."""
-        return any(each.get("set") == "final" and each.get("passed") for each in self.evaluations)
+        wanted = self.config.goal.successes
+        return any(each.get("set") == "final" and each["successes"] >= wanted for each in self.evaluations)
 
     @property
     def t95_env_steps(self) -> int | None:

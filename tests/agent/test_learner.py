@@ -20,6 +20,7 @@ from handrail.intervention.log_format import (
 )
 from handrail.intervention.run_directory import RunDirectory
 from handrail.intervention.transition import Source
+from handrail.robot_env.errors import ConfigError
 from handrail.robot_env.spec import STATE_SPEC
 
 CONFIG = RunConfig(
@@ -281,3 +282,48 @@ def test_the_same_seed_and_log_give_the_same_networks(run, tmp_path):
     assert all(torch.equal(a, other.agent.weights()[name]) for name, a in first.agent.weights().items())
     different = Learner(run, dataclasses.replace(CONFIG, seed=1))
     assert not torch.equal(different.agent.weights()["actor.weight0"], first.agent.weights()["actor.weight0"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"actor": ActorConfig(demonstrations=0)}, "actor.demonstrations is 0: it must be at least 1"),
+        ({"actor": ActorConfig(device="none")}, "actor.demonstrations is 20: it must be 0 while nobody"),
+        (
+            {
+                "actor": ActorConfig(demonstrations=0, device="none"),
+                "agent": AgentConfig(clone_updates=0, second_proposal=False),
+            },
+            "agent.symmetric is True: it must be false",
+        ),
+    ],
+)
+def test_a_run_that_would_wait_for_ever_is_refused(changes, named):
+    with pytest.raises(ConfigError, match=named):
+        RunConfig(**changes)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"temperature_max": 0.0},
+        {"gradient_clip": -1.0},
+        {"hidden": (0,)},
+        {"imitation_weight": -1.0},
+        {"target_clip": (0.5, 0.6)},
+    ],
+)
+def test_zero_and_inverted_limits_are_refused_by_name(changes):
+    (name,) = changes
+    with pytest.raises(ConfigError, match=f"agent.{name} is"):
+        AgentConfig(**changes)
+
+
+def test_a_clone_that_was_interrupted_is_neither_saved_nor_frozen(run):
+    log, learner = Log(), Learner(run, CONFIG)
+    demonstrated(log)
+    log.feed(learner)
+    stop = threading.Event()
+    stop.set()
+    learner.clone(stop, lambda _: None)
+    assert not learner.cloned and learner.agent.clone is None and learner.ready_to_clone()

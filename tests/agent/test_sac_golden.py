@@ -78,11 +78,12 @@ def test_entropy_stands_inside_discount_and_mask():
 
 
 def test_target_is_clipped_and_the_fraction_reported():
-    agent, batch = make_agent(target_clip=(0.0, 0.25)), make_batch()
+    agent, batch = make_agent(target_clip=(-0.2, 1.0)), make_batch()
+    batch = dataclasses.replace(batch, reward=batch.reward * 4.0 - 2.0)
     free, _ = make_agent().target(batch)
     target, fraction = agent.target(batch)
-    torch.testing.assert_close(target, free.clamp(0.0, 0.25))
-    assert float(fraction) == pytest.approx(((free < 0.0) | (free > 0.25)).float().mean().item())
+    torch.testing.assert_close(target, free.clamp(-0.2, 1.0))
+    assert float(fraction) == pytest.approx(((free < -0.2) | (free > 1.0)).float().mean().item())
     assert 0.0 < float(fraction) < 1.0
 
 
