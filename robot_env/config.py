@@ -8,13 +8,16 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
-from handrail.robot_env.cameras.config import CameraConfig
+from handrail.robot_env.arms.config import ArmConfig
+from handrail.robot_env.cameras.config import CameraConfig, CameraDeviceConfig
 from handrail.robot_env.checks import require_positive, require_range
 from handrail.robot_env.errors import ConfigError
 from handrail.robot_env.sim.config import RandomizationConfig, SimConfig
 
 __all__ = [
+    "ArmConfig",
     "CameraConfig",
+    "CameraDeviceConfig",
     "EnvConfig",
     "LimitsConfig",
     "MotionLimits",
@@ -221,7 +224,12 @@ class EnvConfig:
         limits: the gate's limits.
         sim: the simulated cell.
         randomization: what differs between episodes, beyond the start pose.
-        cameras: cameras in the observation; none by default.
+        cameras: images in the observation; none by default.
+        camera_devices: physical cameras that those images are taken from; the simulated cell has its own.
+        camera_skew_s: largest difference between the stamps of two images of one observation [s].
+        arm: the arm, and how it is reached.
+        human_hz: rate at which an operator's hand moves an arm in real time within a step [1/s]; 0 moves it
+            once a step, as a policy does.
     """
 
     hz: float = 10.0
@@ -232,6 +240,10 @@ class EnvConfig:
     sim: SimConfig = field(default_factory=SimConfig)
     randomization: RandomizationConfig = field(default_factory=RandomizationConfig)
     cameras: tuple[CameraConfig, ...] = ()
+    camera_devices: tuple[CameraDeviceConfig, ...] = ()
+    camera_skew_s: float = 0.05
+    arm: ArmConfig = field(default_factory=ArmConfig)
+    human_hz: float = 60.0
 
     def __post_init__(self) -> None:
         require_range("env", 1.0, 100.0, hz=self.hz)
@@ -251,9 +263,12 @@ class EnvConfig:
             raise ConfigError(
                 f"env.target_reference is {self.target_reference!r}; choose 'commanded' or 'measured'"
             )
-        names = [camera.name for camera in self.cameras]
-        if len(set(names)) != len(names):
-            raise ConfigError(f"env.cameras are named {names}; give each camera a name of its own")
+        require_range("env", 0.0, 200.0, human_hz=self.human_hz)
+        require_range("env", 0.0, 1.0, camera_skew_s=self.camera_skew_s)
+        for key, cameras in (("cameras", self.cameras), ("camera_devices", self.camera_devices)):
+            names = [camera.name for camera in cameras]
+            if len(set(names)) != len(names):
+                raise ConfigError(f"env.{key} are named {names}; give each camera a name of its own")
         self._check_starts()
 
     def _check_starts(self) -> None:

@@ -55,6 +55,10 @@ class GateFlag(IntFlag):
     """The arm is not in RUN: the command was dropped."""
     PLANNER = 256
     """No admissible motion was found; the set-point brakes or stays."""
+    WATCHDOG = 512
+    """No command came for too long while the arm ran: braking to rest, then HOLD."""
+    STALE = 1024
+    """A command was dropped: too old, out of order, or from a client without the lease."""
 
 
 @dataclass(frozen=True, slots=True)

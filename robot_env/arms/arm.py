@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
+from handrail.robot_env.checks import require_positive, require_range
+from handrail.robot_env.errors import ConfigError
 from handrail.robot_env.geometry import Array, Vector
+from handrail.robot_env.gripper import Gripper
 
 
 class ArmMode(Enum):
@@ -32,19 +35,51 @@ class ArmMode(Enum):
 
 @dataclass(frozen=True)
 class Gains:
-    """Cartesian impedance.
+    """Cartesian impedance, and how far it may be wound up.
+
+    Stiffness times clip bounds the steady force, whatever the set-point: 2000 N/m and 5 mm push with 10 N.
 
     Attributes:
         translation_n_m: stiffness along each axis [N/m].
-        rotation_nm_rad: stiffness about each axis [Nm/rad].
+        rotation_nm_rad: stiffness about each axis [Nm/rad], of the angle (not of half of it).
         translation_damping_ns_m: damping along each axis [Ns/m].
         rotation_damping_nms_rad: damping about each axis [Nms/rad].
+        clip_m: largest position error that the controller acts on, in +x, +y, +z of the base frame [m]; None
+            for the driver's own.
+        clip_neg_m: the same in -x, -y, -z [m]; None for the same as `clip_m`.
+        clip_rad: the same about +x, +y, +z [rad].
+        clip_neg_rad: the same about -x, -y, -z [rad].
     """
 
     translation_n_m: float = 2000.0
     rotation_nm_rad: float = 150.0
     translation_damping_ns_m: float = 200.0
     rotation_damping_nms_rad: float = 14.0
+    clip_m: tuple[float, float, float] | None = None
+    clip_neg_m: tuple[float, float, float] | None = None
+    clip_rad: tuple[float, float, float] | None = None
+    clip_neg_rad: tuple[float, float, float] | None = None
+
+    def __post_init__(self) -> None:
+        stiffness = {
+            name: getattr(self, name)
+            for name in (
+                "translation_n_m",
+                "rotation_nm_rad",
+                "translation_damping_ns_m",
+                "rotation_damping_nms_rad",
+            )
+        }
+        require_positive("gains", **stiffness)
+        require_range(
+            "gains", 0.0, 10_000.0, translation_n_m=self.translation_n_m, rotation_nm_rad=self.rotation_nm_rad
+        )
+        for name, most in (("clip_m", 0.05), ("clip_neg_m", 0.05), ("clip_rad", 0.5), ("clip_neg_rad", 0.5)):
+            clip = getattr(self, name)
+            if clip is not None and not (len(clip) == 3 and all(0.0 < x <= most for x in clip)):
+                raise ConfigError(
+                    f"gains.{name} is {clip}, must be three numbers in (0, {most}]; metres and radians"
+                )
 
 
 @dataclass(frozen=True)
@@ -62,6 +97,8 @@ class ArmState:
         mode: what the arm is doing.
         gate_flags: `GateFlag`s raised since the last reading, as an int.
         peak_force_n: largest force since the last reading [N]; contact is over between two readings.
+        device_ns: the robot's own time [ns], which an emulated robot's tests go by; 0 where it has none.
+        fault: why the mode is FAULT, in words; "" otherwise.
     """
 
     t_ns: int
@@ -74,10 +111,18 @@ class ArmState:
     mode: ArmMode
     gate_flags: int = 0
     peak_force_n: float = 0.0
+    device_ns: int = 0
+    fault: str = ""
 
 
 class Arm(Protocol):
-    """An arm behind its safety gate. One thread commands it."""
+    """An arm behind its safety gate. One thread commands it.
+
+    Attributes:
+        gripper: the gripper; None where there is none to command.
+    """
+
+    gripper: Gripper | None
 
     def connect(self) -> None:
         """Reach the arm; it comes up in HOLD.
@@ -143,11 +188,14 @@ class Arm(Protocol):
         """Brake within the limits, then HOLD. Never raises."""
         ...
 
-    def recover(self) -> None:
+    def recover(self, by: str = "operator") -> None:
         """Acknowledge a fault, by order of an operator: FAULT becomes HOLD.
 
+        Args:
+            by: who acknowledges it, for the log.
+
         Raises:
-            ArmFault: the cause is still there.
+            ArmFault: the cause is still there, or this was done too often of late.
         """
         ...
 

@@ -28,6 +28,8 @@ class LockstepArm:
         period_s: time between two commands [s].
     """
 
+    gripper = None  # the simulated hand holds the module for good
+
     def __init__(self, cell: SimCell, limits: LimitsConfig, frame: WorkFrame, period_s: float) -> None:
         self._cell = cell
         self._limits = limits
@@ -113,7 +115,7 @@ class LockstepArm:
             self._servo.brake(self._cell.time_ns)
             self._mode = ArmMode.HOLD
 
-    def recover(self) -> None:
+    def recover(self, by: str = "operator") -> None:
         """Leave FAULT for HOLD, if the physics is sound again."""
         if self._mode is not ArmMode.FAULT:
             return
