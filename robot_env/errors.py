@@ -67,10 +67,14 @@ class MissingExtra(HandrailError, ImportError):
 
     Args:
         extra: the name of the extra in `pyproject.toml`, such as "franka".
+        system: the Debian package it also needs, such as "libusb-1.0-0"; "" for none.
     """
 
     exit_code = 7
 
-    def __init__(self, extra: str) -> None:
-        super().__init__(f"The extra {extra!r} is not installed; run `pip install 'handrail[{extra}]'`.")
+    def __init__(self, extra: str, system: str = "") -> None:
+        also = f" and `apt-get install {system}`" if system else ""
+        super().__init__(
+            f"The extra {extra!r} is not installed; run `pip install 'handrail[{extra}]'`{also}."
+        )
         self.extra = extra
