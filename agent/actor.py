@@ -26,6 +26,7 @@ from handrail.intervention.log_reader import LogReader
 from handrail.intervention.recovery import Recovery
 from handrail.intervention.run_directory import RunDirectory
 from handrail.intervention.transition import Source, Transition
+from handrail.robot_env import realtime
 
 Report = Callable[[dict[str, Any]], None]
 _REPORT_EVERY_S = 0.25
@@ -57,6 +58,7 @@ class Actor:
         self.policy = ActorPolicy(self.config.agent, env.state_spec, env.action_spec.size)
         self._phase = ""
         self._driver = "reset"
+        self._held_for = ""
         self._reported_s = 0.0
         self._weights_id = ("", -1)
         self._weights_s = time.monotonic()
@@ -77,6 +79,7 @@ class Actor:
                 wanted=lambda: self._lacks_demonstrations() and not self._stop.is_set(),
                 between_steps=self._between_steps,
                 before_reset=self._before_reset,
+                on_hold=self._on_hold,
             )
 
     def wait_for_policy(self) -> None:
@@ -96,6 +99,7 @@ class Actor:
             between_steps=self._between_steps,
             before_reset=self._before_reset,
             after_episode=self._after_episode,
+            on_hold=self._on_hold,
         )
 
     def serve_the_rest(self) -> None:
@@ -120,6 +124,14 @@ class Actor:
 
     def _before_reset(self) -> None:
         self._driver = "reset"
+        self._held_for = ""
+        self._tell()
+
+    def _on_hold(self, reason: str) -> None:
+        self._driver = "held"
+        if reason != self._held_for:
+            self._held_for = reason
+            self._notices.append(f"held: {reason}")
         self._tell()
 
     def _after_episode(self, end: EpisodeEnd) -> None:
@@ -207,9 +219,14 @@ def run_actor(run: RunDirectory, config: RunConfig, stop: threading.Event, repor
         RunLocked: another actor drives this run.
         LogError: the log cannot be written.
         DeviceError: the operator's device is missing, or not at rest.
+        ArmError: no arm server answers, or a real arm is to be driven without real-time priority.
     """
     torch.set_num_threads(1)
     with Session(run, config) as session:
+        if config.env.arm.served:
+            granted = realtime.claim("actor", required=config.env.arm.needs_realtime)
+            if granted.warning:
+                report({"kind": "notice", "text": granted.warning})
         actor = Actor(run, session, stop, report)
         try:
             actor.demonstrate()

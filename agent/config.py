@@ -9,9 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from handrail.intervention.config import ArbiterConfig, LogConfig, MappingConfig, OperatorConfig
+from handrail.intervention.config import (
+    ArbiterConfig,
+    DeviceConfig,
+    LogConfig,
+    MappingConfig,
+    OperatorConfig,
+)
 from handrail.robot_env.config import EnvConfig
 from handrail.robot_env.errors import ConfigError
+
+HAND_DEVICES = ("keyboard", "spacemouse", "gamepad")
+"""The values of `actor.device` behind which there is a person."""
 
 
 def _require(holds: bool, name: str, value: object, limit: str) -> None:
@@ -140,7 +149,7 @@ class ActorConfig:
     """How the actor process runs."""
 
     demonstrations: int = 20  # successful ones, recorded before the first policy step
-    device: Literal["synthetic", "keyboard", "none"] = "synthetic"
+    device: Literal["synthetic", "keyboard", "spacemouse", "gamepad", "none"] = "synthetic"
     greedy_share: float = 0.5  # of training episodes: act by the means, as an evaluation does
 
     def __post_init__(self) -> None:
@@ -187,6 +196,7 @@ class RunConfig:
     seed: int = 0
     env: EnvConfig = field(default_factory=EnvConfig)
     arbiter: ArbiterConfig = field(default_factory=ArbiterConfig)
+    device: DeviceConfig = field(default_factory=DeviceConfig)
     mapping: MappingConfig = field(default_factory=MappingConfig)
     operator: OperatorConfig = field(default_factory=OperatorConfig)
     log: LogConfig = field(default_factory=LogConfig)
@@ -206,7 +216,7 @@ class RunConfig:
         )
         # Each of these would wait for ever, for something that cannot come.
         demonstrations, device = self.actor.demonstrations, self.actor.device
-        helped = device == "keyboard" or (device == "synthetic" and self.operator.level != "none")
+        helped = device in HAND_DEVICES or (device == "synthetic" and self.operator.level != "none")
         _require(
             demonstrations > 0 or self.agent.clone_updates == 0,
             "actor.demonstrations",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from handrail.agent.config import RunConfig
-from handrail.intervention.config import MappingConfig, OperatorConfig
+from handrail.agent.config import HAND_DEVICES, RunConfig
+from handrail.intervention.config import ButtonsConfig, MappingConfig, OperatorConfig
 from handrail.intervention.device import Device
+from handrail.intervention.gamepad import Gamepad
 from handrail.intervention.keyboard import Keyboard, TerminalKeys
 from handrail.intervention.operator import SYNTHETIC_MAPPING, SyntheticOperator
+from handrail.intervention.spacemouse import SpaceMouse
 from handrail.robot_env.env import RobotEnv
 from handrail.robot_env.errors import ConfigError
 
@@ -21,13 +23,14 @@ def make_device(config: RunConfig, env: RobotEnv, *, demonstrate: bool) -> tuple
 
     Raises:
         ConfigError: the synthetic operator is asked for where there is no simulated cell to watch.
+        MissingExtra: the device's extra is not installed.
     """
-    if config.actor.device == "keyboard":
-        return Keyboard(TerminalKeys()), config.mapping
+    if config.actor.device in HAND_DEVICES:
+        return make_operator_device(config), config.mapping
     if env.scene is None:
         raise ConfigError(
-            "actor.device is 'synthetic', which watches the simulated cell, and this station has none; "
-            "choose actor.device=keyboard"
+            f"actor.device is {config.actor.device!r}, which watches the simulated cell, and this station "
+            "has none; choose device=spacemouse, gamepad or keyboard"
         )
     operator = OperatorConfig(level="none") if config.actor.device == "none" else config.operator
     device = SyntheticOperator(
@@ -40,3 +43,36 @@ def make_device(config: RunConfig, env: RobotEnv, *, demonstrate: bool) -> tuple
         always=demonstrate,
     )
     return device, SYNTHETIC_MAPPING
+
+
+def make_operator_device(config: RunConfig) -> Device:
+    """The device of a person, not yet opened.
+
+    Raises:
+        ConfigError: `actor.device` names none, or buttons are given names that the keyboard does not know.
+        MissingExtra: the device's extra is not installed.
+    """
+    device, stale_s = config.device, config.arbiter.stale_s
+    match config.actor.device:
+        case "spacemouse":
+            return SpaceMouse(device.path, device.buttons, poll_s=device.poll_s, stale_s=stale_s)
+        case "gamepad":
+            return Gamepad(
+                device.path,
+                device.buttons,
+                dead_zone=device.stick_dead_zone,
+                poll_s=device.poll_s,
+                stale_s=stale_s,
+            )
+        case "keyboard":
+            if device.buttons != ButtonsConfig():
+                raise ConfigError(
+                    "device.buttons is set, and a keyboard's keys are fixed; leave it out, "
+                    "or choose device=gamepad"
+                )
+            return Keyboard(TerminalKeys(), device.key_deflection, device.key_s)
+        case other:
+            raise ConfigError(
+                f"actor.device is {other!r}, which is nobody's hand; "
+                "choose device=spacemouse, gamepad or keyboard"
+            )

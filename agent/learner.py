@@ -48,7 +48,7 @@ _MAX_ROLLBACKS = 3
 class LearnerDiverged(HandrailError):
     """Training produced values that are not finite, again and again."""
 
-    exit_code = 1
+    exit_code = 17
 
 
 class Learner:

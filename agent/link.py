@@ -39,7 +39,7 @@ _LEARNER_GONE_S = 5.0
 class LinkError(HandrailError):
     """The other side refused, or speaks another protocol."""
 
-    exit_code = 1
+    exit_code = 16
 
 
 class PullRequest(msgspec.Struct, frozen=True):

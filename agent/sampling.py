@@ -13,7 +13,7 @@ from handrail.robot_env.errors import HandrailError
 class SamplingError(HandrailError):
     """A batch cannot be drawn as configured."""
 
-    exit_code = 1
+    exit_code = 17
 
 
 class Sampler:

@@ -19,15 +19,17 @@ from handrail.agent.history import RunHistory
 from handrail.agent.policy import ActorPolicy
 from handrail.intervention.device import EpisodeAware, check_at_rest
 from handrail.intervention.episode import Purpose
-from handrail.intervention.keyboard import Keyboard
+from handrail.intervention.hold import Hold, wait_until_heard
 from handrail.intervention.labels import mark_aborted
 from handrail.intervention.log_format import LOG_SCHEMA, EpisodeEnd, SegmentHeader
 from handrail.intervention.log_reader import LogReader
 from handrail.intervention.log_writer import LogWriter
+from handrail.intervention.operator import SyntheticOperator
 from handrail.intervention.rollout import Rollout
 from handrail.intervention.run_directory import RunDirectory
 from handrail.intervention.transition import Transition
 from handrail.robot_env.clock import NS_PER_S, MonotonicClock, Ticker
+from handrail.robot_env.errors import ArmError, CameraError, ResetError
 from handrail.robot_env.make import make_env
 
 
@@ -73,6 +75,7 @@ class Session:
         self._reader = LogReader(run.segments)
         mark_aborted(self.writer, self._reader)
         self.history = RunHistory()
+        self._since_regrasp = 0
         self._read_log()
 
     def __enter__(self) -> Self:
@@ -94,43 +97,64 @@ class Session:
         between_steps: Callable[[Transition], bool],
         before_reset: Callable[[], None] = _nothing,
         after_episode: Callable[[EpisodeEnd], None] = _nothing,
+        on_hold: Callable[[str], None] = _nothing,
     ) -> None:
         """Drive episodes of one purpose while more are `wanted`, with the device that fits it.
+
+        A real arm that faults, a camera that freezes or a reset that is blocked ends the episode and holds
+        the session until the operator resumes it; nothing moves before that.
 
         Args:
             policy: who proposes actions; None in demonstrations.
             purpose: "train" or "demo".
-            wanted: asked before each episode.
+            wanted: asked before each episode, and again and again while the session is held.
             between_steps: told of each step; False ends the episode there.
             before_reset: called before each reset.
             after_episode: told of each episode.
+            on_hold: told why the session is held, again and again while it is; must not block.
 
         Raises:
             DeviceError: the device is missing, or not at rest.
         """
         device, mapping = make_device(self.config, self.env, demonstrate=policy is None)
-        pace = self._real_time() if isinstance(device, Keyboard) else _nothing
+        person = not isinstance(device, SyntheticOperator)
+        pace = self._real_time() if person and self.env.lockstep else _nothing
         device.open()
         try:
+            if person:
+                wait_until_heard(device)
             check_at_rest(device, time.monotonic_ns())
             if isinstance(device, EpisodeAware):  # after a restart: what it had seen of this run
                 for success, unaided in self.history.finished:
                     device.episode_finished(success, unaided)
-            rollout = Rollout(self.env, device, self.config.arbiter, mapping, self.writer)
+            # A person's device has threads that stamp its readings with the machine's own time.
+            now_ns = time.monotonic_ns if person else None
+            rollout = Rollout(self.env, device, self.config.arbiter, mapping, self.writer, now_ns)
+            hold = Hold(self.env, rollout, person, wanted, on_hold)
 
             def after_step(transition: Transition) -> bool:
                 pace(transition)
                 return between_steps(transition)
 
-            while wanted():
+            while hold.until_resumed() and wanted():
                 before_reset()
+                if self._regrasp_is_due() and not self._regrasp(hold):
+                    continue
                 episode = self.history.next_episode
                 seed = (self.config.seed, episode)
                 if policy is not None:
                     self._prepare(policy, seed)
-                end = rollout.run_episode(
-                    policy, episode=episode, seed=seed, purpose=purpose, between_steps=after_step
-                )
+                try:
+                    end = rollout.run_episode(
+                        policy, episode=episode, seed=seed, purpose=purpose, between_steps=after_step
+                    )
+                except (ArmError, CameraError, ResetError) as error:
+                    if self.env.lockstep:  # a simulation that breaks is a bug, not an incident
+                        raise
+                    hold.begin(str(error))
+                    self._read_log()
+                    continue
+                self._since_regrasp += 1
                 self._read_log()
                 after_episode(end)
         finally:
@@ -145,6 +169,20 @@ class Session:
         rng = np.random.default_rng([*seed, 1])
         policy.deterministic = bool(rng.random() < self.config.actor.greedy_share)
         policy.seed(int(rng.integers(2**63)))
+
+    def _regrasp_is_due(self) -> bool:
+        every = self.config.env.regrasp_every
+        return every > 0 and self._since_regrasp >= every
+
+    def _regrasp(self, hold: Hold) -> bool:
+        """Take a module anew; whether one is held. What goes wrong holds the session."""
+        try:
+            held = hold.regrasp()
+        except (ArmError, ResetError) as error:
+            hold.begin(str(error))
+            return False
+        self._since_regrasp = 0 if held else self._since_regrasp
+        return held
 
     def _real_time(self) -> Callable[[Transition], None]:
         """A person at the simulated cell needs real time; the synthetic operator does not."""

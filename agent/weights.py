@@ -30,7 +30,7 @@ _LENGTH = struct.Struct("<I")
 class WeightsError(HandrailError):
     """A set of weights that must not be used."""
 
-    exit_code = 1
+    exit_code = 16
 
 
 class WeightsHeader(msgspec.Struct, frozen=True):

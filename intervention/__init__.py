@@ -10,8 +10,16 @@ Errors (all under `HandrailError`), with their exit codes:
 """
 
 from handrail.intervention.arbiter import ArbiterState, Decision, Driver, arbitrate
-from handrail.intervention.config import ArbiterConfig, LogConfig, MappingConfig, OperatorConfig
+from handrail.intervention.config import (
+    ArbiterConfig,
+    ButtonsConfig,
+    DeviceConfig,
+    LogConfig,
+    MappingConfig,
+    OperatorConfig,
+)
 from handrail.intervention.device import Device, DeviceError, EpisodeAware, Reading, check_at_rest
+from handrail.intervention.gamepad import Gamepad
 from handrail.intervention.index import EpisodeIndex, EpisodeRow, Totals
 from handrail.intervention.keyboard import Keyboard, TerminalKeys
 from handrail.intervention.labels import (
@@ -41,14 +49,17 @@ from handrail.intervention.policy import Policy, PolicyStep
 from handrail.intervention.recovery import Recovery, recover
 from handrail.intervention.rollout import Rollout, environment_seed
 from handrail.intervention.run_directory import RunDirectory, RunError
+from handrail.intervention.spacemouse import SpaceMouse
 from handrail.intervention.transition import Source, Transition
 
 __all__ = [
     "SYNTHETIC_MAPPING",
     "ArbiterConfig",
     "ArbiterState",
+    "ButtonsConfig",
     "Decision",
     "Device",
+    "DeviceConfig",
     "DeviceError",
     "Driver",
     "EpisodeAware",
@@ -58,6 +69,7 @@ __all__ = [
     "EpisodeStart",
     "Event",
     "FrameRecord",
+    "Gamepad",
     "Keyboard",
     "Label",
     "LabelError",
@@ -78,6 +90,7 @@ __all__ = [
     "SchemaError",
     "SegmentHeader",
     "Source",
+    "SpaceMouse",
     "StepRecord",
     "SyntheticOperator",
     "TerminalKeys",

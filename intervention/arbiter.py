@@ -4,8 +4,8 @@
         POLICY ──────────────────────────────────────────────────────▶ HUMAN
           ▲  ▲ ◀─────────────────────────────────────────────────────┘   │
           │  └── at rest for release_s, or the deadman let go             │
-          │                                                               │ stale, disconnected, not finite
-          └──────────────────── HOLD ◀────────────────────────────────────┘ (from POLICY too), pause
+          │                                                               │ stale, disconnected, not finite,
+          └──────────────────── HOLD ◀────────────────────────────────────┘ stop (from POLICY too), pause
              fresh and at rest
 
 A reading that cannot be trusted never moves the arm: the arm holds (a zero action), and goes on only after
@@ -106,7 +106,8 @@ def arbitrate(
     age_ns = now_ns - reading.t_ns
     # A driver's thread may stamp a reading just after the loop looked at its clock: that is not a stale one.
     fresh = abs(age_ns) <= config.stale_s * NS_PER_S
-    usable = fresh and reading.connected and bool(np.isfinite(reading.twist).all())
+    stop = "stop" in reading.buttons
+    usable = fresh and reading.connected and not stop and bool(np.isfinite(reading.twist).all())
     state = _next(state, reading, now_ns, config) if usable else _holding(state)
     if state.driver is Driver.HUMAN:
         return state, Decision(np.clip(human_action, -1.0, 1.0), Source.HUMAN, False)
@@ -116,10 +117,10 @@ def arbitrate(
 
 
 def _pressed(state: ArbiterState, reading: Reading) -> ArbiterState:
-    """Toggle the pause when its button goes down."""
+    """Toggle the pause when its button goes down; a stop pauses and never resumes."""
     held = "pause" in reading.buttons
     paused = state.paused != (held and not state.pause_held)
-    return replace(state, pause_held=held, paused=paused)
+    return replace(state, pause_held=held, paused=paused or "stop" in reading.buttons)
 
 
 def _holding(state: ArbiterState) -> ArbiterState:

@@ -1,7 +1,7 @@
 """Settings of devices, the arbiter, the synthetic operator and the log, checked where they are made."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from handrail.robot_env.checks import require_range
@@ -20,14 +20,17 @@ class MappingConfig:
     Attributes:
         dead_zone: deflection of an axis that still counts as none; what lies beyond is stretched to reach 1.
         smoothing_s: time constant of the exponential average [s]; 0 switches it off.
-        axes: which device axis drives each action component (dx dy dz rx ry rz).
-        gain: sign and sensitivity of each action component.
+        axes: which device axis drives each component (dx dy dz rx ry rz) of the frame below.
+        gain: sign and sensitivity of each component.
+        frame: what the components are directions of: the tool ("end_effector"), or the arm's base, in which
+            up is up however the tool is turned.
     """
 
     dead_zone: float = 0.05
     smoothing_s: float = 0.04
     axes: tuple[int, int, int, int, int, int] = (0, 1, 2, 3, 4, 5)
     gain: Six = (1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
+    frame: Literal["end_effector", "base"] = "end_effector"
 
     def __post_init__(self) -> None:
         require_range("mapping", 0.0, 0.5, dead_zone=self.dead_zone)
@@ -38,6 +41,71 @@ class MappingConfig:
             raise ConfigError(
                 f"mapping.gain is {self.gain}, must be six numbers in [-1, 1]; -1 flips an axis"
             )
+        if self.frame not in ("end_effector", "base"):
+            raise ConfigError(f"mapping.frame is {self.frame!r}; choose end_effector or base")
+
+
+@dataclass(frozen=True)
+class ButtonsConfig:
+    """Which of a device's own buttons means what, by the name that the device gives it.
+
+    "" leaves the device's default, "none" assigns no button. `handrail doctor device` shows the names.
+
+    Attributes:
+        success: ends the episode as a success.
+        failure: ends it as a failure.
+        discard: ends it, to be left out of training.
+        pause: pauses the policy; pressed again, resumes it.
+        stop: pauses the policy and holds whoever drives; never resumes.
+        takeover: a deadman switch: where one is assigned, the device counts only while it is held.
+    """
+
+    success: str = ""
+    failure: str = ""
+    discard: str = ""
+    pause: str = ""
+    stop: str = ""
+    takeover: str = ""
+
+    def __post_init__(self) -> None:
+        first: dict[str, str] = {}
+        for button in (each.name for each in fields(self)):
+            name = getattr(self, button).lower()
+            if name in first:
+                raise ConfigError(
+                    f"device.buttons.{button} and device.buttons.{first[name]} are both {name!r}; "
+                    "one button can mean one thing only"
+                )
+            if name not in ("", "none"):
+                first[name] = button
+
+
+@dataclass(frozen=True)
+class DeviceConfig:
+    """The operator's device; `actor.device` says of which kind it is.
+
+    Attributes:
+        path: which one, where several are connected: a SpaceMouse's node ("/dev/hidraw3", or better a link
+            that udev keeps to it); a gamepad's node, GUID or number. "" takes the only one.
+        buttons: what its buttons mean.
+        poll_s: longest time between two looks at it [s].
+        stick_dead_zone: of a gamepad: deflection of a stick or trigger that still counts as none.
+        key_deflection: of a keyboard: how far a key deflects its axis.
+        key_s: of a keyboard: how long a press lasts [s]; a key that is held repeats.
+    """
+
+    path: str = ""
+    buttons: ButtonsConfig = field(default_factory=ButtonsConfig)
+    poll_s: float = 0.005
+    stick_dead_zone: float = 0.15
+    key_deflection: float = 0.5
+    key_s: float = 0.25
+
+    def __post_init__(self) -> None:
+        require_range("device", 0.001, 0.05, poll_s=self.poll_s)
+        require_range("device", 0.0, 0.5, stick_dead_zone=self.stick_dead_zone)
+        require_range("device", 0.1, 1.0, key_deflection=self.key_deflection)
+        require_range("device", 0.05, 1.0, key_s=self.key_s)
 
 
 @dataclass(frozen=True)

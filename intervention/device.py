@@ -3,8 +3,12 @@
 A device never decides who drives; the arbiter does, from the readings. Every reading carries the time at
 which the device was known to be in that state, so that a silent device can be told from one at rest: a driver
 whose hardware only reports changes stamps a *neutral* state with the time of its last successful poll, and a
-*deflected* state with the time of the report itself. All times are on the clock whose `now_ns` the loop
-passes to `read`.
+*deflected* state with the time of the report itself. (A stick that is held still reports nothing at all; such
+a device has a deadman button instead.) All times are on the clock whose `now_ns` the loop passes to `read`.
+
+The axes of a device that lies on a desk: x to the operator's right, y away from the operator, z up; turns are
+about these axes and right-handed, so that a positive turn about z is anticlockwise as seen from above.
+`mapping` makes actions of them.
 """
 
 import math
@@ -15,9 +19,11 @@ import numpy as np
 
 from handrail.robot_env.errors import HandrailError
 
-_AXES = ("x", "y", "z", "rx", "ry", "rz")
+AXES = ("x", "y", "z", "rx", "ry", "rz")
 
-Button = Literal["success", "failure", "discard", "pause", "takeover"]
+Button = Literal["success", "failure", "discard", "pause", "stop", "takeover"]
+"""What a press means. Three are verdicts on the episode. "pause" stops and, pressed again, resumes; "stop"
+only ever stops, whoever drives. "takeover" is a deadman switch."""
 
 
 class DeviceError(HandrailError):
@@ -99,7 +105,7 @@ def check_at_rest(device: Device, now_ns: int, limit: float = 0.03) -> None:
     worst = int(np.argmax(np.abs(reading.twist)))
     if not reading.deflection <= limit:
         raise DeviceError(
-            f"{device.name} is not at rest: axis {_AXES[worst]} reads {reading.twist[worst]:+.2f}, "
+            f"{device.name} is not at rest: axis {AXES[worst]} reads {reading.twist[worst]:+.2f}, "
             f"limit {limit:.2f}; let go of it, or recalibrate it if nobody holds it."
         )
     if reading.buttons:

@@ -1,11 +1,10 @@
 """What is known of the running episode: counters, the latest observation, and how it came to its end."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import gymnasium
 import numpy as np
 
 from handrail.intervention.arbiter import Decision
@@ -16,6 +15,8 @@ from handrail.intervention.policy import Policy, PolicyStep
 from handrail.intervention.transition import Source, Transition
 
 Purpose = Literal["train", "demo"]
+Execute = Callable[[np.ndarray], tuple[Mapping[str, np.ndarray], Any, bool, bool, Mapping[str, Any]]]
+"""Executes an action and returns what `gymnasium.Env.step` does."""
 
 # The first one held down counts.
 _VERDICTS = {"success": Label.SUCCESS, "failure": Label.FAILURE, "discard": Label.EXCLUDE}
@@ -71,16 +72,20 @@ class RunningEpisode:
 
     def step(
         self,
-        env: gymnasium.Env,
+        execute: Execute,
         proposal: PolicyStep,
         decision: Decision,
         reading: Reading,
         latency_ms: float,
     ) -> Transition:
-        """Execute a decision and return the transition; the operator's verdict stands over the task's."""
+        """Execute a decision and return the transition; the operator's verdict stands over the task's.
+
+        The action stored is the one that was executed: an environment that knows better says so in its info.
+        """
         before, t_ns, source = self.observation, self.t_ns, self._source(decision)
         action = np.clip(decision.action, -1.0, 1.0).astype(np.float32)
-        observation, reward, terminated, truncated, info = env.step(action)
+        observation, reward, terminated, truncated, info = execute(action)
+        action = np.asarray(info.get("action", action), np.float32)
         self.observation, self.info = observation, info
         reward, terminated, truncated = self._judged(
             reading, float(reward), bool(terminated), bool(truncated)

@@ -2,8 +2,15 @@
 
 A terminal reports key presses, never releases, so a press is a deflection that ages out by itself: whoever
 lets go, or loses the terminal, stops the arm within a quarter of a second. Holding a key repeats it.
+
+The space bar is a stop: it halts whoever drives, and pressing it again changes nothing. Only p resumes.
+
+The terminal is given back as it was, at the latest when the process exits. A process that is killed outright
+cannot do that; typing `reset` does.
 """
 
+import atexit
+import contextlib
 import os
 import select
 import sys
@@ -19,14 +26,16 @@ from handrail.robot_env.clock import NS_PER_S
 
 HELP = (
     "move: w/s x  a/d y  r/f z | turn: i/k rx  j/l ry  u/o rz | space: stop | "
-    "y success  n failure  x discard  p pause"
+    "y success  n failure  x discard  p pause/resume"
 )
 
 _AXES: dict[str, tuple[int, float]] = {
     **{"w": (0, 1.0), "s": (0, -1.0), "a": (1, 1.0), "d": (1, -1.0), "r": (2, 1.0), "f": (2, -1.0)},
     **{"i": (3, 1.0), "k": (3, -1.0), "j": (4, 1.0), "l": (4, -1.0), "u": (5, 1.0), "o": (5, -1.0)},
 }
-_BUTTONS: dict[str, Button] = {"y": "success", "n": "failure", "x": "discard", "p": "pause"}
+_BUTTONS: dict[str, Button] = {
+    **{"y": "success", "n": "failure", "x": "discard", "p": "pause", " ": "stop"},
+}
 
 
 class KeySource(Protocol):
@@ -71,15 +80,21 @@ class TerminalKeys:
         fd = sys.stdin.fileno() if self._fd is None else self._fd
         if not os.isatty(fd):
             raise DeviceError("The keyboard device needs a terminal on standard input; run it from one.")
+        if self._saved is not None:
+            return
         self._fd = fd
         self._saved = termios.tcgetattr(fd)
+        atexit.register(self.close)
         tty.setcbreak(fd)
 
     def close(self) -> None:
-        """Give the terminal back as it was."""
-        if self._saved is not None and self._fd is not None:
-            termios.tcsetattr(self._fd, termios.TCSADRAIN, self._saved)
-            self._saved = None
+        """Give the terminal back as it was; harmless when it is gone."""
+        saved, self._saved = self._saved, None
+        if saved is not None and self._fd is not None:
+            atexit.unregister(self.close)
+            with contextlib.suppress(termios.error, OSError):
+                # Not TCSADRAIN: a terminal that shows nothing any more would keep us waiting.
+                termios.tcsetattr(self._fd, termios.TCSANOW, saved)
 
     def pressed(self) -> str | None:
         """Return what was typed since the last call; None once the terminal is closed."""
@@ -146,14 +161,14 @@ class Keyboard:
             return Reading(np.zeros(6), now_ns, connected=False)
         buttons: set[Button] = set()
         for key in keys:
-            if key == " ":
-                self._forget()
-            elif key in _AXES:
+            if key in _AXES:
                 axis, sign = _AXES[key]
                 self._value[axis] = sign * self._deflection
                 self._expires_ns[axis] = now_ns + self._age_ns
             elif key in _BUTTONS:
                 buttons.add(_BUTTONS[key])
+        if "stop" in buttons:
+            self._forget()
         twist = np.where(self._expires_ns > now_ns, self._value, 0.0)
         return Reading(twist, now_ns, frozenset(buttons))
 

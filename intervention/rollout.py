@@ -10,6 +10,7 @@ import contextlib
 import itertools
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import gymnasium
@@ -17,13 +18,15 @@ import numpy as np
 
 from handrail.intervention.arbiter import ArbiterState, Driver, arbitrate
 from handrail.intervention.config import ArbiterConfig, MappingConfig
-from handrail.intervention.device import Device, EpisodeAware
+from handrail.intervention.device import Button, Device, EpisodeAware, Reading
 from handrail.intervention.episode import Purpose, RunningEpisode
 from handrail.intervention.log_format import EpisodeEnd, EpisodeStart, Event, LogError, Record, step_record
 from handrail.intervention.log_writer import LogWriter
 from handrail.intervention.mapping import Mapping
 from handrail.intervention.policy import Policy, PolicyStep
-from handrail.intervention.transition import Transition
+from handrail.intervention.transition import Source, Transition
+from handrail.robot_env.clock import NS_PER_S
+from handrail.robot_env.env import RobotEnv
 
 
 class Rollout:
@@ -51,17 +54,37 @@ class Rollout:
         self._env = env
         assert env.action_space.shape is not None
         self._action_size = env.action_space.shape[0]
+        robot = env.unwrapped
+        self._robot = robot if isinstance(robot, RobotEnv) else None
         self._device = device
         self._config = arbiter
         self._mapping = Mapping(mapping)
         self._writer = writer
         self._now_ns = now_ns
         self._arbiter = ArbiterState()
+        self._pressed: frozenset[Button] = frozenset()
 
     @property
     def driver(self) -> Driver:
         """Who has the wheel now; safe to read from another thread."""
         return self._arbiter.driver
+
+    @property
+    def paused(self) -> bool:
+        """Whether the operator, or an incident, has paused the policy."""
+        return self._arbiter.paused
+
+    def pause(self) -> None:
+        """Pause as the operator's button does; the button resumes."""
+        self._arbiter = replace(self._arbiter, paused=True)
+
+    def look(self) -> Reading:
+        """Look at the device between two episodes: its pause button counts, and nothing moves."""
+        now_ns = time.monotonic_ns() if self._now_ns is None else self._now_ns()
+        nothing = np.zeros(self._action_size)
+        reading = self._device.read(now_ns)
+        self._arbiter, _ = arbitrate(self._arbiter, reading, nothing, nothing, now_ns, self._config)
+        return reading
 
     def run_episode(
         self,
@@ -90,6 +113,7 @@ class Rollout:
         """
         observation, info = self._env.reset(seed=environment_seed(seed), options=options)
         self._arbiter = self._arbiter.next_episode()
+        self._pressed = frozenset()
         self._mapping.reset()
         # What was pressed during the reset, or is still held from the last episode, is no word on this one.
         held = self._device.read(int(info["t_ns"]) if self._now_ns is None else self._now_ns()).buttons
@@ -124,12 +148,14 @@ class Rollout:
             if number > 0:
                 proposal = run.propose()
             now_ns = run.t_ns if self._now_ns is None else self._now_ns()
-            reading = self._device.read(now_ns)
+            reading = self._read(now_ns)
+            asked = self._mapping.apply(reading, self._tool_quat())
             self._arbiter, decision = arbitrate(
-                self._arbiter, reading, self._mapping.apply(reading), proposal.action, now_ns, self._config
+                self._arbiter, reading, asked, proposal.action, now_ns, self._config
             )
             latency_ms = (time.perf_counter_ns() - started_ns) / 1e6
-            transition = run.step(self._env, proposal, decision, reading, latency_ms)
+            execute = self._follow_hand if decision.source is Source.HUMAN else self._env.step
+            transition = run.step(execute, proposal, decision, reading, latency_ms)
             ids = run.frame_ids(number), run.frame_ids(number + 1)
             self._append(*run.frames(), step_record(transition, *ids))
             go_on = between_steps is None or between_steps(transition)
@@ -139,6 +165,36 @@ class Rollout:
                 run.truncated_by = "stop"
                 break
         return run.end()
+
+    def _follow_hand(self, action: np.ndarray) -> tuple[Any, Any, bool, bool, Any]:
+        """Step by the human's hand, within the step where the arm can follow it.
+
+        Who drives is decided once a step: within one, the hand can only steer.
+        """
+        robot, now_ns = self._robot, self._now_ns
+        # A wrapper around the environment knows whole steps only.
+        if robot is None or robot is not self._env or not robot.streams_hand or now_ns is None:
+            return self._env.step(action)
+
+        def hand() -> np.ndarray:
+            reading = self._device.read(now_ns())
+            self._pressed |= reading.buttons - {"takeover"}
+            fresh = abs(now_ns() - reading.t_ns) <= self._config.stale_s * NS_PER_S
+            asked = self._mapping.apply(reading, self._tool_quat())
+            stopped = "stop" in self._pressed
+            return asked if fresh and reading.connected and not stopped else np.zeros(self._action_size)
+
+        return robot.step_by_hand(hand)
+
+    def _read(self, now_ns: int) -> Reading:
+        """The device's reading, with the buttons that were pressed and let go within the last step."""
+        reading = self._device.read(now_ns)
+        pressed, self._pressed = self._pressed, frozenset()
+        return replace(reading, buttons=reading.buttons | pressed) if pressed else reading
+
+    def _tool_quat(self) -> np.ndarray | None:
+        """Orientation of the tool, (4,) x y z w in the base frame; None where there is no robot."""
+        return None if self._robot is None else self._robot.last_arm_state.pose[3:]
 
     def _append(self, *records: Record) -> None:
         if self._writer is not None:

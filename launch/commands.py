@@ -7,6 +7,8 @@ from handrail.launch.options import Option
 RUN = Option("run", str, "the run: its name under runs/, or a path")
 RUNS = Option("runs", str, "the folder that holds the runs", "runs")
 JSON = Option("json", bool, "print JSON instead of a table", False)
+OF_RUN = Option("run", str, "the run whose configuration, and whose own arm server, is meant")
+ARM_ADDRESS = Option("arm_address", str, "where the arm server listens, if not as configured")
 
 
 @dataclass(frozen=True)
@@ -74,11 +76,38 @@ COMMANDS: dict[str, Command] = {
             JSON,
         ),
     ),
+    "arm-server": Command(
+        "arm_server",
+        "own an arm: gate, watchdog and limits around the only hands on its SDK",
+        "handrail arm-server station=franka_cell env.arm.franka.host=172.16.0.2",
+        (OF_RUN, RUNS, ARM_ADDRESS),
+        configured=True,
+    ),
+    "arm": Command(
+        "arm",
+        "the operator's word to a running arm server: state, stop or recover",
+        "handrail arm recover by=Ada station=franka_cell",
+        (
+            Option("by", str, "who acknowledges the fault; goes into the server's log"),
+            OF_RUN,
+            RUNS,
+            ARM_ADDRESS,
+            JSON,
+        ),
+        configured=True,
+    ),
+    "regrasp": Command(
+        "regrasp",
+        "open, have the part placed, close, lift: by the operator's keys, at the arm server",
+        "handrail regrasp station=franka_cell task=ram_insertion_real",
+        (ARM_ADDRESS,),
+        configured=True,
+    ),
     "doctor": Command(
         "doctor",
-        "check this machine and the runs on it, one line a check",
-        "handrail doctor --json",
-        (RUNS, JSON),
+        "check machine, station and runs, one line a check; `doctor device` shows live axes",
+        "handrail doctor station=franka_cell --json",
+        (RUNS, ARM_ADDRESS, JSON),
         configured=True,
     ),
     "bench": Command(
@@ -89,7 +118,10 @@ COMMANDS: dict[str, Command] = {
         configured=True,
     ),
     "actor": Command(
-        "worker", "a run's actor: drives the arm, keeps the log", "handrail actor run=runs/first", (RUN, RUNS)
+        "worker",
+        "a run's actor: drives the arm, keeps the log",
+        "handrail actor run=runs/first",
+        (RUN, RUNS, ARM_ADDRESS),
     ),
     "learner": Command(
         "worker",

@@ -3,12 +3,17 @@
 Hydra does what it is good at: choices (`preset=parity`) and overrides of any key (`env.hz=20`). What
 reaches it has been checked before, because its own messages speak of structs; what leaves it is plain data
 that `launch/schema.py` turns into dataclasses.
+
+A station or a task of one's own need not live in the package: `HANDRAIL_CONF` names folders that hold more
+files of each group (`station/my_cell.yaml`), separated by colons. They may build on those of the package:
+`defaults: [franka_cell]`.
 """
 
 from __future__ import annotations
 
 import importlib.resources
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,18 +21,24 @@ from pathlib import Path
 import yaml
 from hydra import compose as hydra_compose
 from hydra import initialize_config_module
-from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from handrail.agent.config import RunConfig
 from handrail.launch import schema
 from handrail.launch.options import nearest
+from handrail.robot_env.arms.config import REAL_ARMS
 from handrail.robot_env.errors import ConfigError
+
+SEARCH_PATH = "HANDRAIL_CONF"
+"""The environment variable with folders of configuration files beside the package's own."""
+
+KEYS = frozenset(schema.to_plain(RunConfig()))
+"""The keys at the top of a configuration."""
 
 _CONF = "handrail.launch.conf"
 _LARGEST_FILE = 1 << 18  # a resolved configuration has a few kilobytes
@@ -46,16 +57,35 @@ class Composed:
     choices: dict[str, str]
 
 
-@cache
 def groups() -> dict[str, tuple[str, ...]]:
-    """Every choice there is: group name to the names of its options."""
-    return {
-        folder.name: tuple(
-            sorted(Path(file.name).stem for file in folder.iterdir() if file.name.endswith(".yaml"))
-        )
-        for folder in sorted(importlib.resources.files(_CONF).iterdir(), key=lambda each: each.name)
+    """Every choice there is: group name to the names of its options.
+
+    Raises:
+        ConfigError: a folder in `HANDRAIL_CONF` is not there.
+    """
+    return _groups(tuple(_folders()))
+
+
+@cache
+def _groups(folders: tuple[Path, ...]) -> dict[str, tuple[str, ...]]:
+    found = {
+        folder.name: {Path(file.name).stem for file in folder.iterdir() if file.name.endswith(".yaml")}
+        for folder in importlib.resources.files(_CONF).iterdir()
         if folder.is_dir() and not folder.name.startswith("_")
     }
+    for folder in folders:
+        for group, names in found.items():
+            names |= {file.stem for file in (folder / group).glob("*.yaml")}
+    return {group: tuple(sorted(found[group])) for group in sorted(found)}
+
+
+def _folders() -> Iterator[Path]:
+    """The folders of `HANDRAIL_CONF`."""
+    for word in filter(None, os.environ.get(SEARCH_PATH, "").split(":")):
+        folder = Path(word).expanduser().absolute()
+        if not folder.is_dir():
+            raise ConfigError(f"{SEARCH_PATH} names {word}, which is no folder; correct it, or unset it")
+        yield folder
 
 
 def compose(overrides: Sequence[str] = ()) -> Composed:
@@ -65,23 +95,55 @@ def compose(overrides: Sequence[str] = ()) -> Composed:
         overrides: words such as `preset=parity` or `env.hz=20`.
 
     Raises:
-        ConfigError: a word is malformed, a key unknown, a type wrong or a value refused; names it and the
-        nearest.
+        ConfigError: a word is malformed, a key unknown, a type wrong, a value refused or a fact of the
+        station missing; names it and the nearest.
     """
-    choices = _check(overrides)
-    ConfigStore.instance().store(name="schema", node=schema.to_plain(RunConfig()))
+    choices, words = _check(overrides)
     try:
         GlobalHydra.instance().clear()
         with initialize_config_module(_CONF, version_base="1.3"):
-            composed = hydra_compose("config", overrides=list(overrides), return_hydra_config=True)
-            made = OmegaConf.to_container(composed.hydra.runtime.choices)
-            del composed._content["hydra"]  # pyright: ignore[reportOptionalSubscript, reportIndexIssue]
-            plain = OmegaConf.to_container(composed, resolve=True)
+            made = hydra_compose("config", overrides=[*_search(), *words], return_hydra_config=True)
+            chosen = OmegaConf.to_container(made.hydra.runtime.choices)
+            assert isinstance(chosen, dict)
+            del made._content["hydra"]  # pyright: ignore[reportOptionalSubscript, reportIndexIssue]
+            for group in groups():
+                if group in made and group not in KEYS:
+                    raise ConfigError(
+                        f"the file of {group}={chosen[group]} sets nothing: its first line must be "
+                        "`# @package _global_`"
+                    )
+            # Merged last, not as Hydra's first: a `???` of a station would vanish behind a default.
+            _require_facts(made)
+            defaults = OmegaConf.create(schema.to_plain(RunConfig()))
+            plain = OmegaConf.to_container(OmegaConf.merge(defaults, made), resolve=True)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(f"the configuration cannot be composed: {error}") from None
-    assert isinstance(made, dict)
-    choices = {group: str(made[group]) for group in groups() if group in made} | choices
+    choices = {group: str(chosen[group]) for group in groups() if group in chosen} | choices
     return Composed(schema.from_plain(RunConfig, plain), choices)
+
+
+def _search() -> list[str]:
+    """The word that tells Hydra of the folders in `HANDRAIL_CONF`."""
+    places = ["'file://{}'".format(str(folder).replace("'", "\\'")) for folder in _folders()]
+    return [f"hydra.searchpath=[{','.join(places)}]"] if places else []
+
+
+def _require_facts(made: DictConfig) -> None:
+    """Refuse what still is `???`, save facts of an arm that is not used.
+
+    Raises:
+        ConfigError: names all of it at once, and both places where it can be said.
+    """
+    kind = OmegaConf.select(made, "env.arm.kind")
+    others = tuple(f"env.arm.{each}." for each in REAL_ARMS if each != kind)
+    missing = sorted(key for key in OmegaConf.missing_keys(made) if not key.startswith(others))
+    if missing:
+        words = [key.replace("[", ".").replace("]", "") for key in missing]
+        raise ConfigError(
+            f"no value for {', '.join(words)}: facts of your station or task, which nothing can guess. Write "
+            f"{words[0]}=<value> behind the command, or keep them in a file of your own: "
+            f"{SEARCH_PATH}=<folder>, <folder>/station/<name>.yaml, station=<name>"
+        )
 
 
 def load(path: Path) -> RunConfig:
@@ -143,20 +205,25 @@ def dump(config: RunConfig) -> str:
     return OmegaConf.to_yaml(OmegaConf.create(schema.to_plain(config)))
 
 
-def _check(overrides: Sequence[str]) -> dict[str, str]:
-    """Refuse what Hydra would refuse, or silently accept, by the name of the key; returns the choices."""
+def _check(overrides: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """Refuse what Hydra would refuse, or silently accept, by the name of the key.
+
+    Returns:
+        The choices, and the words as Hydra is to have them: a key is set whether or not a group has it.
+    """
     choices: dict[str, str] = {}
+    words = []
     for word in overrides:
         try:
             override = OverridesParser.create().parse_override(word)
         except HydraException:
             raise ConfigError(f"{word!r} is no override; they look like env.hz=20 or preset=parity") from None
-        _check_one(override, choices)
-    return choices
+        words.append(_check_one(override, choices))
+    return choices, words
 
 
-def _check_one(override: Override, choices: dict[str, str]) -> None:
-    key, word = override.key_or_group, override.input_line
+def _check_one(override: Override, choices: dict[str, str]) -> str:
+    key, word = override.key_or_group, override.input_line or ""
     if override.is_sweep_override():
         raise ConfigError(f"{word}: gives several values; give one (a list is written [1, 2, 3])")
     if override.is_add() or override.is_delete():
@@ -167,11 +234,16 @@ def _check_one(override: Override, choices: dict[str, str]) -> None:
             known = groups()[key]
             raise ConfigError(f"no {key} {choice!r}{nearest(choice, known)} (there are: {', '.join(known)})")
         choices[key] = choice
-        return
-    known = [*schema.keys(RunConfig), *groups()]
-    if key not in known:
+        return word
+    hint = schema.annotation(RunConfig, key)
+    if hint is None:
+        known = [*schema.keys(RunConfig), *groups()]
         # The nearest full key, or a key with the same last word in another place.
         tail = key.rpartition(".")[2]
         same = [each for each in known if each.rpartition(".")[2] == tail]
-        hint = f"; did you mean {same[0]!r}?" if same else nearest(key, known)
-        raise ConfigError(f"unknown key {key!r}{hint}")
+        meant = f"; did you mean {same[0]!r}?" if same else nearest(key, known)
+        raise ConfigError(f"unknown key {key!r}{meant}")
+    if hint is str and isinstance(override.value(), int | float):
+        # A serial number is text, whatever it looks like: as a number it would lose its leading zeros.
+        word = f"{key}='{word.partition('=')[2]}'"
+    return f"++{word}"

@@ -24,6 +24,7 @@ _DRIVER_STYLES = {
     "human": "bold black on yellow",
     "demo": "bold black on yellow",
     "hold": "bold white on red",
+    "held": "bold white on red",
     "reset": "bold white on grey37",
 }
 
@@ -99,6 +100,8 @@ def line(view: RunView, elapsed_s: float) -> Text:
     if view.evaluations:
         last = view.evaluations[-1]
         words.append(f"evaluated {last['successes']}/{last['episodes']} at {last['env_steps']}")
+    if view.arm.get("fault"):
+        words.append(f"arm {arm_text(view)}")
     return Text(" · ".join(words))
 
 
@@ -128,6 +131,8 @@ def panel(view: RunView, elapsed_s: float) -> RenderableType:
     )
     budget = config.goal.max_env_steps
     grid.add_row("steps", _bar(view.env_steps, budget, f"{view.env_steps} of at most {budget}"))
+    if view.arm:
+        grid.add_row("arm", arm_text(view))
     grid.add_row("goal", _goal(view))
     parts: list[RenderableType] = [grid]
     if view.evaluations:
@@ -138,11 +143,19 @@ def panel(view: RunView, elapsed_s: float) -> RenderableType:
     return Panel(Group(*parts), title=title, title_align="left", border_style="blue", padding=(1, 2))
 
 
+def arm_text(view: RunView) -> Text:
+    """What the run's own arm server last said of its arm."""
+    mode, fault = str(view.arm.get("mode", "?")), str(view.arm.get("fault", ""))
+    return Text(f"{mode}: {fault}" if fault else mode, style="bold red" if fault else "")
+
+
 def _goal(view: RunView) -> RenderableType:
     """The last evaluation's success rate on the way to the one that is wanted.
 
     A rate, because an evaluation that was stopped early has few episodes and fewer successes.
     """
+    if not view.evaluated:
+        return Text("the steps above: a real arm is not evaluated beside its training")
     wanted = view.config.goal.successes / view.config.evaluation.episodes
     if not view.evaluations:
         return _bar(0.0, wanted, "no evaluation yet")

@@ -1,85 +1,71 @@
-"""`handrail doctor`: one line a check, of this machine and of the runs on it."""
+"""`handrail doctor`: one line a check, of this machine, its station, and the runs on it."""
 
-import json
+import dataclasses
 import os
 import platform
 import resource
 import shutil
 import sys
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
-from typing import Literal
-
-from rich.console import Console
-from rich.markup import escape
 
 from handrail.agent.config import RunConfig
-from handrail.intervention.device import check_at_rest
-from handrail.intervention.keyboard import Keyboard, TerminalKeys
 from handrail.intervention.log_reader import LogReader
 from handrail.intervention.run_directory import RunDirectory
-from handrail.launch import compose, runs
+from handrail.launch import arm_link, compose, preflight, runs
 from handrail.launch.bench.figures import matmul_gflops
+from handrail.launch.checks import Check, Verdict, show
 from handrail.launch.errors import CheckFailed
 from handrail.launch.options import Options
+from handrail.robot_env import realtime
 from handrail.robot_env.errors import HandrailError
 
-Verdict = Literal["ok", "note", "fail"]
-_STYLES = {"ok": "green", "note": "yellow", "fail": "bold red"}
-_FIFO_PRIORITY = 10
-_ACTOR_NICE = -15
 _LEAST_TORCH = (2, 10)
 
 
-@dataclass(frozen=True)
-class Check:
-    """One line of the report: "note" is something to know, "fail" stops a run."""
-
-    name: str
-    verdict: Verdict
-    text: str
-
-
 def main(options: Options, overrides: list[str]) -> int:
-    """Check everything and print it.
+    """Check everything and print it; `handrail doctor device` shows the operator's device live instead.
 
     Raises:
         CheckFailed: something stops a run; the report names it.
     """
+    if overrides[:1] == ["device"]:
+        from handrail.launch import doctor_device
+
+        return doctor_device.main(options, overrides[1:])
     config = compose.compose(overrides).config
-    checks = list(examine(config, Path(options["runs"])))
-    if options["json"]:
-        sys.stdout.write(json.dumps([asdict(check) for check in checks], indent=2) + "\n")
-    else:
-        console = Console(highlight=False, soft_wrap=True)
-        for check in checks:
-            console.print(
-                f"[{_STYLES[check.verdict]}]{check.verdict:<5}[/] {check.name:<12} {escape(check.text)}"
-            )
+    config = dataclasses.replace(config, env=arm_link.at(config.env, options["arm_address"]))
+    checks = show(
+        examine(config, Path(options["runs"]), by_hand=not options["json"]), as_json=options["json"]
+    )
     failed = [check.name for check in checks if check.verdict == "fail"]
     if failed:
         raise CheckFailed(f"{len(failed)} of {len(checks)} checks failed: {', '.join(failed)}")
     return 0
 
 
-def examine(config: RunConfig, root: Path) -> Iterator[Check]:
-    """Every check, in the order in which a person would make them."""
+def examine(config: RunConfig, root: Path, *, by_hand: bool = False) -> Iterator[Check]:
+    """Every check, in the order in which a person would make them.
+
+    Args:
+        config: what is to run.
+        root: the folder of the runs.
+        by_hand: whether somebody is there to move the device when asked.
+    """
     looks: tuple[Callable[[], Check], ...] = (
         _python,
         _torch,
         _cores,
-        _real_time,
+        lambda: _real_time(config),
         _nice,
         _rendering,
         lambda: _disk(config, root),
-        lambda: _device(config),
         _matmul,
     )
     for look in looks:
         yield look()
+    yield from preflight.examine(config, by_hand=by_hand)
     for name in runs.existing(str(root)):
         yield _run(RunDirectory(root / name))
 
@@ -110,26 +96,20 @@ def _cores() -> Check:
     return Check("cores", "ok" if busy < usable else "note", text)
 
 
-def _real_time() -> Check:
-    """Whether a control loop may run under SCHED_FIFO; tried, and undone."""
-    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
-    try:
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_FIFO_PRIORITY))
-    except OSError:
-        remedy = "add '@realtime - rtprio 20' to /etc/security/limits.conf and join that group"
-        return Check("real time", "note", f"SCHED_FIFO not permitted (a real arm needs it): {remedy}")
-    os.sched_setscheduler(0, policy, parameters)
-    return Check("real time", "ok", "SCHED_FIFO permitted")
+def _real_time(config: RunConfig) -> Check:
+    """Whether a control loop may run under SCHED_FIFO."""
+    if realtime.fifo_permitted():
+        return Check("real time", "ok", "SCHED_FIFO permitted")
+    text = f"SCHED_FIFO not permitted (a real arm needs it): {realtime.REMEDY}"
+    return Check("real time", "fail" if config.env.arm.needs_realtime else "note", text)
 
 
 def _nice() -> Check:
     # The limit is given as 20 minus the lowest nice value that this user may ask for.
     lowest = 20 - resource.getrlimit(resource.RLIMIT_NICE)[0] if os.geteuid() else -20
-    if lowest <= _ACTOR_NICE:
-        return Check("nice", "ok", f"down to {_ACTOR_NICE} permitted")
-    return Check(
-        "nice", "note", f"only down to {min(lowest, 19)} (add '@realtime - nice -15' to limits.conf)"
-    )
+    if lowest <= realtime.NICE:
+        return Check("nice", "ok", f"down to {realtime.NICE} permitted")
+    return Check("nice", "note", f"only down to {min(lowest, 19)}: {realtime.REMEDY}")
 
 
 def _rendering() -> Check:
@@ -150,22 +130,6 @@ def _disk(config: RunConfig, root: Path) -> Check:
             "disk", "fail", f"{place} cannot be written by this user: choose another place with runs="
         )
     return Check("disk", "ok" if free > 4 * reserve else "note" if free > reserve else "fail", text)
-
-
-def _device(config: RunConfig) -> Check:
-    """Whether the operator's device is there and at rest."""
-    if config.actor.device != "keyboard":
-        return Check("device", "ok", {"synthetic": "synthetic operator"}.get(config.actor.device, "none"))
-    keyboard = Keyboard(TerminalKeys())
-    try:
-        keyboard.open()
-        try:
-            check_at_rest(keyboard, time.monotonic_ns())
-        finally:
-            keyboard.close()
-    except HandrailError as error:
-        return Check("device", "fail", str(error))
-    return Check("device", "ok", "keyboard, at rest")
 
 
 def _matmul() -> Check:

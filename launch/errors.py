@@ -5,7 +5,8 @@
     ├── PolicyMissing        the run has no policy to evaluate yet
     ├── GoalNotReached       the budget is spent and the policy does not pass
     ├── ChildFailed          a process of the run keeps failing
-    └── CheckFailed          `handrail doctor` found something that stops a run
+    ├── CheckFailed          `handrail doctor` found something that stops a run
+    └── BenchSilent          the other process of a benchmark did not answer
 
 A command ends with the `exit_code` of the error that ended it; the packages below choose theirs beside the
 error. `EXIT_CODES` is the whole table: docs and `handrail --help` print it, and a test holds it to the
@@ -55,6 +56,12 @@ class CheckFailed(HandrailError):
     exit_code = 23
 
 
+class BenchSilent(HandrailError):
+    """The other process of a benchmark did not answer."""
+
+    exit_code = 25
+
+
 EXIT_CODES: dict[int, str] = {
     0: "done; also a run that was asked to stop and stopped cleanly",
     1: "an unexpected error: a bug, please report it (HANDRAIL_DEBUG=1 shows the traceback)",
@@ -70,10 +77,13 @@ EXIT_CODES: dict[int, str] = {
     13: "a teleoperation device is missing, busy or not at rest",
     14: "no such label or episode",
     15: "no usable checkpoint: it is damaged or of another schema",
+    16: "a run's processes do not fit together: another configuration, protocol or version",
+    17: "training diverged, or has nothing to learn from",
     20: "no run of that name",
     21: "the budget is spent and the goal is not reached",
     22: "a process of the run keeps failing",
     23: "`handrail doctor` found something that stops a run",
     24: "the run has no policy to evaluate yet",
+    25: "the other process of a benchmark did not answer",
     130: "interrupted by Ctrl-C",
 }

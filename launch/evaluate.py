@@ -13,7 +13,7 @@ from handrail.agent.evaluate import EvaluationResult, evaluate
 from handrail.agent.evaluator import Evaluator
 from handrail.agent.weights import LATEST_FILE, PASSED_FILE
 from handrail.intervention.run_directory import RunDirectory
-from handrail.launch import compose, runs
+from handrail.launch import arm_link, compose, runs
 from handrail.launch.errors import PolicyMissing
 from handrail.launch.options import Options
 from handrail.launch.supervisor import Interrupt
@@ -27,7 +27,7 @@ def main(options: Options, overrides: list[str]) -> int:
         PolicyMissing: the run has no policy yet.
     """
     run = runs.find(options["run"], options["runs"])
-    config = compose.load(run.config_file)
+    config = arm_link.for_evaluation(compose.load(run.config_file))
     episodes = config.evaluation.episodes if options["episodes"] is None else options["episodes"]
     if episodes < 1:
         raise ConfigError(f"episodes={episodes}: must be at least 1")

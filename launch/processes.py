@@ -2,7 +2,7 @@
 
 Each child is in a process group of its own, so that Ctrl-C in the terminal reaches the supervisor alone,
 which then stops its children in order. Each asks the kernel to be told of the supervisor's death
-(`launch/worker.py`), so that even a killed supervisor leaves no orphan.
+(`launch/lifetime.py`), so that even a killed supervisor leaves no orphan.
 
 The kernel ties that to the *thread* that started a child: `ProcessGroup` belongs to the main thread.
 """
@@ -13,7 +13,7 @@ import signal
 import subprocess
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,6 +37,8 @@ class ProcessSpec:
         environment: variables beside those of the supervisor.
         log: file that receives its stdout and stderr.
         terminal: whether it reads the keyboard: it then keeps the terminal, and hears Ctrl-C itself.
+        max_restarts: how often within a minute it may be started again.
+        outlives: whether the others need it: it is stopped when they have ended.
     """
 
     role: str
@@ -44,6 +46,8 @@ class ProcessSpec:
     log: Path
     environment: Mapping[str, str] = field(default_factory=dict)
     terminal: bool = False
+    max_restarts: int = MAX_RESTARTS
+    outlives: bool = False
 
 
 @dataclass
@@ -52,6 +56,7 @@ class _Child:
     process: subprocess.Popen[bytes] | None = None
     restarts: deque[float] = field(default_factory=deque)
     restart_at: float | None = None
+    started: bool = False
     heard: float = 0.0
     ended: bool = False
 
@@ -65,8 +70,7 @@ class ProcessGroup:
         on_event: told of each restart, in words.
 
     Raises:
-        ChildFailed: from `poll`: a process died with a documented error, or more than three times in a
-        minute.
+        ChildFailed: from `poll`: a process died with a documented error, or too often within a minute.
     """
 
     def __init__(
@@ -81,10 +85,11 @@ class ProcessGroup:
         self._on_event = on_event
         self._polled = now()
 
-    def start(self) -> None:
-        """Start all of them, from the main thread."""
-        for child in self._children.values():
-            self._spawn(child)
+    def start(self, roles: Collection[str] | None = None) -> None:
+        """Start some of them, or all that have not been started yet; from the main thread."""
+        for role, child in self._children.items():
+            if (roles is None or role in roles) and not child.started:
+                self._spawn(child)
 
     def heard(self, role: str) -> None:
         """A report of `role` has arrived: it lives."""
@@ -127,11 +132,20 @@ class ProcessGroup:
     def stop(self, timeout_s: float = 4.5) -> dict[str, int | None]:
         """Ask all to end, wait for them together, kill what remains; returns each one's exit code.
 
-        Harmless when called again.
+        Those that outlive the others are asked last. Harmless when called again.
+
+        Args:
+            timeout_s: patience with each of the two rounds [s].
         """
+        for child in self._children.values():
+            child.restart_at = None
+        return self._stop(False, timeout_s) | self._stop(True, timeout_s)
+
+    def _stop(self, outlives: bool, timeout_s: float) -> dict[str, int | None]:
         living = {}
         for role, child in self._children.items():
-            child.restart_at = None
+            if child.spec.outlives is not outlives:
+                continue
             if child.process is not None:
                 living[role] = child.process
                 _signal(child.process, signal.SIGTERM)
@@ -153,6 +167,7 @@ class ProcessGroup:
     def _spawn(self, child: _Child) -> None:
         spec = child.spec
         child.restart_at = None
+        child.started = True
         spec.log.parent.mkdir(parents=True, exist_ok=True)
         with spec.log.open("ab") as log:
             child.process = subprocess.Popen(
@@ -177,15 +192,17 @@ class ProcessGroup:
             raise ChildFailed(f"the {role} stopped: {said or how}", code)
         while child.restarts and now - child.restarts[0] > RESTART_WINDOW_S:
             child.restarts.popleft()
-        if len(child.restarts) >= MAX_RESTARTS:
+        most = child.spec.max_restarts
+        if len(child.restarts) >= most:
+            often = f"failed {most + 1} times within {RESTART_WINDOW_S:.0f} s" if most else "died"
             raise ChildFailed(
-                f"the {role} failed {MAX_RESTARTS + 1} times within {RESTART_WINDOW_S:.0f} s ({how}), "
+                f"the {role} {often} ({how}), "
                 f"and is not started again: {said or 'it said nothing'} (all of it: {child.spec.log})"
             )
         child.process = None
         child.restart_at = now + _BACKOFF_S * 2 ** len(child.restarts)
         child.restarts.append(now)
-        self._on_event(f"the {role} died ({how}); restart {len(child.restarts)} of {MAX_RESTARTS}")
+        self._on_event(f"the {role} died ({how}); restart {len(child.restarts)} of {most}")
 
 
 def last_line(log: Path) -> str:

@@ -15,6 +15,7 @@ from handrail.agent.session import Session
 from handrail.intervention.keyboard import HELP
 from handrail.intervention.log_format import EpisodeEnd
 from handrail.intervention.run_directory import RunDirectory
+from handrail.launch import runs
 from handrail.launch.options import Options
 from handrail.launch.supervisor import Interrupt
 from handrail.launch.train import prepare
@@ -89,6 +90,7 @@ def record(
             )
 
     with Session(run, config) as session:
+        runs.keep_config(run, config)
         session.drive(
             None,
             DEMONSTRATION,

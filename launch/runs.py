@@ -11,7 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from handrail.intervention.run_directory import RunDirectory
+from handrail.agent.config import RunConfig
+from handrail.intervention.run_directory import RunDirectory, write_durably
 from handrail.launch import compose
 from handrail.launch.compose import Composed
 from handrail.launch.errors import RunMissing
@@ -72,6 +73,17 @@ def create(name: str | None, root: str, composed: Composed, overrides: Sequence[
     run = RunDirectory(path_of(name or fresh_name(seed), root))
     run.create(compose.dump(composed.config), describe(seed, composed.choices, overrides))
     return run
+
+
+def keep_config(run: RunDirectory, config: RunConfig) -> None:
+    """Make `config` the run's own, if it is not; only for whoever holds the run.
+
+    Raises:
+        OSError: the disk refused; the old one is untouched.
+    """
+    text = compose.dump(config)
+    if run.config_file.read_text() != text:
+        write_durably(run.config_file, text)
 
 
 def describe(seed: int, choices: dict[str, str], overrides: Sequence[str]) -> dict[str, Any]:

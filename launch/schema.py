@@ -92,6 +92,21 @@ def keys(cls: type, path: str = "") -> Iterator[str]:
             yield from keys(nested, where)
 
 
+def annotation(cls: type, key: str) -> Any:
+    """The type of a dotted key, or None; a number counts the items of a list (`cameras.0.name`)."""
+    hint: Any = cls
+    for name in key.split("."):
+        item = typing.get_args(hint)
+        if name.isdecimal() and typing.get_origin(hint) is tuple and item[1:] == (Ellipsis,):
+            hint = item[0]
+            continue
+        holder = _dataclass_in(hint)
+        hint = typing.get_type_hints(holder).get(name) if holder is not None else None
+        if hint is None:
+            return None
+    return hint
+
+
 def _dataclass_in(hint: Any) -> type | None:
     for each in (hint, *typing.get_args(hint)):
         if isinstance(each, type) and dataclasses.is_dataclass(each) and typing.get_origin(hint) is not tuple:
@@ -177,7 +192,7 @@ def _convert_scalar(hint: Any, value: Any, path: str) -> Any:
         int: "a whole number",
         float: "a number",
         bool: "true or false",
-        str: "text",
+        str: "text, in quotes where it looks like a number",
     }.get(hint, getattr(hint, "__name__", str(hint)))
     name = path.rpartition(".")[2].partition("[")[0]
     unit = next((unit for suffix, unit in _UNITS.items() if name.endswith(suffix)), None)

@@ -7,6 +7,9 @@ from typing import Any
 from handrail.intervention.run_directory import write_durably
 from handrail.launch.view import RunView
 
+TRAINING_WINDOW = 100
+"""Training episodes behind the figure in `training`; its successes are those without a human step."""
+
 
 def summarise(view: RunView, wall_s: float) -> dict[str, Any]:
     """The summary of a run.
@@ -17,6 +20,7 @@ def summarise(view: RunView, wall_s: float) -> dict[str, Any]:
     """
     final = view.final
     actor, learner = view.actor, view.learner
+    unaided = view.success("unaided", TRAINING_WINDOW)
     return {
         "env_steps": view.env_steps,
         "robot_minutes": round(view.robot_minutes, 3),
@@ -42,6 +46,13 @@ def summarise(view: RunView, wall_s: float) -> dict[str, Any]:
         "reset_s": round(float(actor.get("reset_s", 0.0)), 2),
         "overruns": int(actor.get("overruns", 0)),
         "evaluations": len(view.evaluations),
+        # Where nothing evaluates (a real arm), this is the success there is to report: noise and all.
+        "evaluated": view.evaluated,
+        "training": {
+            "successes": unaided.successes,
+            "episodes": unaided.episodes,
+            "wilson_low": round(unaided.bounds[0], 4),
+        },
     }
 
 

@@ -18,14 +18,18 @@ from handrail.intervention.log_reader import LogReader
 from handrail.intervention.run_directory import RunDirectory
 from handrail.launch import runs, summary, telemetry
 from handrail.launch.display import Display
-from handrail.launch.processes import ProcessGroup, ProcessSpec
+from handrail.launch.errors import ChildFailed
+from handrail.launch.processes import MAX_RESTARTS, ProcessGroup, ProcessSpec
 from handrail.launch.view import RunView
 
 _POLL_S = 0.1
 _SUMMARY_EVERY_S = 10.0
 _LAST_EVALUATION_S = 60.0  # how long the last weights of a spent budget may take to be evaluated
 _LAST_REPORT_S = 2.0  # how long a report may be on its way
+_ARM_START_S = 60.0  # how long an arm server may take to reach its arm
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+ARM_SERVER = "arm-server"
 
 
 class Outcome(Enum):
@@ -58,16 +62,32 @@ class Interrupt:
                 signal.signal(number, handler)
 
 
-def process_specs(run: RunDirectory, config: RunConfig) -> list[ProcessSpec]:
-    """The processes of a run: each `handrail <role>` with its own number of threads."""
+def process_specs(run: RunDirectory, config: RunConfig, arm_address: str | None = None) -> list[ProcessSpec]:
+    """The processes of a run: each `handrail <role>` with its own number of threads.
+
+    Args:
+        run: the run's directory.
+        config: its configuration.
+        arm_address: where an arm server of the run's own is to listen; None when it needs none, or one is
+            there already.
+    """
     threads = {"learner": config.learner.torch_threads, "actor": 1, "evaluator": 1}
+    if config.env.arm.real:
+        del threads["evaluator"]  # one arm cannot be trained and evaluated at once
+    if arm_address is not None:
+        threads = {ARM_SERVER: 1} | threads
+    at = () if arm_address is None else (f"arm_address={arm_address}",)
     return [
         ProcessSpec(
             role,
-            (sys.executable, "-m", "handrail.launch.cli", role, f"run={run.path}"),
+            (sys.executable, "-m", "handrail.launch.cli", role, f"run={run.path}")
+            + (at if role in (ARM_SERVER, "actor") else ()),
             run.logs / f"{role}.log",
             dict.fromkeys(_THREAD_VARIABLES, str(count)),
             terminal=role == "actor" and config.actor.device == "keyboard",
+            # An actor begins by moving the arm to a start. A real one waits for somebody who has looked.
+            max_restarts=0 if role == "actor" and config.env.arm.real else MAX_RESTARTS,
+            outlives=role == ARM_SERVER,
         )
         for role, count in threads.items()
     ]
@@ -102,14 +122,16 @@ class Supervisor:
         """Run the processes until the goal, the budget's end or an interrupt; then end all of them.
 
         Raises:
-            RunLocked: another supervisor has this run.
+            RunLocked: another supervisor has this run, of which nothing has been changed.
             ChildFailed: a process failed for good; the others have been ended.
         """
         with self._run.lock("supervisor"):
+            runs.keep_config(self._run, self._view.config)
             collector = telemetry.Collector(telemetry.address(self._run.socket_dir()))
             group = ProcessGroup(self._specs, on_event=self._display.tell)
             try:
-                group.start()
+                if not self._start(collector, group, interrupt):
+                    return Outcome.STOPPED
                 return self._watch(collector, group, interrupt)
             finally:
                 group.stop()
@@ -117,6 +139,24 @@ class Supervisor:
                 collector.close()
                 self._count_log()
                 self._summarise()
+
+    def _start(self, collector: telemetry.Collector, group: ProcessGroup, interrupt: Interrupt) -> bool:
+        """Start everything, the arm server first: the actor needs it. False when interrupted meanwhile."""
+        first = [spec.role for spec in self._specs if spec.outlives]
+        group.start(first)
+        deadline = time.monotonic() + _ARM_START_S
+        while first and not self._view.arm:
+            if interrupt.number is not None:
+                return False
+            if time.monotonic() > deadline:
+                raise ChildFailed(
+                    f"the {first[0]} has said nothing for {_ARM_START_S:.0f} s; see {self._run.logs}"
+                )
+            self._take(collector, group, _POLL_S)
+            group.poll()
+            self._display.update()
+        group.start()
+        return True
 
     def _watch(self, collector: telemetry.Collector, group: ProcessGroup, interrupt: Interrupt) -> Outcome:
         while interrupt.number is None:

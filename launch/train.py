@@ -3,12 +3,13 @@
 from rich.console import Console
 
 from handrail.agent.config import RunConfig
-from handrail.intervention.run_directory import RunDirectory, write_durably
-from handrail.launch import compose, runs
+from handrail.intervention.run_directory import RunDirectory
+from handrail.launch import arm_link, compose, runs, summary
 from handrail.launch.display import Display, clock
 from handrail.launch.errors import GoalNotReached
 from handrail.launch.options import Options
 from handrail.launch.supervisor import Interrupt, Outcome, Supervisor, process_specs, view_of
+from handrail.launch.view import RunView
 
 CHANGEABLE = (
     "goal.max_env_steps",
@@ -25,6 +26,8 @@ CHANGEABLE = (
 def main(options: Options, overrides: list[str]) -> int:
     """Train; returns 0 when the goal is reached, or when the run was asked to stop and stopped cleanly.
 
+    On a real arm, where nothing evaluates, the goal is that all steps are taken.
+
     Raises:
         GoalNotReached: the budget is spent.
     """
@@ -36,36 +39,50 @@ def main(options: Options, overrides: list[str]) -> int:
         console.print("It has reached its goal already; `handrail evaluate` looks at its policy again.")
         return 0
     with Interrupt().installed() as interrupt:
+        arm_address = arm_link.own_address(run, config)
         with Display(view, console, options["display"]) as display:
-            supervisor = Supervisor(run, view, display, process_specs(run, config))
+            supervisor = Supervisor(run, view, display, process_specs(run, config, arm_address))
             outcome = supervisor.supervise(interrupt)
-        final = view.final
-        score = f"{final['successes']} of {final['episodes']} unaided" if final else "no evaluation yet"
         minutes = f"{view.robot_minutes:.1f} robot minutes"
         cost = f"{view.env_steps} steps, {minutes}, {clock(supervisor.wall_s)} in all"
-        if outcome is Outcome.SPENT:
+        if outcome is Outcome.SPENT and view.evaluated:
             raise GoalNotReached(
-                f"the budget is spent and the goal is not reached: {score} after {cost} ({run.path})"
+                f"the budget is spent and the goal is not reached: {_score(view)} after {cost} ({run.path})"
             )
-        if outcome is Outcome.STOPPED:
-            console.print(
-                f"Stopped: {score} after {cost}. Nothing is lost: "
-                f"`handrail train run={_name(run, options)}` goes on.",
-                soft_wrap=True,
-                highlight=False,
-            )
-        else:
-            console.print(
-                f"[bold green]Goal reached[/]: {score} after {cost}.", soft_wrap=True, highlight=False
-            )
-            console.print(
-                f"Look back: `handrail review run={_name(run, options)}`", soft_wrap=True, highlight=False
-            )
+        _conclude(console, outcome, f"{_score(view)} after {cost}", _name(run, options))
     return 0
+
+
+def _score(view: RunView) -> str:
+    """What the policy has shown so far."""
+    if not view.evaluated:
+        unaided = view.success("unaided", summary.TRAINING_WINDOW)
+        return f"{unaided} unaided in the last training episodes (a real arm is not evaluated meanwhile)"
+    final = view.final
+    return f"{final['successes']} of {final['episodes']} unaided" if final else "no evaluation yet"
+
+
+def _conclude(console: Console, outcome: Outcome, result: str, name: str) -> None:
+    lines = {
+        Outcome.REACHED: (
+            f"[bold green]Goal reached[/]: {result}.",
+            f"Look back: `handrail review run={name}`",
+        ),
+        Outcome.SPENT: (
+            f"[bold]All steps taken[/]: {result}.",
+            f"Try the policy by itself: `handrail evaluate run={name} episodes=20`",
+        ),
+        Outcome.STOPPED: (f"Stopped: {result}. Nothing is lost: `handrail train run={name}` goes on.",),
+    }
+    for line in lines[outcome]:
+        console.print(line, soft_wrap=True, highlight=False)
 
 
 def prepare(options: Options, overrides: list[str]) -> tuple[RunDirectory, RunConfig]:
     """The run that the command line means: a new one, or an earlier one with its own configuration.
+
+    What an override changes in an earlier run is written by whoever gets hold of it (`runs.keep_config`):
+    until then it may be somebody else's.
 
     Raises:
         ConfigError: an override is refused.
@@ -79,7 +96,6 @@ def prepare(options: Options, overrides: list[str]) -> tuple[RunDirectory, RunCo
     config = compose.load(run.config_file)
     if overrides:
         config = compose.amend(config, overrides, CHANGEABLE)
-        write_durably(run.config_file, compose.dump(config))
     return run, config
 
 

@@ -41,6 +41,7 @@ class RunView:
         config: its configuration.
         actor: the newest report of the actor; {} before the first.
         learner: the newest report of the learner.
+        arm: the newest report of an arm server that belongs to the run; {} where it has none.
         evaluations: every evaluation, oldest first; those of earlier sessions included.
         notices: the last things a person should know, oldest first.
     """
@@ -49,6 +50,7 @@ class RunView:
     config: RunConfig
     actor: Report = field(default_factory=dict)
     learner: Report = field(default_factory=dict)
+    arm: Report = field(default_factory=dict)
     evaluations: list[Report] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
 
@@ -59,6 +61,8 @@ class RunView:
                 self.actor = self.actor | report
             case "learner":
                 self.learner = self.learner | report
+            case "arm":
+                self.arm = report
             case "evaluation":
                 self.evaluations.append(report)
             case "notice":
@@ -82,7 +86,7 @@ class RunView:
 
     @property
     def driver(self) -> str:
-        """Who drives: policy, human, hold, reset or demo."""
+        """Who drives: policy, human, hold, reset or demo; held while the operator's word is awaited."""
         return str(self.actor.get("driver", "starting"))
 
     @property
@@ -108,8 +112,15 @@ class RunView:
         return (finals or self.evaluations or [None])[-1]
 
     @property
+    def evaluated(self) -> bool:
+        """Whether an evaluator runs beside the training. A real arm cannot be in two places."""
+        return not self.config.env.arm.real
+
+    @property
     def evaluation_due(self) -> bool:
         """Whether the evaluator has, or will have, something to say about the steps so far."""
+        if not self.evaluated:
+            return False
         settings = self.config.evaluation
         if not self.evaluations:
             return self.env_steps >= settings.first_step

@@ -193,6 +193,11 @@ class Ticker:
         self._tolerance_ns = tolerance_ns
         self.restart()
 
+    @property
+    def due_ns(self) -> int:
+        """When the present round ends [ns]."""
+        return self._next_ns
+
     def restart(self) -> None:
         """Begin a new beat now: after a pause or a reset, whose length is nobody's lateness."""
         self._next_ns = self._clock.now_ns() + self.period_ns

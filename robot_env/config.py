@@ -12,6 +12,7 @@ from handrail.robot_env.arms.config import ArmConfig
 from handrail.robot_env.cameras.config import CameraConfig, CameraDeviceConfig
 from handrail.robot_env.checks import require_positive, require_range
 from handrail.robot_env.errors import ConfigError
+from handrail.robot_env.regrasp import RegraspConfig
 from handrail.robot_env.sim.config import RandomizationConfig, SimConfig
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "LimitsConfig",
     "MotionLimits",
     "RandomizationConfig",
+    "RegraspConfig",
     "SimConfig",
     "TargetReference",
     "TaskConfig",
@@ -228,6 +230,9 @@ class EnvConfig:
         camera_devices: physical cameras that those images are taken from; the simulated cell has its own.
         camera_skew_s: largest difference between the stamps of two images of one observation [s].
         arm: the arm, and how it is reached.
+        regrasp: how a module is taken anew; None for a task or an arm that never does.
+        regrasp_every: episodes between two of them, in which the module slips in the jaws; 0 for only when
+            the operator asks (`handrail regrasp`).
         human_hz: rate at which an operator's hand moves an arm in real time within a step [1/s]; 0 moves it
             once a step, as a policy does.
     """
@@ -243,6 +248,8 @@ class EnvConfig:
     camera_devices: tuple[CameraDeviceConfig, ...] = ()
     camera_skew_s: float = 0.05
     arm: ArmConfig = field(default_factory=ArmConfig)
+    regrasp: RegraspConfig | None = None
+    regrasp_every: int = 0
     human_hz: float = 60.0
 
     def __post_init__(self) -> None:
@@ -269,6 +276,11 @@ class EnvConfig:
             names = [camera.name for camera in cameras]
             if len(set(names)) != len(names):
                 raise ConfigError(f"env.{key} are named {names}; give each camera a name of its own")
+        if self.regrasp_every < 0 or (self.regrasp_every and self.regrasp is None):
+            raise ConfigError(
+                f"env.regrasp_every is {self.regrasp_every}, must be 0 or more, and 0 without env.regrasp; "
+                "teach env.regrasp.grasp_pose at the holder"
+            )
         self._check_starts()
 
     def _check_starts(self) -> None:

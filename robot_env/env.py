@@ -8,7 +8,7 @@ A success is *terminated*. A time limit, a force trip, an operator's stop or a l
 is *truncated*, never terminated: the value of what would have followed is not zero.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -17,8 +17,8 @@ from gymnasium import spaces
 from numpy.typing import ArrayLike, NDArray
 
 from handrail.robot_env.arms.arm import Arm, ArmMode, ArmState
-from handrail.robot_env.cameras.camera import Camera
-from handrail.robot_env.clock import NS_PER_S, Clock, LockstepClock, TickCounts, Ticker
+from handrail.robot_env.cameras.camera import Camera, check_skew
+from handrail.robot_env.clock import NS_PER_S, Clock, LockstepClock, MonotonicClock, TickCounts, Ticker
 from handrail.robot_env.config import EnvConfig
 from handrail.robot_env.errors import (
     ArmError,
@@ -30,6 +30,7 @@ from handrail.robot_env.errors import (
 )
 from handrail.robot_env.gate import GateFlag
 from handrail.robot_env.geometry import Array, pose_compose
+from handrail.robot_env.regrasp import RegraspProcedure
 from handrail.robot_env.reset import ResetSequence
 from handrail.robot_env.spec import STATE_SPEC, ActionSpec, schema_hash
 from handrail.robot_env.tasks import RamInsertion, Scene
@@ -107,6 +108,7 @@ class RobotEnv(gym.Env[Any, NDArray[np.float32]]):
         self._ticker = Ticker(clock, round(self.period_s * NS_PER_S))
         self._opened = False
         self._running = False
+        self._resets_done = 0
         self._steps = 0
         self._streak = 0
         self._reset_s = 0.0
@@ -124,6 +126,27 @@ class RobotEnv(gym.Env[Any, NDArray[np.float32]]):
             raise ResetError("the arm has not been read yet; call reset() first")
         return self._last_state
 
+    def arm_mode(self) -> tuple[ArmMode, str]:
+        """What the arm is doing, and why if it is in a fault; DISARMED when it cannot be reached."""
+        try:
+            state = self._arm.state()
+        except ArmError as error:
+            return ArmMode.DISARMED, str(error)
+        return state.mode, state.fault
+
+    def regrasp(self) -> RegraspProcedure:
+        """A new procedure that takes a module; call its `step` once a tick, between two episodes.
+
+        Raises:
+            ConfigError: none is configured, the arm has no gripper, or the holder is out of the workspace.
+        """
+        if self.config.regrasp is None:
+            raise ConfigError("env.regrasp is not configured; teach env.regrasp.grasp_pose at the holder")
+        self._open()
+        return RegraspProcedure(
+            self._arm, self._clock, self.config.regrasp, self.config.limits, self._task.frame()
+        )
+
     @property
     def goal_pose(self) -> Array:
         """(7,) the last goal the gate let through, base frame: what a "commanded" step is added to.
@@ -139,6 +162,11 @@ class RobotEnv(gym.Env[Any, NDArray[np.float32]]):
     def lockstep(self) -> bool:
         """Whether time stands still between two steps: a simulated arm that moves while one waits."""
         return isinstance(self._clock, LockstepClock)
+
+    @property
+    def streams_hand(self) -> bool:
+        """Whether an operator's hand moves the arm within a step (`step_by_hand`), not only once a step."""
+        return not self.lockstep and self.config.human_hz > self.config.hz
 
     @property
     def tick_counts(self) -> TickCounts:
@@ -183,7 +211,7 @@ class RobotEnv(gym.Env[Any, NDArray[np.float32]]):
             self._goal = self._frame.pose(start.coordinates)
             return self._goal
 
-        state = self._resets.run(self._frame, at_home)
+        state = self._resets.run(self._frame, at_home, self._joint_home())
         self._reset_s = (self._clock.now_ns() - began_ns) / NS_PER_S
         self._steps = self._streak = 0
         self._running = True
@@ -199,18 +227,60 @@ class RobotEnv(gym.Env[Any, NDArray[np.float32]]):
             ArmFault: the arm is in a latched fault; the episode is over.
             CameraError: a camera gave no frame; the episode is over.
         """
-        if not self._running:
-            raise ResetError("no episode is running; call reset() first")
+        self._require_episode()
         wanted = self.action_spec.check(action)
         clipped = wanted.clip(-1.0, 1.0)
         flags = GateFlag.NONE if (clipped == wanted).all() else GateFlag.ACTION
+        return self._advance(lambda: self._command(clipped), clipped, flags)
+
+    def step_by_hand(
+        self, hand: Callable[[], ArrayLike]
+    ) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Command one step of an operator's hand, followed at `human_hz` within the step.
+
+        Each time the hand is looked at, the arm is sent where the step would end if the hand stayed as it is.
+        At the tick that is the mean of what the hand asked for: `info["action"]`, one action as a policy's,
+        which would have sent the arm to the same goal.
+
+        Args:
+            hand: what the operator asks for now, (6,) in [−1, 1]; what lies outside is clipped.
+
+        Raises:
+            Whatever `step` raises.
+        """
+        self._require_episode()
+        looks = max(1, round(self.config.human_hz / self.config.hz))
+        mean = np.zeros(self.action_spec.size)
+
+        def follow() -> None:
+            began_ns = self._clock.now_ns()
+            slice_ns = max(0, self._ticker.due_ns - began_ns) // looks
+            total = np.zeros_like(mean)
+            for look in range(looks):
+                self._clock.wait_until(began_ns + look * slice_ns)
+                asked = self.action_spec.check(hand()).clip(-1.0, 1.0)
+                mean[:] = (total + (looks - look) * asked) / looks
+                total += asked
+                self._command(mean)
+
+        return self._advance(follow, mean, GateFlag.NONE)
+
+    def _advance(
+        self, command: Callable[[], None], action: Array, flags: GateFlag
+    ) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Command, wait for the tick, read, judge. `action` may be filled in by `command`."""
         try:
-            self._command(clipped)
+            command()
             self._ticker.wait()
             state = self._arm.state()
+            if state.mode is ArmMode.FAULT:
+                why = state.fault or "the arm is in a latched fault"
+                raise ArmFault(f"{why}; find its cause, then recover")
             observation = self._observe(state)
-        except (ArmFault, CameraError):
+        except (ArmError, CameraError):
+            # A picture that is no observation, or an arm that cannot be read: stand still, store nothing.
             self._running = False
+            self._arm.stop()
             raise
         flags |= GateFlag(state.gate_flags)
         self._steps += 1
@@ -221,6 +291,7 @@ class RobotEnv(gym.Env[Any, NDArray[np.float32]]):
         truncated_by = None if success else self._truncation(state, flags)
         self._running = not (success or truncated_by)
         info = self._info(state, flags, success=success, truncated_by=truncated_by)
+        info["action"] = action.astype(np.float32)
         return observation, float(success), success, truncated_by is not None, info
 
     def render(self) -> np.ndarray | None:
@@ -245,6 +316,19 @@ class RobotEnv(gym.Env[Any, NDArray[np.float32]]):
             self._arm.close()
             for camera in self._every_camera():
                 camera.close()
+        if isinstance(self._clock, MonotonicClock):
+            self._clock.close()
+
+    def _joint_home(self) -> tuple[float, ...] | None:
+        """The joint angles to reset to this time; None most times."""
+        arm = self.config.arm
+        due = arm.joint_home_every > 0 and self._resets_done % arm.joint_home_every == 0
+        self._resets_done += 1
+        return arm.joint_home if due else None
+
+    def _require_episode(self) -> None:
+        if not self._running:
+            raise ResetError("no episode is running; call reset() first")
 
     def _open(self) -> None:
         if not self._opened:
@@ -275,7 +359,9 @@ class RobotEnv(gym.Env[Any, NDArray[np.float32]]):
     def _truncation(self, state: ArmState, flags: GateFlag) -> str | None:
         """Why the episode ends here without an end of the task, or None."""
         if state.mode is not ArmMode.RUN:
-            return "force" if flags & GateFlag.FORCE else "operator"
+            if flags & GateFlag.FORCE:
+                return "force"
+            return "watchdog" if flags & GateFlag.WATCHDOG else "operator"
         if self._ticker.counts.consecutive_overruns >= MAX_CONSECUTIVE_OVERRUNS:
             self._arm.stop()
             return "overrun"
@@ -294,7 +380,9 @@ class RobotEnv(gym.Env[Any, NDArray[np.float32]]):
             ),
             dtype=np.float32,
         )
-        return {"state": vector, **{name: camera.read().image for name, camera in self._cameras.items()}}
+        frames = {name: camera.read() for name, camera in self._cameras.items()}
+        check_skew(frames, self.config.camera_skew_s)
+        return {"state": vector, **{name: frame.image for name, frame in frames.items()}}
 
     def _info(
         self, state: ArmState, flags: GateFlag, *, success: bool, truncated_by: str | None

@@ -26,7 +26,7 @@ OVERVIEW = CameraConfig(name="overview", width=640, height=480)
 
 
 def make_env(config: EnvConfig | None = None, render_mode: str | None = None) -> "RobotEnv":
-    """An environment on the simulated arm in lockstep.
+    """An environment on the arm that `config.arm` names: simulated in lockstep, or behind an arm server.
 
     Args:
         config: what to build; the default is RAM insertion with the Panda at 10 Hz, from the state alone.
@@ -34,15 +34,21 @@ def make_env(config: EnvConfig | None = None, render_mode: str | None = None) ->
 
     Raises:
         ConfigError: a setting is refused.
+        ArmError: no arm server answers.
         RenderingUnavailable: cameras or rendering are asked for and no graphics library can draw here.
     """
+    config = config or EnvConfig()
+    return _served(config, render_mode) if config.arm.served else _in_lockstep(config, render_mode)
+
+
+def _in_lockstep(config: EnvConfig, render_mode: str | None) -> "RobotEnv":
+    """Arm, cell and clock in this process: time passes only while the environment waits."""
     from handrail.robot_env.arms.lockstep import LockstepArm
     from handrail.robot_env.clock import LockstepClock
     from handrail.robot_env.env import RobotEnv
     from handrail.robot_env.sim.cell import SimCell
     from handrail.robot_env.tasks import RamInsertion
 
-    config = config or EnvConfig()
     cell = SimCell(config.sim)
     task = RamInsertion(config.task, cell)
     arm = LockstepArm(cell, config.limits, task.frame(), period_s=1.0 / config.hz)
@@ -62,6 +68,31 @@ def make_env(config: EnvConfig | None = None, render_mode: str | None = None) ->
         render_camera=overview,
         render_mode=render_mode,
     )
+
+
+def _served(config: EnvConfig, render_mode: str | None) -> "RobotEnv":
+    """The arm of an arm server, in real time."""
+    from handrail.robot_env.cameras.make import make_cameras
+    from handrail.robot_env.clock import MonotonicClock
+    from handrail.robot_env.env import RobotEnv
+    from handrail.robot_env.remote.client import ArmClient
+    from handrail.robot_env.tasks import RamInsertion
+
+    arm = ArmClient(config)
+    try:
+        task = RamInsertion(config.task, arm.scene)
+        return RobotEnv(
+            arm,
+            task,
+            MonotonicClock(),
+            config,
+            scene=arm.scene,
+            cameras=make_cameras(config, arm.scene),
+            render_mode=render_mode,
+        )
+    except BaseException:
+        arm.close()
+        raise
 
 
 def make_registered(

@@ -6,7 +6,7 @@ has a deadline; a leg that misses it is a `ResetError`, and no episode begins.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from handrail.robot_env.arms.arm import Arm, ArmState
 from handrail.robot_env.clock import NS_PER_S, Clock
@@ -33,12 +33,15 @@ class ResetSequence:
         self._config = config
         self._tick_ns = round(config.reset_tick_s * NS_PER_S)
 
-    def run(self, frame: WorkFrame, at_home: Callable[[], Array]) -> ArmState:
+    def run(
+        self, frame: WorkFrame, at_home: Callable[[], Array], joint_home: Sequence[float] | None = None
+    ) -> ArmState:
         """Lift out, pass the home, go to the start, come to rest, tare.
 
         Args:
             frame: work frame at the nominal socket, as it was in the last episode.
             at_home: called when the module is clear of the socket; returns the start pose (7,), base frame.
+            joint_home: joint angles [rad] to go to from the home, in a joint motion; None for none.
 
         Returns:
             The arm's first reading at the start.
@@ -52,6 +55,10 @@ class ResetSequence:
         try:
             self._lift(frame)
             self._pass_home(frame)
+            if joint_home is not None:
+                self._arm.stop()
+                self._arm.move_joints(joint_home)
+                self._arm.start()
             self._settle(at_home())
         except ResetError:
             self._arm.stop()

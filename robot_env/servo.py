@@ -10,7 +10,16 @@ from typing import Protocol
 
 from handrail.robot_env.config import LimitsConfig, MotionLimits
 from handrail.robot_env.errors import ArmFault
-from handrail.robot_env.gate import GateDecision, GateFlag, GateLimits, Plan, SetPoint, gate, plan_brake
+from handrail.robot_env.gate import (
+    GateDecision,
+    GateFlag,
+    GateLimits,
+    Plan,
+    SetPoint,
+    gate,
+    plan_brake,
+    plan_to,
+)
 from handrail.robot_env.geometry import Array, Vector, WorkFrame
 
 NS_PER_S = 1_000_000_000
@@ -45,6 +54,7 @@ class Servo:
         self._plan: Plan | None = None
         self._plan_ns = 0
         self._force_count = 0
+        self._watch_count = 0
         self._flags = GateFlag.NONE
         self.tripped = False
 
@@ -53,7 +63,10 @@ class Servo:
         self.limits = GateLimits.build(self._config, self._frame, motion, self._period_s)
 
     def seed(self, measured: Vector, t_ns: int) -> None:
-        """Begin at rest where the arm is, and forget a force trip.
+        """Begin where the arm is, and forget a force trip.
+
+        A set-point that already pulls the arm goes there within the limits instead of jumping: it may still
+        be braking, or pressing against something.
 
         Raises:
             ArmFault: the tool is so far outside the workspace that pulling it in would be a motion of its
@@ -68,9 +81,18 @@ class Servo:
                 f"{1000 * self._config.motion.leash_m:.1f} mm, {self._config.motion.leash_rad} rad); "
                 "guide it back by hand, or correct the workspace"
             )
-        self._plan, self._plan_ns = Plan(self._frame, None, inside), t_ns
-        self._force_count = 0
+        if self._plan is None:
+            self._plan, self._plan_ns = Plan(self._frame, None, inside), t_ns
+        elif (plan := plan_to(inside, self.setpoint(t_ns), self.limits)) is not None:
+            self._plan, self._plan_ns = plan, t_ns
+        else:
+            self.brake(t_ns)
+        self._force_count = self._watch_count = 0
         self.tripped = False
+
+    def forget(self) -> None:
+        """Have no set-point until the next `seed`: the driver has let go of the arm."""
+        self._plan = None
 
     def command(self, goal: Vector, measured: Vector, force_n: float, t_ns: int) -> GateDecision:
         """Plan towards `goal` (7,) from the present set-point. A force trip stays until `seed`."""
@@ -84,6 +106,19 @@ class Servo:
         self.tripped = self.tripped or bool(decision.flags & GateFlag.FORCE)
         self._flags |= decision.flags
         return decision
+
+    def watch(self, force_n: float, t_ns: int) -> bool:
+        """Look at the force between two commands; brake when too many looks in a row find it too large.
+
+        Returns:
+            Whether the arm has tripped, now or earlier: it stays so until `seed`.
+        """
+        self._watch_count = 0 if force_n <= self.limits.force_limit_n else self._watch_count + 1
+        if not self.tripped and self._watch_count >= self.limits.force_samples:
+            self.tripped = True
+            self._flags |= GateFlag.FORCE
+            self.brake(t_ns)
+        return self.tripped
 
     def brake(self, t_ns: int) -> None:
         """Bring the set-point to rest within the limits."""

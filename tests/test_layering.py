@@ -30,10 +30,13 @@ CONFINED = {
     "mujoco": ("robot_env/sim/", "robot_env/arms/mujoco.py", "robot_env/cameras/mujoco.py"),
     "rich": ("launch/",),
     "franky": ("robot_env/arms/franka.py",),
-    "rtde_control": ("robot_env/arms/ur.py",),
-    "rtde_receive": ("robot_env/arms/ur.py",),
+    "rtde_control": ("robot_env/arms/ur_robot.py",),
+    "rtde_receive": ("robot_env/arms/ur_robot.py",),
     "pyrealsense2": ("robot_env/cameras/realsense.py",),
     "pyspacemouse": ("intervention/spacemouse.py",),
+    "easyhid": ("intervention/spacemouse.py",),
+    "sdl2": ("intervention/gamepad.py",),
+    "cv2": ("robot_env/cameras/opencv.py",),
 }
 
 UNPICKLERS = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}

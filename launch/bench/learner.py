@@ -26,6 +26,7 @@ from handrail.intervention.run_directory import RunDirectory
 from handrail.intervention.transition import Source, Transition
 from handrail.launch import compose
 from handrail.launch.bench.figures import Figure, matmul_gflops, percentiles
+from handrail.launch.bench.side import THREAD_VARIABLES
 from handrail.launch.options import Option, Options
 from handrail.robot_env.spec import STATE_SPEC
 
@@ -34,7 +35,6 @@ OPTIONS = (
     Option("stretch_ms", int, "length of a timed stretch of updates", 500),
     Option("repeats", int, "stretches of each kind; the median counts", 7),
 )
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 ACTION_SIZE = 6
 _EPISODE_STEPS = 60
 _STORED = 20_000

@@ -4,18 +4,13 @@ The actor's side runs in a process of its own, with the product's log, server an
 and files.
 """
 
-import contextlib
 import dataclasses
 import os
-import queue
-import subprocess
-import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from handrail.agent.config import RunConfig
 from handrail.intervention.log_format import LOG_SCHEMA, SegmentHeader, step_record
@@ -24,9 +19,10 @@ from handrail.intervention.log_writer import LogWriter
 from handrail.intervention.run_directory import RunDirectory
 from handrail.launch import compose
 from handrail.launch.bench.figures import Figure, percentiles
-from handrail.launch.bench.learner import THREAD_VARIABLES, filled_learner, transitions
+from handrail.launch.bench.learner import filled_learner, transitions
+from handrail.launch.bench.side import Lines, other_side, say, until_left
+from handrail.launch.errors import BenchSilent
 from handrail.launch.options import Option, Options
-from handrail.robot_env.errors import HandrailError
 
 OPTIONS = (
     Option("records", int, "steps in the log that is pulled", 20_000),
@@ -35,10 +31,6 @@ OPTIONS = (
 )
 _DEADLINE_S = 60.0
 _BETWEEN_WEIGHTS_S = 0.02
-
-
-class LinkSilent(HandrailError):
-    """The other process did not answer."""
 
 
 def measure(options: Options, config: RunConfig) -> Iterator[Figure]:
@@ -52,7 +44,8 @@ def measure(options: Options, config: RunConfig) -> Iterator[Figure]:
         puller = LogPuller(log_address(sockets), run.id, learner.schema_hash, learner.boot_id, os.getpid())
         publisher = WeightPublisher(weights_address(sockets))
         try:
-            with _actor_side(run, options["records"]) as said:
+            with other_side(actor_side, str(run.path), str(options["records"])) as side:
+                said = side.lines
                 said.next("serving")
                 yield from _pull(puller, options["records"], options["requests"])
                 frame = learner.weights_frame()
@@ -74,7 +67,7 @@ def _pull(puller: Any, records: int, requests: int) -> Iterator[Figure]:
         pulled += len(found)
         after = found[-1][0] if found else after
         if time.perf_counter() > deadline:
-            raise LinkSilent(f"{pulled} of {records} records came within {_DEADLINE_S:.0f} s; try fewer")
+            raise BenchSilent(f"{pulled} of {records} records came within {_DEADLINE_S:.0f} s; try fewer")
     yield Figure("pull_records_per_s", pulled / (time.perf_counter() - began), "records/s")
     request_ms = []
     for _ in range(requests):
@@ -84,7 +77,7 @@ def _pull(puller: Any, records: int, requests: int) -> Iterator[Figure]:
     yield from percentiles("request", request_ms, "ms")
 
 
-def _publish(learner: Any, publisher: Any, said: "_Lines", count: int) -> Iterator[Figure]:
+def _publish(learner: Any, publisher: Any, said: Lines, count: int) -> Iterator[Figure]:
     """From the moment of publishing until the frame is there, and until the policy acts by it."""
     publisher.publish(learner.weights_frame())
     while not said.waiting():  # a subscriber that is still connecting misses what is published
@@ -104,54 +97,6 @@ def _publish(learner: Any, publisher: Any, said: "_Lines", count: int) -> Iterat
     yield from percentiles("weights_in_use", in_use_ms, "ms")
 
 
-class _Lines:
-    """What another process says, line by line, from a thread that reads it."""
-
-    def __init__(self, stream: IO[str]) -> None:
-        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
-        threading.Thread(target=self._read, args=(stream,), daemon=True).start()
-
-    def _read(self, stream: IO[str]) -> None:
-        for line in stream:
-            self._lines.put(line)
-        self._lines.put("")
-
-    def waiting(self) -> bool:
-        """Whether a line is here."""
-        return not self._lines.empty()
-
-    def next(self, word: str) -> list[str]:
-        """The words behind `word` in the next line, which begins with it."""
-        try:
-            first, *rest = self._lines.get(timeout=_DEADLINE_S).split() or ["nothing"]
-        except queue.Empty:
-            first, rest = "nothing", []
-        if first != word:
-            raise LinkSilent(
-                f"the actor's side said {first!r} instead of {word!r} (it had {_DEADLINE_S:.0f} s); "
-                "see what it printed above"
-            )
-        return rest
-
-
-@contextlib.contextmanager
-def _actor_side(run: RunDirectory, records: int) -> Iterator[_Lines]:
-    """The other process, for as long as the block lasts."""
-    code = "import sys; from handrail.launch.bench.link import actor_side; actor_side(*sys.argv[1:])"
-    with subprocess.Popen(
-        [sys.executable, "-c", code, str(run.path), str(records)],
-        env={**os.environ, **dict.fromkeys(THREAD_VARIABLES, "1")},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdin is not None and process.stdout is not None
-        try:
-            yield _Lines(process.stdout)
-        finally:
-            process.stdin.close()  # it ends when nobody holds the other end, however this process ends
-
-
 def actor_side(path: str, records: str) -> None:
     """Serve a log and take weights until stdin ends; runs in a process of its own."""
     from handrail.agent.evaluator import Evaluator
@@ -159,8 +104,7 @@ def actor_side(path: str, records: str) -> None:
 
     run = RunDirectory(path)
     config = compose.load(run.config_file)
-    stop = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.read(), stop.set()), daemon=True).start()
+    stop = until_left()
     evaluator = Evaluator(run, config, stop, lambda _: None)  # it takes weights as the actor does
     env = evaluator.env
     header = SegmentHeader(
@@ -174,18 +118,13 @@ def actor_side(path: str, records: str) -> None:
         reader = LogReader(run.segments)
         server = LogServer(log_address(sockets), reader, lambda: writer.committed, run.id, env.schema_hash)
         weights = WeightSubscriber(weights_address(sockets))
-        _say("serving")
+        say("serving")
         while not stop.is_set():
             frame = weights.newest(wait_s=0.05)
             if frame is not None:
                 received_ns = time.monotonic_ns()
                 evaluator.load(frame)
-                _say(f"weights {received_ns} {time.monotonic_ns()}")
+                say(f"weights {received_ns} {time.monotonic_ns()}")
         server.close()
         weights.close()
         env.close()
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()

@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -23,15 +23,16 @@ from handrail.agent.config import RunConfig
 from handrail.intervention.run_directory import RunDirectory
 from handrail.launch import compose, telemetry
 from handrail.launch.bench.figures import Figure, percentiles
-from handrail.launch.bench.learner import THREAD_VARIABLES
+from handrail.launch.bench.side import THREAD_VARIABLES
+from handrail.launch.errors import BenchSilent
 from handrail.launch.options import Option, Options
 from handrail.launch.supervisor import process_specs
+from handrail.robot_env import realtime
 from handrail.robot_env.arms.arm import ArmState
 from handrail.robot_env.arms.lockstep import LockstepArm
 from handrail.robot_env.clock import NS_PER_MS, NS_PER_S, MonotonicClock
 from handrail.robot_env.config import EnvConfig
 from handrail.robot_env.env import Observation, RobotEnv
-from handrail.robot_env.errors import HandrailError
 from handrail.robot_env.geometry import Array, Vector
 from handrail.robot_env.sim.cell import SimCell
 from handrail.robot_env.tasks import RamInsertion
@@ -45,14 +46,9 @@ OPTIONS = (
 )
 _START_S = 120.0
 _TIMEOUT_S = 1800.0
-_FIFO_PRIORITY = 20
-_NICE = -15
+_LEVELS = {"plain": 0, "nice": 1, "fifo": 2}
 _CATCH_UP_NS = NS_PER_S
 _FLAT_OUT = 1_000_000  # updates per step: a limit that is never met
-
-
-class LearnerSilent(HandrailError):
-    """The learner did not begin to train."""
 
 
 class PacedClock(MonotonicClock):
@@ -219,8 +215,8 @@ def actor_side(path: str, wanted: str, priority: str) -> None:
         actor.wait_for_policy()
         patience.cancel()
         if not actor.policy.ready:
-            raise LearnerSilent(f"the learner published no weights within {_START_S:.0f} s; see above")
-        level = _raise_priority() if priority == "best" else 0
+            raise BenchSilent(f"the learner published no weights within {_START_S:.0f} s; see above")
+        level = _LEVELS[realtime.raise_priority(alone=True)] if priority == "best" else 0
         actor.train()
         actor.close()
         counts = session.env.tick_counts
@@ -235,18 +231,6 @@ def actor_side(path: str, wanted: str, priority: str) -> None:
     }
     clock.close()
     sys.stdout.write(json.dumps(found))
-
-
-def _raise_priority() -> int:
-    """Put this thread ahead of all others, as far as the system allows; its other threads stay behind."""
-    level = 0
-    with suppress(PermissionError):
-        os.setpriority(os.PRIO_PROCESS, 0, _NICE)
-        level = 1
-    with suppress(PermissionError):
-        os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(_FIFO_PRIORITY))
-        level = 2
-    return level
 
 
 def rss_mb(pid: int) -> float:

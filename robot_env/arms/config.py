@@ -120,3 +120,13 @@ class ArmConfig:
     def served(self) -> bool:
         """Whether the arm stands behind an arm server, in real time."""
         return self.kind != "sim"
+
+    @property
+    def real(self) -> bool:
+        """Whether something of metal moves."""
+        return self.kind in REAL_ARMS
+
+    @property
+    def needs_realtime(self) -> bool:
+        """Whether to refuse to move without real-time priority."""
+        return self.real and self.server.require_realtime

@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from handrail.robot_env.arms.arm import ArmMode, ArmState, Gains
+from handrail.robot_env.arms.refusals import latched, not_connected, not_running
 from handrail.robot_env.config import LimitsConfig
 from handrail.robot_env.errors import ArmError, ArmFault
 from handrail.robot_env.gate import GateFlag
 from handrail.robot_env.geometry import Array, Vector, WorkFrame
+from handrail.robot_env.gripper import Gripper
 from handrail.robot_env.servo import Servo
 from handrail.robot_env.sim.cell import SimCell
 
@@ -28,7 +30,7 @@ class LockstepArm:
         period_s: time between two commands [s].
     """
 
-    gripper = None  # the simulated hand holds the module for good
+    gripper: Gripper | None = None  # the simulated hand holds the module for good
 
     def __init__(self, cell: SimCell, limits: LimitsConfig, frame: WorkFrame, period_s: float) -> None:
         self._cell = cell
@@ -71,7 +73,7 @@ class LockstepArm:
         """Enter RUN, the set-point at the measured pose and at rest."""
         self._require_connection()
         if self._mode is ArmMode.FAULT:
-            raise ArmFault("the arm is in a latched fault; find its cause, then call recover()")
+            raise latched()
         if gains is not None:
             self._cell.set_gains(gains)
         if self._mode is not ArmMode.RUN:
@@ -82,9 +84,7 @@ class LockstepArm:
         """Command a tool pose through the gate; `twist` is of no use to this driver."""
         if self._mode is not ArmMode.RUN:
             self._servo.flag(GateFlag.HOLD)
-            raise ArmError(
-                f"the arm is in {self._mode.name}, not RUN; the command was dropped: call start() first"
-            )
+            raise not_running(self._mode)
         state = self._reading()
         fx, fy, fz = state.wrench[:3].tolist()
         force_n = math.sqrt(fx * fx + fy * fy + fz * fz)
@@ -122,6 +122,7 @@ class LockstepArm:
         self._state = None
         if not math.isfinite(float(self._cell.read().pose.sum())):
             raise ArmFault("the simulated arm's pose is not finite; make a new cell")
+        self._servo.forget()
         self._servo.seed(self._reading().pose, self._cell.time_ns)
         self._mode = ArmMode.HOLD
 
@@ -135,7 +136,7 @@ class LockstepArm:
 
     def _require_connection(self) -> None:
         if self._mode is ArmMode.DISARMED:
-            raise ArmError("the arm is not connected; call connect() first")
+            raise not_connected()
 
     def _reading(self) -> ArmState:
         """The cell's reading of this moment, taken once per moment; the peak force adds up until `state`."""

@@ -1,10 +1,13 @@
 """What a camera is to the rest of Handrail."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from handrail.robot_env.errors import CameraError
 
 
 @dataclass(frozen=True)
@@ -54,3 +57,25 @@ class Camera(Protocol):
             CameraError: The camera is not open or gives no frames.
         """
         ...
+
+
+def check_skew(frames: Mapping[str, Frame], limit_s: float) -> None:
+    """Refuse images that do not show one moment.
+
+    Args:
+        frames: The images of one observation, by camera.
+        limit_s: The largest difference between two stamps [s].
+
+    Raises:
+        CameraError: Two of them lie further apart; names both.
+    """
+    if len(frames) < 2:
+        return
+    oldest = min(frames, key=lambda name: frames[name].t_ns)
+    newest = max(frames, key=lambda name: frames[name].t_ns)
+    skew_ns = frames[newest].t_ns - frames[oldest].t_ns
+    if skew_ns > limit_s * 1e9:
+        raise CameraError(
+            f"camera {oldest} is {skew_ns / 1e6:.0f} ms behind camera {newest}, limit "
+            f"{1000 * limit_s:.0f} ms; lower their resolution or put them on separate USB controllers"
+        )

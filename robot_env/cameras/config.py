@@ -64,12 +64,13 @@ class CameraDeviceConfig:
     Attributes:
         name: What views call it.
         driver: "realsense", or "opencv" for V4L2 devices and video files.
-        serial: Serial number (RealSense) or device path, number or video file (OpenCV); a machine fact.
+        serial: Serial number, or for RealSense a recording (.db3), for OpenCV a device path, the number of
+            a /dev/video or a video file; a machine fact.
         width: Width that the camera delivers [pixels].
         height: Height that the camera delivers [pixels].
         fps: Frames a second.
         exposure_us: Exposure of the colour sensor [µs]; None for automatic.
-        gain: Gain of the colour sensor; None for automatic.
+        gain: Gain of the colour sensor, beside a fixed exposure; None for the camera's default.
         max_age_s: Age beyond which a frame is no observation [s].
         max_repeats: Identical frames in a row that mean a frozen camera.
         record: Folder to record every frame to, as a video; empty for none.
@@ -104,3 +105,8 @@ class CameraDeviceConfig:
             require_range(where, 1.0, 200_000.0, exposure_us=self.exposure_us)
         if self.gain is not None and not (math.isfinite(self.gain) and self.gain >= 0.0):
             raise ConfigError(f"{where}.gain is {self.gain}, must be 0 or more, or null for automatic")
+        if self.gain is not None and self.exposure_us is None:
+            raise ConfigError(
+                f"{where}.gain is {self.gain} without exposure_us; a camera sets both by itself or neither: "
+                "give exposure_us too, or leave both null"
+            )

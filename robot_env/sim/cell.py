@@ -217,15 +217,19 @@ class SimCell:
         Raises:
             ArmError: The module still stands between the socket's towers, which cannot be moved then.
         """
+        episode = Draw() if config is None else draw(rng, config)
+        self.put_in_force(episode)
+        return episode
+
+    def put_in_force(self, episode: Draw) -> None:
+        """Put circumstances that were drawn elsewhere in force; otherwise as `randomize`."""
         tip = pose_relative(self._socket_pose(), self._tip_pose())
         if tip[2] < TOWER_HEIGHT_M and np.abs(tip[:2]).max() < MODULE_LENGTH_M / 2:
             raise ArmError(
                 f"the module's tip is {tip[2] * 1e3:.1f} mm above the groove's floor, below the towers' "
                 f"{TOWER_HEIGHT_M * 1e3:.0f} mm; lift it out before the socket is displaced"
             )
-        episode = Draw() if config is None else draw(rng, config)
         self._set_episode(episode)
-        return episode
 
     def truth(self) -> RamTruth:
         """Where everything really is."""

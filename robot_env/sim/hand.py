@@ -36,6 +36,14 @@ def add_hand(build: Builder, flange: mj.MjsBody) -> None:
     _add_body(build, flange)
     for side in (-1, 1):
         _add_finger(build, flange, side)
+    hold_module(build, flange)
+    if build.looks:
+        _add_camera(flange, "wrist", (0.078, -0.07, 0.05), fovy_deg=60)
+        _add_camera(flange, "wrist_2", (0.0, 0.105, 0.078), fovy_deg=66)
+
+
+def hold_module(build: Builder, flange: mj.MjsBody) -> None:
+    """Add the tool centre point and the held module on its springs, to any hand of these dimensions."""
     flange.add_site(name="tcp", pos=[0, 0, TCP_OFFSET_M], size=[0.002, 0, 0], rgba=[0, 0, 0, 0], group=4)
     module = flange.add_body(name="module", pos=[0, 0, TCP_OFFSET_M - GRIP_ABOVE_TCP_M])
     module.gravcomp = 1.0
@@ -46,9 +54,6 @@ def add_hand(build: Builder, flange: mj.MjsBody) -> None:
         joint.damping = [damping, 0.0, 0.0]
         joint.armature = armature
     add_module(build, module)
-    if build.looks:
-        _add_camera(flange, "wrist", (0.078, -0.07, 0.05), fovy_deg=60)
-        _add_camera(flange, "wrist_2", (0.0, 0.105, 0.078), fovy_deg=66)
 
 
 def _add_body(build: Builder, hand: mj.MjsBody) -> None:

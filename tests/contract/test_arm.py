@@ -1,72 +1,68 @@
-"""What every arm must do, whatever it is made of. A driver joins by adding its bench to `BENCHES`."""
+"""What every arm must do, whatever it is made of. A driver joins with a bench in `tests/support/benches`.
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+Every bench has a `make()`; one whose extra is not installed is skipped, with the line that says so.
+"""
+
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from benches.bench import Bench
+from commander import RawCommander
 
-from handrail.robot_env.arms.arm import Arm, ArmMode, Gains
-from handrail.robot_env.arms.lockstep import LockstepArm
-from handrail.robot_env.clock import NS_PER_S, Clock, LockstepClock
-from handrail.robot_env.config import LimitsConfig, SimConfig, TaskConfig
-from handrail.robot_env.errors import ArmError, ArmFault
+from handrail.robot_env.arms.arm import ArmMode, Gains
+from handrail.robot_env.config import EnvConfig, LimitsConfig
+from handrail.robot_env.errors import ArmError, ArmFault, ConfigError, MissingExtra
 from handrail.robot_env.gate import GateFlag
-from handrail.robot_env.geometry import pose_compose, pose_distance, quat_rotate
-from handrail.robot_env.sim.cell import SimCell
-from handrail.robot_env.tasks import RamInsertion
+from handrail.robot_env.geometry import pose_distance, quat_rotate
+from handrail.robot_env.remote.client import ArmClient
+from handrail.robot_env.remote.messages import Hello, SetGains, Start, Target
+from handrail.robot_env.remote.operator import ArmOperator
 
-PERIOD_S = 0.1
-
-
-@dataclass
-class Bench:
-    """An arm above a socket, and the hands of a test around it."""
-
-    arm: Arm
-    clock: Clock
-    seated_pose: np.ndarray
-    break_it: Callable[[], None]
-    repair_it: Callable[[], None]
-
-    def wait(self, seconds: float) -> None:
-        self.clock.wait_until(self.clock.now_ns() + round(seconds * NS_PER_S))
-
-    def drive(self, pose, seconds: float) -> None:
-        """Command one pose at the usual rate for a while."""
-        for _ in range(round(seconds / PERIOD_S)):
-            self.arm.set_target(pose)
-            self.wait(PERIOD_S)
-
-    def above(self, x=0.0, y=0.0, z=0.05, yaw=0.0):
-        return pose_compose(self.seated_pose, (x, -y, -z, 0.0, 0.0, -np.sin(yaw / 2), np.cos(yaw / 2)))
+SEVERAL_S = 10.0
+BENCHES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "lockstep panda": ("lockstep", ("panda",)),
+    "lockstep ur5e": ("lockstep", ("ur5e",)),
+    "sim server": ("sim_server", ()),
+    "franka": ("franka", ()),
+    "ur": ("ur", ()),
+    "serl http": ("serl_http", ()),
+}
+SERVED = [name for name in BENCHES if not name.startswith("lockstep")]
 
 
-def lockstep(arm_name) -> Bench:
-    cell = SimCell(SimConfig(arm=arm_name))
-    arm = LockstepArm(cell, LimitsConfig(), RamInsertion(TaskConfig(), cell).frame(), PERIOD_S)
-
-    def diverge() -> None:
-        cell.data.qvel[:] = np.nan
-        with pytest.raises(ArmFault, match="diverged"):
-            arm.advance(NS_PER_S // 100)
-
-    def repair() -> None:
-        cell.teleport(cell.home_pose)
-        cell.data.warning.number[:] = 0
-
-    return Bench(arm, LockstepClock(arm.advance), cell.seated_pose, diverge, repair)
+def make(name: str) -> Bench:
+    module, arguments = BENCHES[name]
+    bench = pytest.importorskip(f"benches.{module}", exc_type=ImportError)
+    try:
+        return bench.make(*arguments)
+    except MissingExtra as missing:
+        pytest.skip(str(missing))
 
 
-BENCHES = {"lockstep panda": lambda: lockstep("panda"), "lockstep ur5e": lambda: lockstep("ur5e")}
-
-
-@pytest.fixture(params=list(BENCHES.values()), ids=list(BENCHES))
+@pytest.fixture(params=list(BENCHES))
 def bench(request) -> Iterator[Bench]:
-    bench = request.param()
-    bench.arm.connect()
-    yield bench
-    bench.arm.close()
+    bench = make(request.param)
+    try:
+        bench.arm.connect()
+        yield bench
+    finally:
+        bench.close()
+
+
+@pytest.fixture(params=SERVED)
+def served(request) -> Iterator[Bench]:
+    bench = make(request.param)
+    try:
+        bench.arm.connect()
+        yield bench
+    finally:
+        bench.close()
+
+
+def settings(bench: Bench) -> EnvConfig:
+    assert bench.config is not None
+    return bench.config
 
 
 def test_it_comes_up_holding_and_drops_commands_until_started(bench):
@@ -90,7 +86,7 @@ def test_readings_have_their_shapes_and_belong_to_the_reader(bench):
     first = bench.arm.state()
     assert first.twist.shape == first.wrench.shape == (6,) and first.q.shape == first.dq.shape
     first.pose[:] = np.nan
-    bench.wait(0.01)
+    bench.wait(0.03)
     second = bench.arm.state()
     assert np.isfinite(second.pose).all() and second.t_ns > first.t_ns
 
@@ -100,22 +96,41 @@ def test_it_tracks_a_target(bench):
     target = bench.above(x=0.008, y=-0.005, z=0.06, yaw=0.1)
     bench.drive(target, 1.5)
     distance_m, angle_rad = pose_distance(bench.arm.state().pose, target)
-    assert distance_m < 5e-4 and angle_rad < 5e-3
+    assert distance_m < bench.tolerance_m and angle_rad < 10 * bench.tolerance_m
+
+
+def test_a_quaternion_and_its_negative_move_it_alike(bench):
+    bench.arm.start()
+    target = bench.above(x=0.004, z=0.055, yaw=0.08)
+    mirrored = np.concatenate([target[:3], -target[3:]])
+    goals = []
+    for pose in (target, mirrored):
+        bench.drive(bench.above(), 0.5)
+        goals.append(bench.arm.set_target(pose))
+        bench.drive(pose, 0.8)
+        distance_m, angle_rad = pose_distance(bench.arm.state().pose, target)
+        assert distance_m < bench.tolerance_m and angle_rad < 10 * bench.tolerance_m
+    distance_m, angle_rad = pose_distance(*goals)
+    assert distance_m < bench.tolerance_m and angle_rad < 10 * bench.tolerance_m
 
 
 def test_its_twist_is_in_the_base_frame(bench):
     bench.arm.start()
-    bench.drive(bench.above(x=0.02), 0.1)
-    bench.arm.set_target(bench.above(x=0.02))
-    bench.wait(0.03)
-    assert bench.arm.state().twist[0] > 0.02
+    fastest = np.zeros(6)
+    for _ in range(3):
+        bench.arm.set_target(bench.above(x=0.02))
+        for _ in range(5):
+            bench.wait(0.02)
+            twist = bench.arm.state().twist
+            fastest = np.where(np.abs(twist) > np.abs(fastest), twist, fastest)
+    assert fastest[0] > 0.02 and np.abs(fastest[1:3]).max() < fastest[0] / 2
 
 
 def test_the_wrench_is_what_the_environment_does_to_the_tool(bench):
     bench.arm.start()
     bench.drive(bench.above(y=0.01), 0.8)
     bench.arm.zero_ft()
-    assert np.abs(bench.arm.state().wrench).max() < 0.2
+    assert np.abs(bench.arm.state().wrench).max() < 0.5
     bench.drive(bench.above(y=0.01, z=-0.005), 1.2)  # beside the slot: the module presses on the board
     state = bench.arm.state()
     assert state.wrench[2] < -3.0  # the tool's z points down, the board pushes up
@@ -125,17 +140,22 @@ def test_the_wrench_is_what_the_environment_does_to_the_tool(bench):
 
 def test_the_peak_force_is_the_one_since_the_last_reading(bench):
     bench.arm.start()
-    bench.drive(bench.above(y=0.01, z=-0.005), 1.5)
+    bench.drive(bench.above(y=0.01), 0.8)
+    bench.arm.zero_ft()
+    bench.drive(bench.above(y=0.01, z=-0.005), 1.0)
     assert bench.arm.state().peak_force_n > 3.0
-    assert bench.arm.state().peak_force_n == 0.0
+    bench.drive(bench.above(y=0.01, z=0.03), 1.0)
+    assert bench.arm.state().peak_force_n > 3.0  # it still pressed when this time began
+    bench.wait(0.1)
+    assert bench.arm.state().peak_force_n < 2.0
 
 
 def test_the_goal_it_returns_is_the_one_the_gate_let_through(bench):
     bench.arm.start()
+    here = bench.arm.state().pose
     goal = bench.arm.set_target(bench.above(x=0.5))
-    here = bench.arm.state()
-    assert here.gate_flags & GateFlag.LEASH
-    assert pose_distance(goal, here.pose)[0] == pytest.approx(LimitsConfig().motion.leash_m, rel=1e-3)
+    assert bench.arm.state().gate_flags & GateFlag.LEASH
+    assert pose_distance(goal, here)[0] == pytest.approx(LimitsConfig().motion.leash_m, rel=0.02)
 
 
 def test_stop_brakes_holds_and_starts_again_where_it_stands(bench):
@@ -197,3 +217,84 @@ def test_it_can_be_closed_twice_and_says_so_when_used_afterwards(bench):
     bench.arm.close()
     with pytest.raises(ArmError, match="connect"):
         bench.arm.state()
+
+
+# Arms behind the arm server
+
+
+def test_a_second_commander_is_refused_and_told_who_commands(served):
+    second = ArmClient(settings(served), "intruder")
+    with pytest.raises(ArmError, match=r"commanded by 'contract suite' \(process \d+ on "):
+        second.connect()
+    served.arm.start()
+    assert served.arm.state().mode is ArmMode.RUN
+    served.arm.close()
+    second.connect()
+    assert second.state().mode is ArmMode.HOLD
+    second.close()
+
+
+def test_a_commander_with_other_limits_is_refused(served):
+    served.arm.close()
+    with RawCommander(settings(served)) as raw:
+        reply = raw.acquire(other={"env.limits": "other"})
+        assert (reply.error, raw.token) == (ConfigError.__name__, "") and "env.limits" in reply.message
+
+
+def test_anybody_may_stop_it(served):
+    served.arm.start()
+    with ArmOperator(settings(served)) as operator:
+        assert operator.stop()
+        assert operator.state().mode is ArmMode.HOLD
+    assert served.arm.state().mode is ArmMode.HOLD
+
+
+def test_old_foreign_and_repeated_commands_are_dropped_counted_and_flagged(served):
+    served.arm.close()
+    config = settings(served)
+    pose = served.above(x=0.01).tolist()
+    with ArmOperator(config) as watch, RawCommander(config, offset_ns=10**15) as raw:
+        assert raw.ask(Hello()).body is not None
+        raw.acquire()
+        assert raw.ask(Start()).error == ""
+        assert raw.ask(Target(pose)).error == ""
+        watch.state()
+        for refused, how in (
+            ("ms old", {"age_ns": 5 * 10**9}),
+            ("was dropped", {"sequence": 2}),
+            ("lease has ended", {"token": "a stranger's"}),
+        ):
+            before = watch.state()
+            reply = raw.ask(Target(pose), **how)
+            assert refused in reply.message
+            watch.feed.wait(lambda state, tick=reply.tick: state.tick >= tick, SEVERAL_S)
+            assert watch.state().gate_flags & GateFlag.STALE and before.mode is ArmMode.RUN
+        assert watch.newest is not None and watch.newest.counters.dropped == 3
+        assert raw.ask(SetGains(Gains()), age_ns=5 * 10**9).error == "ArmError"
+
+
+def test_a_silent_commander_loses_its_lease_and_the_arm_holds(served):
+    served.arm.close()
+    config = settings(served)
+    with ArmOperator(config) as watch, RawCommander(config) as raw:
+        raw.acquire("silent one")
+        raw.ask(Start())
+        assert watch.feed.wait(lambda state: state.mode == "run", SEVERAL_S)
+        assert watch.feed.wait(lambda state: state.mode == "hold" and state.lease == 0, SEVERAL_S)
+        assert watch.state().gate_flags & GateFlag.WATCHDOG
+        assert raw.ask(Start()).error == "LeaseLost"
+    served.arm.connect()  # nobody has to wait for a dead commander
+    served.arm.start()
+    assert served.arm.state().mode is ArmMode.RUN
+
+
+def test_three_recoveries_in_ten_minutes_are_enough(served):
+    for _ in range(3):
+        served.break_it()
+        served.repair_it()
+        served.arm.recover(by="a patient operator")
+        assert served.arm.state().mode is ArmMode.HOLD
+    served.break_it()
+    served.repair_it()
+    with pytest.raises(ArmFault, match=r"3 times in 600 s.*possible in \d+ s"):
+        served.arm.recover(by="a patient operator")

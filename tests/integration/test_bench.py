@@ -53,3 +53,14 @@ def test_the_operations_of_an_update_are_counted_by_hand() -> None:
     actor_step = 3 * actor_forward - 2 * 2 * 4 * 3 + 2 * 2 * critic_forward
     assert update_flops(agent, 4, 5, 2, with_actor=False) == target + critic_step
     assert update_flops(agent, 4, 5, 2, with_actor=True) == target + critic_step + actor_step
+
+
+def test_the_arm_s_figures(capsys: pytest.CaptureFixture[str]) -> None:
+    found = figures(capsys, "arm", "seconds=2", "kills=1", "load=none")
+    for name in ("command_to_set_point", "state_age", "report_to_command"):
+        assert 0.0 < found[f"{name}_p50"] <= found[f"{name}_p99"] <= found[f"{name}_max"]
+        assert found[f"{name}_p99_of_target"] > 0.0
+    assert found["server_ticks"] >= 200
+    # Never early: the arm goes on until the watchdog's time has passed.
+    assert found["watchdog"] == 125.0 <= found["command_to_hold_max"]
+    assert found["command_to_hold_max_of_limit"] > 0.8

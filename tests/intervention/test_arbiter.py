@@ -114,6 +114,16 @@ def test_the_pause_button_toggles_on_its_edge_and_the_human_may_drive_meanwhile(
     assert loop.step(0.0, "pause").source is Source.POLICY
 
 
+def test_the_stop_button_halts_whoever_drives_and_only_the_pause_button_resumes() -> None:
+    loop = Loop()
+    loop.step(0.5)
+    assert loop.step(0.5).source is Source.HUMAN
+    assert loop.step(0.5, "stop").holding and loop.step(0.5).holding
+    assert loop.step(0.0).holding and loop.step(0.0, "stop").holding and loop.step(0.0).holding
+    assert loop.step(0.0, "pause").source is Source.POLICY
+    assert loop.step(0.0, "stop", "pause").holding and loop.step(0.0).holding
+
+
 def test_a_hold_outlives_the_episode_and_a_take_over_does_not() -> None:
     assert ArbiterState(driver=Driver.HOLD).next_episode().driver is Driver.HOLD
     assert ArbiterState(driver=Driver.HUMAN, deadman=True).next_episode() == ArbiterState()
@@ -128,7 +138,7 @@ def test_a_policy_that_is_not_finite_is_refused_whoever_drives() -> None:
 
 samples = st.tuples(
     st.floats(-1, 1) | st.sampled_from([0.0, 0.02, 0.05, 0.2, float("nan")]),
-    st.sets(st.sampled_from(["takeover", "pause"])),
+    st.sets(st.sampled_from(["takeover", "pause", "stop"])),
     st.integers(-50, 400),  # age [ms]
     st.integers(1, 300),  # time since the previous step [ms]
     st.booleans() | st.just(True),
@@ -144,7 +154,7 @@ def test_whatever_a_device_does_a_stale_twist_is_never_executed(history: list) -
         given_reading = reading(x, now_ns - age_ms * 1_000_000, *buttons, connected=connected)
         human_action = np.full(6, 7.0)  # larger than any policy action: it would be seen
         state, decision = arbitrate(state, given_reading, human_action, POLICY, now_ns, CONFIG)
-        usable = connected and age_ms <= 150 and np.isfinite(x)
+        usable = connected and age_ms <= 150 and np.isfinite(x) and "stop" not in buttons
         assert np.abs(decision.action).max() <= 1.0
         assert decision.holding == (not decision.action.any())
         if not usable:

@@ -1,12 +1,16 @@
 import os
 import pty
 import select
+import subprocess
+import sys
 import termios
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
+from handrail.intervention.arbiter import ArbiterState, Driver, arbitrate
+from handrail.intervention.config import ArbiterConfig
 from handrail.intervention.device import DeviceError
 from handrail.intervention.keyboard import HELP, Keyboard, TerminalKeys
 
@@ -48,9 +52,38 @@ def test_keys_combine_and_the_newest_of_an_axis_counts(terminal: Terminal) -> No
     assert terminal.keyboard.read(0).twist.tolist() == [-0.5, 0.5, -0.5, 0, 0, 0.5]
 
 
-def test_space_stops_at_once(terminal: Terminal) -> None:
-    terminal.type("wdr ")
-    assert not terminal.keyboard.read(0).twist.any()
+@pytest.mark.parametrize("keys", ["wdr ", " wdr"])
+def test_space_stops_at_once(terminal: Terminal, keys: str) -> None:
+    terminal.type(keys)
+    reading = terminal.keyboard.read(0)
+    assert not reading.twist.any() and reading.buttons == {"stop"}
+
+
+def test_space_halts_whoever_drives_and_only_p_resumes(terminal: Terminal) -> None:
+    state, now_ns = ArbiterState(), 0
+
+    def step(keys: str = "") -> tuple[Driver, bool]:
+        nonlocal state, now_ns
+        now_ns += 50 * MS
+        if keys:
+            terminal.type(keys)
+        reading = terminal.keyboard.read(now_ns)
+        state, decision = arbitrate(state, reading, reading.twist, np.full(6, 0.5), now_ns, ArbiterConfig())
+        return state.driver, bool(decision.action.any())
+
+    assert step() == (Driver.POLICY, True)
+    assert step(" ") == (Driver.HOLD, False)
+    assert step(" ") == (Driver.HOLD, False)  # and never resumes by accident
+    assert step() == (Driver.POLICY, False)  # the policy would have the wheel, and is paused
+    step("w")
+    assert step("w") == (Driver.HUMAN, True)
+    assert step(" ") == (Driver.HOLD, False)
+    assert step() == (Driver.POLICY, False)
+    assert step("p") == (Driver.POLICY, True)
+    assert step() == (Driver.POLICY, True)
+    assert step("p") == (Driver.POLICY, False)
+    assert step("p") == (Driver.POLICY, False)  # a key that is held repeats: one press
+    assert step("  p ") == (Driver.HOLD, False)  # with a stop among them, it stops
 
 
 @pytest.mark.parametrize(
@@ -84,6 +117,25 @@ def test_the_terminal_is_given_back_as_it_was() -> None:
         os.close(fd)
 
 
+@pytest.mark.parametrize("ending", ["pass", "sys.exit(3)", "raise RuntimeError"])
+def test_a_process_that_ends_without_closing_gives_the_terminal_back(ending: str) -> None:
+    master, slave = pty.openpty()
+    before = termios.tcgetattr(slave)
+    program = (
+        "import sys, termios\n"
+        "from handrail.intervention.keyboard import TerminalKeys\n"
+        "keys = TerminalKeys()\n"
+        "keys.open()\n"
+        "assert not termios.tcgetattr(0)[3] & termios.ICANON\n"
+        f"{ending}\n"
+    )
+    process = subprocess.run([sys.executable, "-c", program], stdin=slave, capture_output=True, timeout=60)
+    assert process.returncode == {"pass": 0, "sys.exit(3)": 3}.get(ending, 1), process.stderr
+    assert termios.tcgetattr(slave) == before
+    for fd in (master, slave):
+        os.close(fd)
+
+
 def test_a_terminal_that_goes_away_is_a_lost_device() -> None:
     terminal = Terminal()
     terminal.keyboard.open()
@@ -92,6 +144,7 @@ def test_a_terminal_that_goes_away_is_a_lost_device() -> None:
     reading = terminal.keyboard.read(0)
     assert not reading.connected and not reading.twist.any()
     os.close(terminal.slave)
+    terminal.keyboard.close()  # there is nothing to give back any more
 
 
 def test_without_a_terminal_the_device_is_refused() -> None:

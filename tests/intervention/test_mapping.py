@@ -8,6 +8,8 @@ from handrail.intervention.config import MappingConfig
 from handrail.intervention.device import Reading
 from handrail.intervention.mapping import Mapping
 from handrail.intervention.operator import SYNTHETIC_MAPPING
+from handrail.robot_env.errors import ConfigError
+from handrail.robot_env.geometry import quat_from_rotvec, quat_rotate
 
 twists = arrays(np.float64, 6, elements=st.floats(-1.5, 1.5))
 RAW = MappingConfig(smoothing_s=0.0)
@@ -60,3 +62,59 @@ def test_a_lost_device_asks_for_nothing() -> None:
     mapping.apply(at(1.0))
     assert not mapping.apply(Reading(np.full(6, np.nan), 1)).any()
     assert not mapping.apply(Reading(np.ones(6), 1, connected=False)).any()
+
+
+BASE = MappingConfig(dead_zone=0.0, smoothing_s=0.0, frame="base")
+DOWN = np.array([1.0, 0.0, 0.0, 0.0])  # a tool that points down, as over a board
+rotvecs = arrays(np.float64, 3, elements=st.floats(-3.0, 3.0))
+unit_twists = arrays(np.float64, 6, elements=st.floats(-1.0, 1.0))
+
+
+def test_up_is_up_for_a_tool_that_points_down() -> None:
+    up_and_anticlockwise = Reading(np.array([0, 0.2, 0.5, 0, 0, 0.3]), 0)
+    action = Mapping(BASE).apply(up_and_anticlockwise, DOWN)
+    assert action == pytest.approx([0, -0.2, -0.5, 0, 0, -0.3])
+
+
+@given(unit_twists, rotvecs)
+def test_turned_back_into_the_base_an_action_points_where_the_hand_did(
+    twist: np.ndarray, rotvec: np.ndarray
+) -> None:
+    tool = quat_from_rotvec(rotvec)
+    action = Mapping(BASE).apply(Reading(twist, 0), tool)
+    assert (np.abs(action) <= 1.0 + 1e-12).all()
+    for part in (slice(0, 3), slice(3, 6)):
+        asked, got = twist[part], quat_rotate(tool, action[part])
+        # Never bent; and never shortened by more than what keeps a full deflection within [-1, 1].
+        assert np.allclose(np.cross(asked, got), 0.0, atol=1e-9) and asked @ got >= 0.0
+        assert np.linalg.norm(got) >= min(np.linalg.norm(asked), 1.0) - 1e-9
+
+
+@given(unit_twists, rotvecs)
+def test_an_orientation_and_its_negative_are_one(twist: np.ndarray, rotvec: np.ndarray) -> None:
+    tool = quat_from_rotvec(rotvec)
+    one, other = (Mapping(BASE).apply(Reading(twist, 0), q) for q in (tool, -tool))
+    assert np.allclose(one, other)
+
+
+def test_smoothing_is_done_in_the_frame_of_the_hand() -> None:
+    """A tool that turns under a steady hand does not drag the average along."""
+    mapping = Mapping(MappingConfig(dead_zone=0.0, smoothing_s=0.04, frame="base"))
+    hand = np.array([0.5, 0, 0, 0, 0, 0])
+    mapping.apply(Reading(hand, 0), quat_from_rotvec([0, 0, 0]))
+    turned = mapping.apply(Reading(hand, 1), quat_from_rotvec([0, 0, np.pi / 2]))
+    assert turned == pytest.approx([0, -0.5, 0, 0, 0, 0])
+
+
+def test_in_the_end_effectors_frame_the_orientation_does_not_matter() -> None:
+    reading = Reading(np.array([0.4, 0, 0, 0, 0, 0.2]), 0)
+    assert np.array_equal(Mapping(RAW).apply(reading), Mapping(RAW).apply(reading, DOWN))
+
+
+def test_the_base_frame_without_an_orientation_is_refused_at_once() -> None:
+    with pytest.raises(ConfigError, match=r"mapping.frame is 'base', which needs the tool's orientation"):
+        Mapping(BASE).apply(Reading(np.zeros(6), 0))
+    with pytest.raises(ConfigError, match=r"mapping.frame is 'tool'"):
+        MappingConfig(frame="tool")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match="names no rotation"):
+        Mapping(BASE).apply(Reading(np.ones(6), 0), np.full(4, np.nan))

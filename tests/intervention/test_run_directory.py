@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -75,7 +76,12 @@ def test_a_killed_holder_leaves_no_lock_behind(tmp_path: Path) -> None:
 def test_the_socket_folder_is_private_short_and_the_same_for_every_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:  # pytest's own folder may be too deep for a socket
+        monkeypatch.setenv("XDG_RUNTIME_DIR", short)
+        _check_socket_folder(tmp_path)
+
+
+def _check_socket_folder(tmp_path: Path) -> None:
     deep = tmp_path / ("x" * 100) / ("y" * 100)
     folder = RunDirectory(deep).socket_dir()
     assert folder == RunDirectory(str(deep)).socket_dir() != RunDirectory(tmp_path).socket_dir()

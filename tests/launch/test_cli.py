@@ -63,7 +63,25 @@ def test_help_of_bench_lists_the_benchmarks(capsys: pytest.CaptureFixture[str]) 
         (["review", "run=nowhere", "lsat=3"], 2, ["'lsat'", "did you mean 'last'"]),
         (["evaluate", "run=nowhere"], 20, ["no run 'nowhere'"]),
         (["learner", "run=nowhere"], 20, ["no run 'nowhere'"]),
-        (["bench"], 2, ["there are: learner, "]),
+        (["bench"], 2, ["there are: arm, learner, "]),
+        (["arm"], 2, ["state, stop or recover"]),
+        (["arm", "sate"], 2, ["'sate'", "did you mean 'state'"]),
+        (["arm", "state", "station=sim_panda"], 2, ["inside the actor", "arm=sim_server"]),
+        (["arm", "recover", "arm=sim_server"], 2, ["by=<your name>"]),
+        (["arm", "state", "run=nowhere"], 20, ["no run 'nowhere'"]),
+        (
+            ["arm", "state", "arm=sim_server", "env.arm.server.address=tcp://10.0.0.1:9"],
+            2,
+            ["loopback", "keys"],
+        ),
+        (["regrasp"], 2, ["inside the actor"]),
+        (["regrasp", "arm=sim_server"], 2, ["env.regrasp.grasp_pose"]),
+        (["arm-server"], 2, ["inside the actor", "arm=sim_server"]),
+        (["arm-server", "arm=franca"], 2, ["did you mean 'franka'"]),
+        (["arm-server", "station=franka_cell"], 2, ["env.arm.franka.host", "HANDRAIL_CONF"]),
+        (["arm-server", "run=nowhere"], 20, ["no run 'nowhere'"]),
+        (["arm-server", "arm=ur", "env.hz=20"], 2, ["env.arm.ur.host"]),
+        (["arm-server", "arm=serl_http"], 2, ["env.arm.serl_http.url"]),
         (["bench", "smi"], 2, ["did you mean 'sim'"]),
         (["bench", "sim", "stepz=3"], 2, ["'stepz'"]),
     ],
@@ -129,9 +147,11 @@ def test_bench_sim_measures_steps(capsys: pytest.CaptureFixture[str]) -> None:
 def test_doctor_has_a_line_for_each_check(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--json"]) == 0
     checks = {each["name"]: each for each in json.loads(capsys.readouterr().out)}
-    names = ["python", "torch", "cores", "real time", "nice", "rendering", "disk", "device", "matmul"]
-    assert list(checks) == names
-    assert checks["python"]["verdict"] == "ok"
+    machine = ["python", "torch", "cores", "real time", "nice", "rendering", "disk", "matmul"]
+    station = ["cameras", "device", "arm", "kinematics", "static force", "place", "workspace", "link"]
+    assert list(checks) == machine + station
+    assert checks["python"]["verdict"] == "ok" and checks["link"]["verdict"] in ("ok", "note")
+    assert {each["verdict"] for each in checks.values()} <= {"ok", "note", "skip"}
 
 
 def test_doctor_fails_on_a_run_it_cannot_read(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -141,7 +161,7 @@ def test_doctor_fails_on_a_run_it_cannot_read(capsys: pytest.CaptureFixture[str]
     assert main(["doctor"]) == 23
     captured = capsys.readouterr()
     assert "fail  run broken" in captured.out and "99" in captured.out
-    assert "1 of 10 checks failed: run broken" in captured.err
+    assert "1 of 17 checks failed: run broken" in captured.err
 
 
 def test_doctor_tells_of_damage_in_a_log_and_of_what_is_still_read(

@@ -22,7 +22,13 @@ KEYS = leaves(schema.to_plain(RunConfig()))
 def test_the_default_preset_is_the_dataclasses_defaults() -> None:
     composed = compose.compose()
     assert composed.config == RunConfig()
-    assert composed.choices == {"preset": "default", "station": "sim_panda", "task": "ram_insertion"}
+    assert composed.choices == {
+        "arm": "sim",
+        "device": "synthetic",
+        "preset": "default",
+        "station": "sim_panda",
+        "task": "ram_insertion",
+    }
 
 
 def test_parity_turns_off_what_hil_serl_does_not_have() -> None:
@@ -43,10 +49,101 @@ def test_parity_turns_off_what_hil_serl_does_not_have() -> None:
     assert agent.target_clip is None and agent.temperature == 0.01 and not agent.backup_entropy
 
 
+SEATED = "env.task.seated_pose=[0.588,-0.036,0.278,1,0,0,0]"
+FACTS = {
+    "station=franka_cell": [
+        "env.arm.franka.host=172.16.0.2",
+        "env.arm.franka.tcp=[0,0,0.1034,0,0,-0.382683,0.923880]",
+        "env.arm.franka.load_mass_kg=0.2",
+        "env.camera_devices.0.serial=123456",
+        "env.camera_devices.1.serial=036322250763",
+    ],
+    "station=ur_cell": [
+        "env.arm.ur.host=192.168.1.10",
+        "env.arm.ur.tcp=[0,0,0.163,0,0,0,1]",
+        "env.arm.ur.payload_kg=1.1",
+        "env.camera_devices.0.serial=123456",
+        "env.camera_devices.1.serial=123457",
+    ],
+    "task=ram_insertion_real": [SEATED, "env.regrasp.grasp_pose=[0,-0.06,0,0,0,0]"],
+}
+
+
 @pytest.mark.parametrize("group", sorted(compose.groups()))
 def test_every_choice_composes(group: str) -> None:
     for choice in compose.groups()[group]:
-        assert compose.compose([f"{group}={choice}"]).choices[group] == choice
+        word = f"{group}={choice}"
+        assert compose.compose([word, *FACTS.get(word, [])]).choices[group] == choice
+
+
+def test_the_real_task_has_the_worked_example_s_forces() -> None:
+    env = compose.compose(["task=ram_insertion_real", *FACTS["task=ram_insertion_real"]]).config.env
+    contact, moving = env.arm.contact, env.arm.moving
+    assert contact is not None and contact.clip_m is not None and contact.clip_neg_m is not None
+    assert contact.translation_n_m * contact.clip_m[2] == pytest.approx(10.0)  # up
+    assert contact.translation_n_m * contact.clip_neg_m[2] == pytest.approx(11.0)  # down
+    assert contact.translation_n_m * contact.clip_m[0] == pytest.approx(3.2)  # sideways
+    assert moving is not None and moving.clip_m is not None
+    assert moving.translation_n_m * max(moving.clip_m) <= env.limits.force_limit_n
+
+
+def test_missing_facts_are_refused_all_at_once_with_both_remedies() -> None:
+    for word in FACTS:
+        with pytest.raises(ConfigError) as refusal:
+            compose.compose([word])
+        said = str(refusal.value)
+        keys = [fact.partition("=")[0] for fact in FACTS[word]]
+        assert all(key in said for key in keys) and "HANDRAIL_CONF" in said and "\n" not in said
+        assert f"{sorted(keys)[0]}=<value>" in said
+
+
+def test_a_station_chooses_its_arm_and_device_and_the_command_line_another() -> None:
+    words = ["station=franka_cell", *FACTS["station=franka_cell"]]
+    composed = compose.compose(words)
+    assert composed.config.env.arm.kind == "franka" and composed.config.actor.device == "spacemouse"
+    assert (composed.choices["arm"], composed.choices["device"]) == ("franka", "spacemouse")
+    composed = compose.compose([*words, "arm=sim_server", "device=keyboard"])
+    assert composed.config.env.arm.kind == "sim_server" and composed.config.actor.device == "keyboard"
+    # Facts of an arm that is not used are not asked for.
+    assert compose.compose(["station=franka_cell", *words[-2:], "arm=sim"]).config.env.arm.franka.host == ""
+
+
+def test_a_word_that_looks_like_a_number_stays_text_where_text_is_wanted() -> None:
+    words = ["env.camera_devices=[{name: a, serial: '0'}]", "env.camera_devices.0.serial=036322250763"]
+    (device,) = compose.compose(words).config.env.camera_devices
+    assert device.serial == "036322250763"
+    (device,) = compose.compose(
+        [words[0], "env.camera_devices.0.serial=943222071234"]
+    ).config.env.camera_devices
+    assert device.serial == "943222071234"
+
+
+def test_stations_and_tasks_of_one_s_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for group, text in (
+        ("station/mine", "defaults:\n  - sim_ur5e\n  - override /arm: sim_server\nenv: {arm: {name: mine}}"),
+        ("task/mine", "env: {task: {max_steps: 7}}"),
+        ("task/wrong", "env: {task: {max_stepz: 7}}"),
+    ):
+        file = tmp_path / "it's mine" / f"{group}.yaml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"# @package _global_\n{text}\n")
+    with pytest.raises(ConfigError, match="no station 'mine'"):
+        compose.compose(["station=mine"])
+    monkeypatch.setenv(compose.SEARCH_PATH, str(tmp_path / "it's mine"))
+    assert "mine" in compose.groups()["station"] and "sim_panda" in compose.groups()["station"]
+    composed = compose.compose(["station=mine", "task=mine"])
+    env = composed.config.env
+    assert (env.arm.kind, env.arm.name, env.sim.arm, env.task.max_steps) == ("sim_server", "mine", "ur5e", 7)
+    assert composed.choices["arm"] == "sim_server"
+    assert compose.compose(["station=mine", "arm=sim"]).config.env.arm.kind == "sim"
+    with pytest.raises(ConfigError, match=r"env\.task\.max_stepz.*max_steps"):
+        compose.compose(["task=wrong"])
+    (tmp_path / "it's mine" / "task" / "mine.yaml").write_text("env: {task: {max_steps: 7}}")
+    with pytest.raises(ConfigError, match=r"task=mine.*@package _global_"):
+        compose.compose(["task=mine"])
+    monkeypatch.setenv(compose.SEARCH_PATH, str(tmp_path / "nowhere"))
+    with pytest.raises(ConfigError, match=r"HANDRAIL_CONF names .*nowhere"):
+        compose.compose([])
 
 
 def test_overrides_win_over_presets() -> None:
@@ -97,6 +194,8 @@ def test_a_wrong_type_is_refused_by_name(key: str) -> None:
         ("seed=-1", ["seed is -1"]),
         ("nonsense", ["'nonsense' is no override"]),
         ("goal.successes=101", ["goal.successes", "101", "100"]),
+        ("arm=sim_sever", ["'sim_sever'", "did you mean 'sim_server'"]),
+        ("env.cameras.0.nam=a", ["'env.cameras.0.nam'"]),
     ],
 )
 def test_bad_words(word: str, parts: list[str]) -> None:

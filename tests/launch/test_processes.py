@@ -192,7 +192,7 @@ def test_no_orphan_outlives_its_supervisor(tmp_path: Path, number: signal.Signal
     """The supervisor is killed; its children learn of it from the kernel and end within two seconds."""
     child = """
         import os, sys, threading, time
-        from handrail.launch.worker import follow_parent
+        from handrail.launch.lifetime import follow_parent
         stop = threading.Event()
         import signal
         signal.signal(signal.SIGTERM, lambda *_: stop.set())
@@ -224,7 +224,7 @@ def test_no_orphan_outlives_its_supervisor(tmp_path: Path, number: signal.Signal
 def test_a_child_whose_parent_is_gone_already_stops(tmp_path: Path) -> None:
     code = """
         import os, threading
-        from handrail.launch.worker import follow_parent
+        from handrail.launch.lifetime import follow_parent
         stop = threading.Event()
         follow_parent("1", stop)
         print(stop.is_set(), flush=True)
@@ -240,3 +240,37 @@ def test_last_line(tmp_path: Path) -> None:
     assert last_line(log) == ""
     log.write_text("one\nhandrail: two\n\n   \n")
     assert last_line(log) == "two"
+
+
+def test_what_the_others_need_is_stopped_last(tmp_path: Path) -> None:
+    """The one that outlives notes whether the other had ended when it was told to."""
+    code = """
+        import os, signal, sys, time
+        def end(*_):
+            open('order', 'a').write(sys.argv[0] + ' ')
+            sys.exit(0)
+        signal.signal(signal.SIGTERM, end)
+        print('up', flush=True)
+        time.sleep(60)
+    """
+    specs = []
+    for role, outlives in (("needed", True), ("needy", False)):
+        (tmp_path / f"{role}.py").write_text(textwrap.dedent(code))
+        command = ("/usr/bin/env", "-C", str(tmp_path), sys.executable, f"{role}.py")
+        specs.append(ProcessSpec(role, command, tmp_path / "logs" / f"{role}.log", outlives=outlives))
+    group = ProcessGroup(specs)
+    group.start(["needed"])
+    assert group.pid("needed") is not None and group.pid("needy") is None
+    group.start()
+    until(lambda: all(last_line(each.log) == "up" for each in specs), group)
+    assert group.stop() == {"needy": 0, "needed": 0}
+    assert (tmp_path / "order").read_text() == "needy.py needed.py "
+
+
+def test_what_may_not_be_restarted_ends_the_group(tmp_path: Path) -> None:
+    child = spec(tmp_path, "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    group = ProcessGroup([ProcessSpec(child.role, child.command, child.log, max_restarts=0)])
+    group.start()
+    with pytest.raises(ChildFailed, match=r"the child died \(killed by SIGKILL\), and is not started again"):
+        until(lambda: False, group)
+    group.stop()

@@ -34,13 +34,15 @@ def test_a_new_run_describes_itself(tmp_path: Path) -> None:
 
 def test_a_run_is_taken_up_with_its_own_configuration(tmp_path: Path) -> None:
     words = [f"runs={tmp_path}", "run=first"]
-    _, made = prepare(options(words), ["seed=3", "agent.n_step=1"])
+    run, made = prepare(options(words), ["seed=3", "agent.n_step=1"])
     _, again = prepare(options(words), [])
     assert again == made
     with pytest.raises(ConfigError, match=r"agent\.n_step=3: this run has its configuration already"):
         prepare(options(words), ["agent.n_step=3"])
     _, longer = prepare(options(words), ["goal.max_env_steps=30000"])
     assert longer.goal.max_env_steps == 30_000
+    assert prepare(options(words), [])[1] == made  # it may be somebody else's run at this moment
+    runs.keep_config(run, longer)
     assert prepare(options(words), [])[1] == longer
 
 

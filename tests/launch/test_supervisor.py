@@ -13,7 +13,8 @@ from rich.console import Console
 from handrail.agent.config import GoalConfig, RunConfig
 from handrail.intervention.locks import RunLocked
 from handrail.intervention.run_directory import RunDirectory
-from handrail.launch import compose, telemetry
+from handrail.launch import compose, telemetry, train
+from handrail.launch.cli import main
 from handrail.launch.display import Display
 from handrail.launch.errors import ChildFailed
 from handrail.launch.processes import ProcessSpec
@@ -136,3 +137,95 @@ def test_signal_handlers_are_restored() -> None:
     with Interrupt().installed():
         assert handlers() != before
     assert handlers() == before
+
+
+def test_a_second_supervisor_leaves_the_run_s_configuration_alone(
+    run: RunDirectory, config: RunConfig
+) -> None:
+    before = run.config_file.read_text()
+    longer = RunConfig(goal=GoalConfig(max_env_steps=2000))
+    with run.lock("supervisor"), pytest.raises(RunLocked):
+        supervise(run, longer, [])
+    assert run.config_file.read_text() == before
+    interrupt = Interrupt()
+    interrupt(signal.SIGTERM, None)
+    supervise(run, longer, [], interrupt)
+    assert compose.load(run.config_file) == longer
+
+
+def real(**arm: object) -> RunConfig:
+    """A run on a real arm."""
+    words = [f"env.arm.{key}={value}" for key, value in arm.items()]
+    return compose.compose(["arm=franka", "device=keyboard", "goal.max_env_steps=1000", *words]).config
+
+
+def test_a_real_arm_has_no_evaluator_and_its_actor_is_not_restarted(run: RunDirectory) -> None:
+    specs = {each.role: each for each in process_specs(run, real(), "ipc:///run/arm")}
+    assert list(specs) == ["arm-server", "learner", "actor"]
+    assert specs["arm-server"].outlives and specs["arm-server"].max_restarts == 3
+    assert specs["actor"].max_restarts == 0 and specs["learner"].max_restarts == 3
+    for role in ("arm-server", "actor"):
+        assert "arm_address=ipc:///run/arm" in specs[role].command
+    assert [each.role for each in process_specs(run, real())] == [
+        "learner",
+        "actor",
+    ]  # a server is there already
+
+
+def test_an_arm_in_simulation_is_restarted_and_evaluated(run: RunDirectory) -> None:
+    config = compose.compose(["arm=sim_server"]).config
+    specs = {each.role: each for each in process_specs(run, config, "ipc:///run/arm")}
+    assert set(specs) == {"arm-server", "learner", "actor", "evaluator"}
+    assert specs["actor"].max_restarts == 3
+
+
+def test_the_others_start_when_the_arm_server_serves(run: RunDirectory) -> None:
+    """Its first report, not its start, is what the actor waits for."""
+    config = compose.compose(["goal.max_env_steps=1000", "evaluation.first_step=2000"]).config
+    ready = run.path / "ready"
+    server = spec(
+        run,
+        "arm-server",
+        f"""
+        stop.wait(0.5)
+        open({str(ready)!r}, "w").close()
+        while not stop.wait(0.05):
+            report({{"kind": "arm", "role": "arm-server", "mode": "hold", "fault": ""}})
+        """,
+    )
+    server = ProcessSpec(server.role, server.command, server.log, outlives=True)
+    code = (
+        f"import os; report({{'kind': 'actor', 'env_steps': 1000, 'ready': os.path.exists({str(ready)!r})}})"
+    )
+    _, view = supervise(run, config, [server, spec(run, "actor", f"{code}; report.close()")])
+    assert view.actor["ready"] is True
+    assert view.arm["mode"] == "hold"
+
+
+def test_an_arm_that_cannot_be_reached_ends_the_run_with_its_code(
+    run: RunDirectory, config: RunConfig
+) -> None:
+    server = spec(run, "arm-server", "print('handrail: no arm there', file=sys.stderr); sys.exit(3)")
+    server = ProcessSpec(server.role, server.command, server.log, outlives=True)
+    actor = spec(run, "actor", f"open({str(run.path / 'started')!r}, 'w')")
+    with pytest.raises(ChildFailed, match="the arm-server stopped: no arm there") as failure:
+        supervise(run, config, [server, actor])
+    assert failure.value.exit_code == 3
+    assert not (run.path / "started").exists()
+
+
+def test_on_a_real_arm_the_budget_s_end_is_the_end_and_training_is_what_there_is_to_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def specs(run: RunDirectory, config: RunConfig, arm_address: str | None) -> list[ProcessSpec]:
+        report = "{'kind': 'actor', 'env_steps': 1000, 'unaided': [True] * 7 + [False] * 3}"
+        return [spec(run, "actor", f"report({report}); report.close()")]
+
+    monkeypatch.setattr(train, "process_specs", specs)
+    words = ["arm=franka", "device=keyboard", "goal.max_env_steps=1000"]
+    assert main(["train", f"run={tmp_path / 'real'}", "display=plain", *words]) == 0
+    said = capsys.readouterr().out
+    assert "All steps taken: 7/10 = 70% (40% to 89%) unaided" in said and "handrail evaluate" in said
+    summary = json.loads((tmp_path / "real" / "summary.json").read_text())
+    assert summary["evaluated"] is False and summary["goal_reached"] is False
+    assert summary["training"] == {"successes": 7, "episodes": 10, "wilson_low": 0.3968}

@@ -6,8 +6,10 @@ import pytest
 
 from handrail.robot_env.arms.arm import ArmMode
 from handrail.robot_env.arms.lockstep import LockstepArm
+from handrail.robot_env.cameras.camera import Frame, check_skew
 from handrail.robot_env.clock import NS_PER_MS, LockstepClock
 from handrail.robot_env.config import (
+    ArmConfig,
     CameraConfig,
     EnvConfig,
     LimitsConfig,
@@ -16,9 +18,16 @@ from handrail.robot_env.config import (
     TaskConfig,
 )
 from handrail.robot_env.env import RobotEnv
-from handrail.robot_env.errors import ActionError, ArmFault, ConfigError, RenderingUnavailable, ResetError
+from handrail.robot_env.errors import (
+    ActionError,
+    ArmFault,
+    CameraError,
+    ConfigError,
+    RenderingUnavailable,
+    ResetError,
+)
 from handrail.robot_env.gate import GateFlag, GateLimits
-from handrail.robot_env.geometry import pose_distance
+from handrail.robot_env.geometry import pose_compose, pose_distance
 from handrail.robot_env.sim.cell import SimCell
 from handrail.robot_env.sim.expert import ScriptedExpert
 from handrail.robot_env.tasks import RamInsertion, Start
@@ -395,3 +404,106 @@ def test_without_a_scene_nothing_is_a_success(panda):
     assert env.step(STILL)[2:4] == (False, True)
     with pytest.raises(ConfigError, match="teach the tool pose"):
         RamInsertion(TaskConfig())
+
+
+def test_a_steady_hand_is_one_action():
+    by_step, by_hand = rig(), rig()
+    for each in (by_step, by_hand):
+        each.env.reset(seed=3)
+    action = np.array([0.5, -0.25, 0.3, 0.1, 0, -0.4], dtype=np.float32)
+    by_step.env.step(action)
+    *_, info = by_hand.env.step_by_hand(lambda: action)
+    np.testing.assert_allclose(info["action"], action, atol=1e-6)
+    np.testing.assert_allclose(by_hand.env.goal_pose, by_step.env.goal_pose, atol=1e-12)
+    distance_m, _ = pose_distance(by_hand.env.last_arm_state.pose, by_step.env.last_arm_state.pose)
+    assert distance_m < 1e-4
+
+
+def test_the_action_of_a_moving_hand_is_its_mean_and_leads_to_the_same_goal(panda):
+    panda.env.reset(seed=3)
+    began = panda.env.last_arm_state.pose
+    looks = round(panda.env.config.human_hz / panda.env.config.hz)
+    asked = iter(np.linspace(0.0, 1.0, looks))
+    *_, info = panda.env.step_by_hand(lambda: [next(asked), 0, 0, 0, 0, 0])
+    assert next(asked, None) is None  # it was looked at exactly so many times
+    np.testing.assert_allclose(info["action"], [0.5, 0, 0, 0, 0, 0], atol=1e-6)
+    wanted = pose_compose(began, panda.env.action_spec.delta_pose(info["action"]))
+    assert pose_distance(panda.env.goal_pose, wanted)[0] < 1e-8
+
+
+def test_a_hand_that_asks_for_too_much_or_for_nonsense_is_clipped_or_refused(panda):
+    panda.env.reset(seed=3)
+    *_, info = panda.env.step_by_hand(lambda: [7, 0, 0, 0, 0, -3])
+    np.testing.assert_array_equal(info["action"], [1, 0, 0, 0, 0, -1])
+    with pytest.raises(ActionError, match="not finite"):
+        panda.env.step_by_hand(lambda: [np.nan, 0, 0, 0, 0, 0])
+
+
+def test_a_step_that_ends_in_a_fault_raises_and_holds(panda, monkeypatch):
+    panda.env.reset(seed=0)
+    state = panda.arm.state()
+    faulty = dataclasses.replace(state, mode=ArmMode.FAULT, fault="reflex: cartesian")
+    monkeypatch.setattr(panda.arm, "state", lambda: faulty)
+    with pytest.raises(ArmFault, match=r"reflex: cartesian.*recover"):
+        panda.env.step(STILL)
+    assert panda.env.arm_mode() == (ArmMode.FAULT, "reflex: cartesian")
+    with pytest.raises(ResetError, match="no episode"):
+        panda.env.step(STILL)
+
+
+class Frozen:
+    """A camera that gives two good frames and then none."""
+
+    name, width, height = "wrist", 32, 32
+
+    def __init__(self) -> None:
+        self.reads = 0
+
+    def open(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def read(self) -> Frame:
+        self.reads += 1
+        if self.reads > 2:
+            raise CameraError("camera wrist is frozen")
+        return Frame(np.zeros((32, 32, 3), np.uint8), self.reads, self.reads)
+
+
+def test_a_frozen_camera_ends_the_episode_and_the_arm_holds():
+    config = EnvConfig(cameras=(CameraConfig(width=32, height=32),))
+    cell = SimCell(config.sim)
+    task = RamInsertion(config.task, cell)
+    arm = LockstepArm(cell, config.limits, task.frame(), 0.1)
+    env = RobotEnv(arm, task, LockstepClock(arm.advance), config, scene=cell, cameras=[Frozen()])
+    env.reset(seed=0)
+    env.step(STILL)
+    with pytest.raises(CameraError, match="frozen"):
+        env.step(DOWN)
+    assert arm.state().mode is ArmMode.HOLD
+    with pytest.raises(ResetError):
+        env.step(STILL)
+
+
+def test_images_of_different_moments_are_no_observation():
+    image = np.zeros((4, 4, 3), np.uint8)
+    frames = {"wrist": Frame(image, 0, 0), "side": Frame(image, 60 * NS_PER_MS, 0)}
+    check_skew(frames, 0.07)
+    with pytest.raises(CameraError, match=r"wrist is 60 ms behind camera side, limit 50 ms"):
+        check_skew(frames, 0.05)
+
+
+def test_a_joint_reset_is_made_as_often_as_asked(panda, monkeypatch):
+    q = tuple(panda.cell.solve_ik(panda.cell.home_pose))
+    config = EnvConfig(arm=ArmConfig(joint_home=q, joint_home_every=2))
+    env = RobotEnv(panda.arm, RamInsertion(config.task, panda.cell), panda.clock, config, scene=panda.cell)
+    moved = []
+
+    def move_joints(angles):
+        assert panda.arm.state().mode is ArmMode.HOLD
+        moved.append(tuple(angles))
+
+    monkeypatch.setattr(panda.arm, "move_joints", move_joints)
+    for seed in range(4):
+        env.reset(seed=seed)
+    assert moved == [q, q]

@@ -83,6 +83,43 @@ def test_a_force_trip_is_latched_until_it_is_seeded_again(servo):
     assert not servo.command(THERE, HERE, 0.0, 0).flags & GateFlag.FORCE
 
 
+def test_the_force_between_commands_trips_too_and_brakes(servo):
+    servo.command(THERE, HERE, 0.0, 0)
+    now = 40 * NS_PER_MS
+    assert [servo.watch(f, now) for f in (99.0, 99.0, 5.0, 99.0, float("nan"))] == [False] * 5
+    assert servo.setpoint(now).velocity[0] > 0.05
+    assert servo.watch(99.0, now) and servo.tripped
+    np.testing.assert_allclose(servo.setpoint(now + 300 * NS_PER_MS).velocity, 0.0, atol=1e-9)
+    assert servo.setpoint(now + 300 * NS_PER_MS).position[0] < 0.01
+    assert servo.take_flags() == GateFlag.FORCE
+    assert servo.watch(0.0, now) and servo.command(THERE, HERE, 0.0, now).flags & GateFlag.FORCE
+    servo.seed(HERE, now)
+    assert not servo.watch(0.0, now) and servo.take_flags() == GateFlag.FORCE  # the refused command's
+
+
+@pytest.mark.parametrize("braking_ms", [0, 5, 20, 400])
+def test_a_new_start_goes_on_from_where_the_set_point_is(servo, braking_ms):
+    servo.command(THERE, HERE, 0.0, 0)
+    servo.brake(40 * NS_PER_MS)
+    now = (40 + braking_ms) * NS_PER_MS
+    before = servo.setpoint(now)
+    behind = FRAME.pose((-0.003, 0.0, 0.04, 0.0, 0.0, 0.0))
+    servo.seed(behind, now)
+    after = servo.setpoint(now)
+    for part in ("position", "velocity", "acceleration"):
+        np.testing.assert_allclose(getattr(after, part), getattr(before, part), atol=1e-9)
+    assert servo.setpoint(now + 500 * NS_PER_MS).position[0] == pytest.approx(-0.003, abs=1e-6)
+
+
+def test_what_the_driver_has_let_go_of_begins_anew_where_the_arm_is(servo, driver):
+    servo.command(THERE, HERE, 0.0, 0)
+    servo.forget()
+    servo.tick(10 * NS_PER_MS)
+    assert driver.poses == []
+    servo.seed(THERE, 20 * NS_PER_MS)
+    assert servo.setpoint(20 * NS_PER_MS).position[0] == pytest.approx(0.01)
+
+
 def test_flags_add_up_until_they_are_taken(servo):
     far = FRAME.pose((0.3, 0.0, 0.04, 0.0, 0.0, 0.0))
     servo.command(far, HERE, 0.0, 0)

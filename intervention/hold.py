@@ -1,0 +1,103 @@
+"""Between episodes: nothing moves while the operator pauses, or until he has seen to an incident.
+
+And what moves then is guided by him: taking a module anew.
+"""
+
+import time
+from collections.abc import Callable
+
+from handrail.intervention.device import Device
+from handrail.intervention.rollout import Rollout
+from handrail.robot_env.arms.arm import ArmMode
+from handrail.robot_env.env import RobotEnv
+
+_LOOK_S = 0.05
+_HEARD_S = 1.0
+
+
+class Hold:
+    """Holds a session; owned by the thread that drives it.
+
+    After an incident the arm has to be out of its fault (`handrail arm recover`), and then the person at the
+    device resumes with its pause button. Where there is no person, a simulated arm goes on once it is well.
+
+    Args:
+        env: whose arm must be well.
+        rollout: which hears the device.
+        person: whether somebody at the device can resume.
+        wanted: whether to wait any longer; asked again and again.
+        on_hold: told why, again and again.
+    """
+
+    def __init__(
+        self,
+        env: RobotEnv,
+        rollout: Rollout,
+        person: bool,
+        wanted: Callable[[], bool],
+        on_hold: Callable[[str], None],
+    ) -> None:
+        self._env, self._rollout, self._person = env, rollout, person
+        self._wanted, self._on_hold = wanted, on_hold
+        self._incident = ""
+
+    def begin(self, incident: str) -> None:
+        """Hold from now on, because of `incident`."""
+        self._incident = incident
+        if self._person:
+            self._rollout.pause()
+
+    def until_resumed(self) -> bool:
+        """Wait while there is reason to hold; False when waiting is no longer wanted."""
+        while True:
+            self._rollout.look()
+            reason = self._reason()
+            if not reason:
+                self._incident = ""
+                return True
+            if not self._wanted():
+                return False
+            self._on_hold(reason)
+            time.sleep(_LOOK_S)
+
+    def regrasp(self) -> bool:
+        """Take a module anew, guided by the device: its success button acknowledges each prompt.
+
+        Returns:
+            Whether a module is held; False when it was paused, or is no longer wanted.
+
+        Raises:
+            ResetError: it took too long, or nothing was caught; the arm holds.
+            ArmFault: the arm is in a latched fault.
+        """
+        procedure = self._env.regrasp()
+        while self._wanted():
+            reading = self._rollout.look()
+            if self._rollout.paused:
+                break
+            step = procedure.step("success" in reading.buttons)
+            if step.done:
+                return True
+            self._on_hold(step.prompt)
+            time.sleep(_LOOK_S)
+        procedure.cancel()
+        return False
+
+    def _reason(self) -> str:
+        """Why nothing may move now, and what to do; "" when it may."""
+        if self._incident:
+            mode, fault = self._env.arm_mode()
+            if mode is ArmMode.FAULT:
+                return f"{fault}; see to it, then `handrail arm recover by=<your name>`"
+            if mode is ArmMode.DISARMED:
+                return "the arm server cannot be reached, or the arm is disarmed; see to it, or wait for it"
+        if self._rollout.paused:
+            return f"{self._incident or 'paused by the operator'}; resume with the pause button"
+        return ""
+
+
+def wait_until_heard(device: Device) -> None:
+    """Give a device that has just been opened a moment to say that it is there."""
+    deadline_s = time.monotonic() + _HEARD_S
+    while not device.read(time.monotonic_ns()).connected and time.monotonic() < deadline_s:
+        time.sleep(_LOOK_S)

@@ -1,0 +1,175 @@
+"""The checks of an arm behind its server: link and mode, kinematics, static force, place."""
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from handrail.launch import arm_link
+from handrail.launch.checks import Check
+from handrail.robot_env.arms.kinematics import FRANKA, UR
+from handrail.robot_env.config import EnvConfig
+from handrail.robot_env.errors import ArmError, HandrailError
+from handrail.robot_env.geometry import Array, pose_compose, pose_distance, pose_from, quat_from_rotvec
+from handrail.robot_env.remote.client import greet
+from handrail.robot_env.remote.messages import State
+from handrail.robot_env.remote.operator import ArmOperator
+
+NAMES = ("arm", "kinematics", "static force", "place")
+KINEMATICS_M, KINEMATICS_RAD = 0.002, math.radians(0.5)
+STATIC_FORCE_N = 3.0
+_SAMPLES = 25
+_BETWEEN_S = 0.02
+_AT_REST_M_S, _AT_REST_RAD_S = 0.01, 0.05
+
+SIMULATED_TOOL = pose_from((0.0, 0.0, 0.1034))
+SIMULATED_HAND = pose_compose(
+    pose_from((0, 0, 0), quat_from_rotvec((0.0, 0.0, -math.pi / 4))), SIMULATED_TOOL
+)
+"""The simulated hand on the flange of a Panda: turned by -45 degrees, as a Franka's own is."""
+HALF_TURN = pose_from((0.0, 0.0, 0.0), (0.0, 0.0, 1.0, 0.0))
+
+
+def examine(config: EnvConfig) -> Iterator[Check]:
+    """Every check of the arm, in the order of `NAMES`; nothing moves."""
+    if not config.arm.served:
+        yield Check("arm", "ok", f"simulated {config.sim.arm}, in the actor itself")
+        yield from _skipped(NAMES[1:], "simulated: right by construction")
+        return
+    try:
+        states = _watch(config)
+    except HandrailError as error:
+        own = config.arm.kind == "sim_server" and isinstance(error, ArmError)
+        also = "; `handrail train` starts one of its own" if own else ""
+        yield Check("arm", "note" if own else "fail", f"{error}{also}")
+        yield from _skipped(NAMES[1:], "no arm server answers")
+        return
+    yield link(states)
+    newest = states[-1]
+    if not newest.pose:
+        yield from _skipped(NAMES[1:], "the arm server has no reading of its arm yet")
+        return
+    yield kinematics(config, newest)
+    yield static_force(states)
+    yield place(config, newest)
+
+
+def _skipped(names: Sequence[str], why: str) -> Iterator[Check]:
+    for name in names:
+        yield Check(name, "skip", why)
+
+
+def _watch(config: EnvConfig) -> list[State]:
+    """States over half a second, oldest first."""
+    greet(config, arm_link.GREETING_S)  # less patient than the line itself is
+    with ArmOperator(config) as operator:
+        states = [arm_link.newest(operator)]
+        while len(states) < _SAMPLES:
+            time.sleep(_BETWEEN_S)
+            states.append(arm_link.newest(operator))
+    return states
+
+
+def link(states: Sequence[State]) -> Check:
+    """Mode, fault, age of the readings, who commands."""
+    newest = states[-1]
+    ages_ms = [(state.sent_ns - state.t_ns) / 1e6 for state in states if state.pose]
+    counters = newest.counters
+    said = (
+        f"{newest.mode}, {f'commanded by {newest.commander}' if newest.lease else 'commanded by nobody'}, "
+        f"readings up to {max(ages_ms, default=math.nan):.0f} ms old, "
+        f"{counters.overruns} of {counters.ticks} ticks late"
+    )
+    if newest.fault:
+        return Check("arm", "fail", f"{newest.fault}; see to it, then `handrail arm recover by=<your name>`")
+    if newest.mode == "disarmed":
+        return Check("arm", "note", f"{said}: not connected yet")
+    return Check("arm", "note" if newest.lease else "ok", said)
+
+
+def kinematics(config: EnvConfig, state: State) -> Check:
+    """The reported pose against forward kinematics with the configured tool offset."""
+    expected = expected_tcp(config, np.array(state.q))
+    if isinstance(expected, str):
+        return Check("kinematics", "skip", expected)
+    reported = np.array(state.pose)
+    name = min(expected, key=lambda each: pose_distance(expected[each], reported)[0])
+    distance_m, angle_rad = pose_distance(expected[name], reported)
+    model = f" of a {name}" if len(expected) > 1 else ""
+    said = (
+        f"{1000 * distance_m:.1f} mm and {math.degrees(angle_rad):.2f}° between joint angles and pose{model}"
+    )
+    if distance_m <= KINEMATICS_M and angle_rad <= KINEMATICS_RAD:
+        return Check("kinematics", "ok", said)
+    return Check(
+        "kinematics",
+        "fail",
+        f"{said}, limits {1000 * KINEMATICS_M:.0f} mm and {math.degrees(KINEMATICS_RAD):.1f}°; "
+        "correct the tool offset, in the station's configuration or in the robot's own",
+    )
+
+
+def static_force(states: Sequence[State]) -> Check:
+    """What the sensor reads while nothing touches the tool."""
+    for state in states:
+        moving = math.hypot(*state.twist[:3]) > _AT_REST_M_S or math.hypot(*state.twist[3:]) > _AT_REST_RAD_S
+        if moving or state.mode == "run":
+            return Check("static force", "skip", "the arm is moving or being driven")
+    force_n = float(np.linalg.norm(np.mean([state.wrench[:3] for state in states], axis=0)))
+    said = f"{force_n:.1f} N at rest, limit {STATIC_FORCE_N:.0f} N"
+    if force_n <= STATIC_FORCE_N:
+        return Check("static force", "ok", said)
+    return Check(
+        "static force",
+        "fail",
+        f"{said}; free the tool, then correct the load (mass and centre of mass), or tare the sensor",
+    )
+
+
+def place(config: EnvConfig, state: State) -> Check:
+    """Whether the tool stands where a reset may begin."""
+    from handrail.robot_env.gate import GateLimits
+    from handrail.robot_env.tasks import RamInsertion
+
+    if config.task.seated_pose is None:
+        return Check("place", "skip", "simulated: the cell knows its own seated pose")
+    frame = RamInsertion(config.task).frame()
+    limits = GateLimits.build(config.limits, frame, config.limits.motion, 1.0 / config.hz)
+    here = frame.coordinates(np.array(state.pose))
+    inside = limits.clip(here)
+    off_m, off_rad = math.dist(here[:3], inside[:3]), math.dist(here[3:], inside[3:])
+    where = " ".join(f"{axis} {1000 * value:+.0f}" for axis, value in zip("xyz", here[:3], strict=True))
+    if off_m <= config.limits.motion.leash_m and off_rad <= config.limits.motion.leash_rad:
+        return Check("place", "ok", f"the tool is inside the workspace ({where} mm from the seated pose)")
+    return Check(
+        "place",
+        "fail",
+        f"the tool is {1000 * off_m:.0f} mm and {off_rad:.2f} rad outside the workspace ({where} mm from the "
+        "seated pose); guide it back by hand, or correct env.task.seated_pose",
+    )
+
+
+def expected_tcp(config: EnvConfig, q: Array) -> dict[str, Array] | str:
+    """Where the tool centre point is for the joint angles `q`, by model: (7,), base frame; or why not known.
+
+    A UR does not say which model it is. They differ by centimetres, so that the nearest one is it.
+    """
+    arm = config.arm
+    match arm.kind:
+        case "franka" if arm.franka.tcp is not None:
+            return {"franka": pose_compose(FRANKA.flange(q), arm.franka.tcp)}
+        case "franka":
+            return "env.arm.franka.tcp is not set: the end effector is Desk's, which is not read"
+        case "ur" if arm.ur.tcp is not None:
+            return {name: pose_compose(table.flange(q), arm.ur.tcp) for name, table in UR.items()}
+        case "ur":
+            return "env.arm.ur.tcp is not set: the tool is the installation's, which is not read"
+        case "sim_server" if config.sim.arm == "panda":
+            return {"panda": pose_compose(FRANKA.flange(q), SIMULATED_HAND)}
+        case "sim_server":
+            # It is mounted turned by half a turn, so that its base's x axis points into the cell.
+            flange = pose_compose(HALF_TURN, UR["ur5e"].flange(q))
+            return {"ur5e": pose_compose(flange, SIMULATED_TOOL)}
+        case kind:
+            return f"the tool offset of an arm of kind {kind} is known to its own server alone"

@@ -1,0 +1,108 @@
+"""`handrail arm-server`: the process that owns an arm.
+
+It ends when it is told to, and the arm then stands. Whoever starts it again finds the arm in HOLD.
+"""
+
+import threading
+from collections.abc import Callable
+
+import structlog
+from rich.console import Console
+
+from handrail.agent.config import RunConfig
+from handrail.launch import arm_link, lifetime, runs, telemetry
+from handrail.launch.options import Options
+from handrail.robot_env import realtime
+from handrail.robot_env.remote.endpoints import Endpoints
+from handrail.robot_env.remote.make import make_driver, make_server
+from handrail.robot_env.remote.server import ArmServer
+from handrail.robot_env.serl.rest import serve_rest
+
+ROLE = "arm-server"
+_REPORT_EVERY_S = 0.5
+
+
+def main(options: Options, overrides: list[str]) -> int:
+    """Serve the arm until told to stop.
+
+    Raises:
+        ConfigError: the configuration is refused, or its arm has no server.
+        MissingExtra: the arm's SDK is not installed.
+        ArmError: the arm cannot be reached, SCHED_FIFO is needed and not permitted, or another server runs
+            at the address.
+    """
+    config = arm_link.meant(options, overrides)
+    driver = make_driver(config.env)
+    stop = lifetime.begin(ROLE)
+    arm, log = config.env.arm, structlog.get_logger(ROLE)
+    threads: list[threading.Thread] = []
+    try:
+        server = make_server(config.env, driver)
+        if arm.server.rest_port:
+            threads.append(serve_rest(config.env, stop))
+        granted = realtime.claim("arm server", required=arm.needs_realtime)
+        if granted.warning:
+            log.warning(granted.warning)
+        threads.append(_start(_speak, server, config, granted, _reporter(options), stop))
+        server.run(stop)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    return 0
+
+
+def _reporter(options: Options) -> telemetry.Reporter | None:
+    """To the supervisor of the run whose server this is."""
+    if options["run"] is None:
+        return None
+    run = runs.find(options["run"], options["runs"])
+    return telemetry.Reporter(telemetry.address(run.socket_dir()))
+
+
+def _start(target: Callable[..., None], *arguments: object) -> threading.Thread:
+    thread = threading.Thread(target=target, args=arguments, daemon=True)
+    thread.start()
+    return thread
+
+
+def _speak(
+    server: ArmServer,
+    config: RunConfig,
+    granted: realtime.Granted,
+    report: telemetry.Reporter | None,
+    stop: threading.Event,
+) -> None:
+    """Say what is served once it is, and tell the supervisor of the run how the arm is; until `stop`."""
+    said = False
+    while not stop.wait(_REPORT_EVERY_S if said else 0.02):
+        if not server.ready.is_set():
+            continue
+        if not said:
+            said = True
+            Console(highlight=False, soft_wrap=True, markup=False).print(serving(config, granted))
+        if report is not None:
+            supervisor = server.supervisor
+            report({"kind": "arm", "role": ROLE, "mode": supervisor.mode.value, "fault": supervisor.fault})
+    if report is not None:
+        report.close()
+
+
+def serving(config: RunConfig, granted: realtime.Granted) -> str:
+    """What is served, where, and within which limits; in one line."""
+    env = config.env
+    arm, limits, motion = env.arm, env.limits, env.limits.motion
+    endpoints = Endpoints.of(arm)
+    where = str(endpoints.folder) if endpoints.folder else endpoints.commands
+    what = f"{arm.kind} ({env.sim.arm})" if arm.kind == "sim_server" else arm.kind
+    size = [high - low for low, high in zip(limits.workspace_low_m, limits.workspace_high_m, strict=True)]
+    words = [
+        f"Serving {arm.name!r}, {what}, at {where}: HOLD",
+        f"{arm.server.rate_hz:.0f} Hz, {granted.level}",
+        f"box {' x '.join(f'{100 * side:.0f}' for side in size)} cm",
+        f"{motion.linear_speed_m_s:g} m/s",
+        f"{limits.force_limit_n:g} N",
+    ]
+    if arm.server.rest_port:
+        words.append(f"HIL-SERL protocol at http://{arm.server.rest_host}:{arm.server.rest_port}/")
+    return " · ".join(words)

@@ -1,0 +1,42 @@
+"""One line of `handrail doctor`, and how a list of them is shown."""
+
+import json
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from rich.console import Console
+from rich.markup import escape
+
+Verdict = Literal["ok", "note", "skip", "fail"]
+_STYLES = {"ok": "green", "note": "yellow", "skip": "dim", "fail": "bold red"}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the report.
+
+    Attributes:
+        name: what was looked at.
+        verdict: "note" is something to know, "skip" could not be looked at, "fail" stops a run.
+        text: what was found, and what to do about it.
+    """
+
+    name: str
+    verdict: Verdict
+    text: str
+
+
+def show(checks: Iterable[Check], *, as_json: bool) -> list[Check]:
+    """Print checks, each as soon as it has been made, or all of them as JSON; returns them."""
+    made = []
+    console = Console(highlight=False, soft_wrap=True)
+    for check in checks:
+        made.append(check)
+        if not as_json:
+            style = _STYLES[check.verdict]
+            console.print(f"[{style}]{check.verdict:<5}[/] {check.name:<14} {escape(check.text)}")
+    if as_json:
+        sys.stdout.write(json.dumps([asdict(check) for check in made], indent=2) + "\n")
+    return made

@@ -1,0 +1,87 @@
+"""How a process of Handrail's begins and ends: signals, its supervisor's death, its log and its heartbeat.
+
+It ends when it is told to, when its supervisor dies, and in any case within a few seconds of either.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+import time
+from typing import Any
+
+import structlog
+from structlog.typing import EventDict
+
+from handrail.launch import telemetry
+
+HEARTBEAT_S = 1.0
+GRACE_S = 4.0
+ORPHAN_GRACE_S = 1.5
+
+_PR_SET_PDEATHSIG = 1
+
+
+def begin(role: str) -> threading.Event:
+    """Prepare this process for its role; call it first, in the main thread.
+
+    Returns:
+        Set when the process is to end: by SIGTERM, by Ctrl-C, or because its supervisor has died.
+    """
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    parent = os.environ.get("HANDRAIL_PARENT")
+    follow_parent(parent, stop)
+    threading.Thread(target=_end_in_time, args=(stop, parent), daemon=True).start()
+    _log_as_json_lines(role)
+    return stop
+
+
+def follow_parent(parent: str | None, stop: threading.Event) -> None:
+    """Have the kernel send SIGTERM when the process that started this one dies.
+
+    Args:
+        parent: its process id; None when nobody supervises this process, and nothing is done.
+        stop: set when the parent has died before the kernel was asked.
+    """
+    if parent is None:
+        return
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != int(parent):
+        stop.set()
+
+
+def beat(report: telemetry.Reporter, role: str, stop: threading.Event) -> None:
+    """Say once a second, from a thread of its own, that `role` lives; until `stop` is set."""
+
+    def go_on() -> None:
+        while not stop.wait(HEARTBEAT_S):
+            report({"kind": "heartbeat", "role": role})
+
+    threading.Thread(target=go_on, daemon=True).start()
+
+
+def _end_in_time(stop: threading.Event, parent: str | None) -> None:
+    """Once told to stop, the process ends: by itself if it can, without asking if it cannot."""
+    stop.wait()
+    orphaned = parent is not None and os.getppid() != int(parent)
+    time.sleep(ORPHAN_GRACE_S if orphaned else GRACE_S)
+    os._exit(1)
+
+
+def _log_as_json_lines(role: str) -> None:
+    def add_role(_: Any, __: str, event: EventDict) -> EventDict:
+        return {"role": role, **event}
+
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            add_role,
+            structlog.processors.dict_tracebacks,
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+    )

@@ -1,0 +1,114 @@
+"""The Franka hand behind the non-blocking `Gripper`: one worker commands it and reads its width."""
+
+import logging
+import threading
+from typing import Any
+
+from handrail.robot_env.errors import ArmError
+
+log = logging.getLogger(__name__)
+
+POLL_S = 0.05
+"""Time between two looks at the width and at the command in progress [s]."""
+ANY_WIDTH_M = 0.08
+"""Tolerance of a grasp: whatever is between the jaws counts as held [m]."""
+
+
+class FrankaGripper:
+    """The hand on one robot. Every method returns at once; the last command given wins.
+
+    Args:
+        sdk: the franky module.
+        host: address of the control box.
+        speed_m_s: speed of the jaws [m/s].
+        force_n: force with which `close` holds [N].
+
+    Raises:
+        ArmError: the hand cannot be reached.
+    """
+
+    def __init__(self, sdk: Any, host: str, speed_m_s: float, force_n: float) -> None:
+        self._sdk = sdk
+        self._speed, self._force = speed_m_s, force_n
+        try:
+            self._hand = sdk.Gripper(host)
+            self._most = float(self._hand.max_width)
+            self._width = float(self._hand.width)
+        except Exception as error:
+            raise ArmError(
+                f"the Franka hand at {host} cannot be reached ({error}); attach it in Desk, or set "
+                "env.arm.franka.gripper to false"
+            ) from error
+        self._wanted: tuple[str, float, float] | None = None
+        self._trouble = ""
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="franka-gripper", daemon=True)
+        self._thread.start()
+
+    @property
+    def width_m(self) -> float:
+        """Opening between the jaws [m], as read 0.1 s ago or less."""
+        return self._width
+
+    def open(self) -> None:
+        """Open fully."""
+        self._want("move", self._most, 0.0)
+
+    def close(self) -> None:
+        """Close until something is held, and go on holding it."""
+        self._want("grasp", 0.0, self._force)
+
+    def move(self, width_m: float, force_n: float) -> None:
+        """Move the jaws to `width_m` apart [m]; what they meet while closing is held with `force_n` [N]."""
+        width_m = min(max(0.0, width_m), self._most)
+        self._want("grasp" if width_m < self._width else "move", width_m, force_n)
+
+    def shut_down(self) -> None:
+        """Let go of the hand; what it holds it keeps holding."""
+        self._ended.set()
+        self._thread.join()
+        self._trouble = "it was closed"
+
+    def _want(self, kind: str, width_m: float, force_n: float) -> None:
+        if self._trouble:
+            raise ArmError(f"the Franka hand takes no command: {self._trouble}")
+        with self._lock:
+            self._wanted = (kind, width_m, force_n)
+
+    def _take(self) -> tuple[str, float, float] | None:
+        with self._lock:
+            wanted, self._wanted = self._wanted, None
+        return wanted
+
+    def _work(self) -> None:
+        """Read the width, and begin what is wanted; the SDK starts nothing while something else runs."""
+        running: Any = None
+        while not self._ended.wait(POLL_S):
+            try:
+                self._width = float(self._hand.width)
+                self._trouble = ""
+                if (wanted := self._take()) is not None:
+                    self._end(running)
+                    running = self._begin(*wanted)
+            except Exception as error:
+                if not self._trouble:
+                    log.warning("Franka hand: %s", error)
+                self._trouble = str(error)
+        self._end(running)
+
+    def _begin(self, kind: str, width_m: float, force_n: float) -> Any:
+        if kind == "move":
+            return self._hand.move_async(width_m, self._speed)
+        return self._hand.grasp_async(width_m, self._speed, force_n, ANY_WIDTH_M, ANY_WIDTH_M)
+
+    def _end(self, running: Any) -> None:
+        """Stop a command that is under way. How it ended is nobody's question: the width tells."""
+        if running is None:
+            return
+        try:
+            if not running.wait(0.0):
+                self._hand.stop()
+            running.get()
+        except Exception as error:
+            log.debug("Franka hand: %s", error)

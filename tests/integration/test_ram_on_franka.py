@@ -1,0 +1,62 @@
+"""The RAM task on an emulated Franka: the real libfranka, behind the arm server, with the board before it."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from benches.franka import franka_config
+from benches.served import RunningServer
+from emulators.franka import FrankaEmulator, FrankaScene
+
+from handrail.robot_env.arms.franka import FrankaDriver
+from handrail.robot_env.env import RobotEnv
+from handrail.robot_env.remote.client import ArmClient
+from handrail.robot_env.remote.make import DeviceClock
+from handrail.robot_env.sim.expert import ScriptedExpert
+from handrail.robot_env.tasks import RamInsertion
+
+pytest.importorskip("franky")
+
+MAX_STEPS = 60
+SEEDS = (4, 5)
+
+
+@pytest.fixture
+def env() -> Iterator[RobotEnv]:
+    with FrankaEmulator() as emulator:
+        config = franka_config(emulator)
+        running = RunningServer(FrankaDriver(config.arm.franka), config)
+        try:
+            arm = ArmClient(running.config)
+            scene = FrankaScene(emulator)
+            arm.connect()  # the clock goes by its time
+            task = RamInsertion(running.config.task, scene)
+            env = RobotEnv(arm, task, DeviceClock(arm), running.config, scene=scene)
+            try:
+                yield env
+            finally:
+                env.close()
+                arm.close()
+        finally:
+            running.close()
+
+
+def test_an_expert_seats_the_module_again_and_again(env) -> None:
+    expert = ScriptedExpert(env.action_spec, target_reference=env.config.target_reference)
+    scene = env.scene
+    assert scene is not None
+    for seed in SEEDS:
+        observation, _ = env.reset(seed=seed)  # the second reset pulls the module out
+        assert observation["state"][2] > env.config.task.clearance_m
+        expert.reset(np.random.default_rng(seed))
+        start_ns, steps, peak_n = env.last_arm_state.device_ns, 0, 0.0
+        terminated = truncated = False
+        while not (terminated or truncated):
+            _, reward, terminated, truncated, info = env.step(expert.act(scene.truth()))
+            steps += 1
+            peak_n = max(peak_n, info["peak_force_n"])
+        assert terminated and reward == 1.0 and steps <= MAX_STEPS, info
+        assert scene.truth().depth > 0.9
+        assert 5.0 < peak_n < env.config.limits.force_limit_n  # it clicked, and did not jam
+        took_s = (env.last_arm_state.device_ns - start_ns) / 1e9
+        assert took_s == pytest.approx(steps * env.period_s, rel=0.2)

@@ -1,0 +1,179 @@
+"""Pauses and incidents: nothing moves between episodes until the operator says so."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from handrail.intervention.config import ArbiterConfig, MappingConfig
+from handrail.intervention.device import Reading
+from handrail.intervention.hold import Hold
+from handrail.intervention.rollout import Rollout
+from handrail.intervention.transition import Source
+from handrail.robot_env.arms.arm import ArmMode
+from handrail.robot_env.arms.lockstep import LockstepArm
+from handrail.robot_env.clock import LockstepClock
+from handrail.robot_env.config import EnvConfig, TaskConfig
+from handrail.robot_env.env import RobotEnv
+from handrail.robot_env.errors import ConfigError
+from handrail.robot_env.regrasp import RegraspPhase, RegraspStep
+from handrail.robot_env.sim.cell import SimCell
+from handrail.robot_env.tasks import RamInsertion
+
+
+class RealTime:
+    """A lockstep clock that the environment takes for a real one: time passes only while it waits."""
+
+    def __init__(self, arm: LockstepArm) -> None:
+        self._clock = LockstepClock(arm.advance)
+        self.now_ns, self.wait_until, self.stalled_ns = (
+            self._clock.now_ns,
+            self._clock.wait_until,
+            self._clock.stalled_ns,
+        )
+
+
+@dataclass
+class Hand:
+    """A device whose deflection and buttons a test sets, by the number of the look."""
+
+    twist: dict[int, float] = field(default_factory=dict)
+    buttons: dict[int, set] = field(default_factory=dict)
+    unplugged_from: int = 10**9
+    looks: int = -1
+    name: str = "hand"
+
+    def open(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def read(self, now_ns: int) -> Reading:
+        self.looks += 1
+        x = max((k for k in self.twist if k <= self.looks), default=None)
+        deflection = np.array([0.0 if x is None else self.twist[x], 0, 0, 0, 0, 0])
+        connected = self.looks < self.unplugged_from
+        return Reading(deflection, now_ns, frozenset(self.buttons.get(self.looks, ())), connected)
+
+
+def station(hand: Hand, max_steps: int = 6) -> tuple[RobotEnv, Rollout, list]:
+    config = EnvConfig(task=TaskConfig(max_steps=max_steps))
+    cell = SimCell(config.sim)
+    task = RamInsertion(config.task, cell)
+    arm = LockstepArm(cell, config.limits, task.frame(), 0.1)
+    clock = RealTime(arm)
+    env = RobotEnv(arm, task, clock, config, scene=cell)
+    mapping = MappingConfig(dead_zone=0.0, smoothing_s=0.0)
+    rollout = Rollout(env, hand, ArbiterConfig(takeover_samples=1), mapping, None, clock.now_ns)
+    return env, rollout, []
+
+
+def drive(rollout: Rollout) -> list:
+    steps: list = []
+
+    def keep(step) -> bool:
+        steps.append(step)
+        return True
+
+    rollout.run_episode(None, episode=0, seed=(0,), between_steps=keep)
+    return steps
+
+
+def test_a_hand_is_followed_within_the_step_and_stored_as_what_it_summed_to():
+    # Looks: one at the reset, one a step, and six within each step that the human drives.
+    hand = Hand(twist={1: 0.4, 5: 0.8})
+    _, rollout, _ = station(hand, max_steps=2)
+    first, second = drive(rollout)
+    assert first.source is second.source is Source.HUMAN
+    # Within the first step the hand asks three times for 0.4 and three times for 0.8.
+    assert first.action[0] == pytest.approx(0.6)
+    assert second.action[0] == pytest.approx(0.8)
+
+
+def test_a_device_lost_within_a_step_asks_for_nothing_from_there_on_and_the_arm_holds():
+    hand = Hand(twist={1: 0.6}, unplugged_from=5)
+    _, rollout, _ = station(hand, max_steps=3)
+    first, second, _ = drive(rollout)
+    assert first.action[0] == pytest.approx(0.3)  # three of six looks
+    assert second.source is Source.SCRIPT and not second.action.any()
+
+
+def test_a_button_pressed_within_a_step_is_heard_at_the_next():
+    hand = Hand(twist={1: 0.3}, buttons={4: {"success"}})
+    _, rollout, _ = station(hand)
+    steps = drive(rollout)
+    assert len(steps) == 2 and steps[-1].terminated and steps[-1].reward == 1.0
+
+
+def test_a_pause_holds_the_next_reset_until_it_is_pressed_again():
+    hand = Hand(buttons={0: {"pause"}, 3: {"pause"}})
+    env, rollout, told = station(hand)
+    hold = Hold(env, rollout, True, lambda: True, told.append)
+    assert hold.until_resumed()
+    assert hand.looks == 3 and told == ["paused by the operator; resume with the pause button"] * 3
+
+
+def test_an_incident_holds_until_the_arm_is_well_and_the_person_resumes(monkeypatch):
+    hand = Hand(buttons={5: {"pause"}})
+    env, rollout, told = station(hand)
+    modes = [(ArmMode.DISARMED, "")] * 2 + [(ArmMode.FAULT, "reflex")] * 2 + [(ArmMode.HOLD, "")] * 9
+    monkeypatch.setattr(env, "arm_mode", lambda: modes.pop(0))
+    hold = Hold(env, rollout, True, lambda: True, told.append)
+    hold.begin("camera wrist is frozen")
+    assert hold.until_resumed()
+    assert "cannot be reached" in told[0] and "recover by=" in told[2]
+    assert told[4] == "camera wrist is frozen; resume with the pause button" and len(told) == 5
+
+
+def test_without_a_person_a_simulated_arm_goes_on_once_it_is_well(monkeypatch):
+    env, rollout, told = station(Hand())
+    modes = [(ArmMode.FAULT, "reflex"), (ArmMode.HOLD, "")]
+    monkeypatch.setattr(env, "arm_mode", lambda: modes.pop(0))
+    hold = Hold(env, rollout, False, lambda: True, told.append)
+    hold.begin("the arm is in a latched fault")
+    assert hold.until_resumed() and len(told) == 1
+
+
+def test_waiting_ends_when_nobody_wants_it_any_longer():
+    env, rollout, told = station(Hand(buttons={0: {"pause"}}))
+    wanted = iter([True, True, False])
+    assert not Hold(env, rollout, True, lambda: next(wanted), told.append).until_resumed()
+    assert len(told) == 2
+
+
+class Procedure:
+    """Stands in for a regrasp whose second prompt wants an acknowledgement."""
+
+    def __init__(self) -> None:
+        self.acknowledged, self.cancelled = [], False
+
+    def step(self, acknowledged: bool) -> RegraspStep:
+        self.acknowledged.append(acknowledged)
+        return RegraspStep(RegraspPhase.PLACE, "place a module", acknowledged)
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+def test_a_regrasp_is_acknowledged_with_the_success_button(monkeypatch):
+    env, rollout, told = station(Hand(buttons={3: {"success"}}))
+    procedure = Procedure()
+    monkeypatch.setattr(env, "regrasp", lambda: procedure)
+    assert Hold(env, rollout, True, lambda: True, told.append).regrasp()
+    assert procedure.acknowledged == [False, False, False, True]
+    assert told == ["place a module"] * 3 and not procedure.cancelled
+
+
+@pytest.mark.parametrize("buttons, looks", [({2: {"pause"}}, 100), ({}, 3)], ids=["paused", "unwanted"])
+def test_a_regrasp_that_is_paused_or_no_longer_wanted_is_cancelled(monkeypatch, buttons, looks):
+    hand = Hand(buttons=buttons)
+    env, rollout, told = station(hand)
+    procedure = Procedure()
+    monkeypatch.setattr(env, "regrasp", lambda: procedure)
+    assert not Hold(env, rollout, True, lambda: hand.looks < looks, told.append).regrasp()
+    assert procedure.cancelled
+
+
+def test_no_regrasp_without_a_holder_to_take_from():
+    env, _, _ = station(Hand())
+    with pytest.raises(ConfigError, match=r"env\.regrasp is not configured"):
+        env.regrasp()

@@ -1,0 +1,203 @@
+"""What the doctor says of an arm, from states as a server sends them; each limit is crossed once."""
+
+import dataclasses
+
+import msgspec
+import numpy as np
+import pytest
+
+from handrail.launch import arm_checks, preflight
+from handrail.launch.arm import sentence
+from handrail.launch.compose import compose
+from handrail.robot_env.config import EnvConfig
+from handrail.robot_env.geometry import pose_compose, pose_from, quat_from_rotvec
+from handrail.robot_env.remote.messages import Counters, State
+from handrail.robot_env.sim.cell import SimCell
+from handrail.robot_env.sim.config import SimConfig
+
+SEATED = "env.task.seated_pose=[0.5,0,0.06,1,0,0,0]"
+FRANKA_TCP = "env.arm.franka.tcp=[0,0,0.1034,0,0,-0.3826834,0.9238795]"
+
+
+def config(*words: str) -> EnvConfig:
+    return compose(words).config.env
+
+
+def state(**changes) -> State:
+    """The simulated Panda at rest at its home, as a server would say it."""
+    reading = SimCell(SimConfig()).read()
+    values = {
+        "protocol": 1,
+        "boot": "b",
+        "tick": 1000,
+        "sent_ns": 10_000_000,
+        "t_ns": 6_000_000,
+        "pose": tuple(reading.pose.tolist()),
+        "twist": (0.0,) * 6,
+        "wrench": (0.0,) * 6,
+        "q": tuple(reading.q.tolist()),
+        "dq": (0.0,) * 7,
+        "mode": "hold",
+        "counters": Counters(ticks=1000, overruns=2),
+    }
+    return State(**{**values, **changes})
+
+
+def moved(offset, turn=(0.0, 0.0, 0.0)) -> tuple[float, ...]:
+    pose = pose_compose(np.array(state().pose), pose_from(offset, quat_from_rotvec(turn)))
+    return tuple(pose.tolist())
+
+
+def test_a_quiet_arm_is_well() -> None:
+    check = arm_checks.link([state()])
+    assert check.verdict == "ok"
+    assert "hold, commanded by nobody, readings up to 4 ms old, 2 of 1000 ticks late" in check.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "verdict", "part"),
+    [
+        (
+            {"mode": "fault", "fault": "reflex at joint 3"},
+            "fail",
+            "reflex at joint 3; see to it, then `handrail arm",
+        ),
+        ({"mode": "run", "lease": 4, "commander": "'env' (process 7 on a)"}, "note", "process 7"),
+        ({"mode": "disarmed", "pose": ()}, "note", "not connected yet"),
+    ],
+)
+def test_an_arm_that_is_not(changes, verdict: str, part: str) -> None:
+    check = arm_checks.link([state(**changes)])
+    assert check.verdict == verdict and part in check.text
+
+
+@pytest.mark.parametrize("words", [("arm=sim_server",), ("arm=franka", FRANKA_TCP)])
+@pytest.mark.parametrize(
+    ("pose", "verdict"),
+    [
+        (moved((0.0, 0.0, 0.0)), "ok"),
+        (moved((0.0019, 0.0, 0.0)), "ok"),
+        (moved((0.0, 0.0021, 0.0)), "fail"),
+        (moved((0.0, 0.0, 0.0), (0.0, 0.0, 0.008)), "ok"),
+        (moved((0.0, 0.0, 0.0), (0.0, 0.009, 0.0)), "fail"),
+    ],
+)
+def test_kinematics_within_two_millimetres_and_half_a_degree(words, pose, verdict: str) -> None:
+    check = arm_checks.kinematics(config(*words), state(pose=pose))
+    assert check.verdict == verdict, check.text
+    assert ("tool offset" in check.text) is (verdict == "fail")
+
+
+def test_a_ur_is_recognised_by_its_joints() -> None:
+    q = (0.3, -1.2, 1.5, -1.9, -1.5, 0.4)
+    tcp = "env.arm.ur.tcp=[0,0,0.163,0,0,0,1]"
+    flange = arm_checks.UR["ur10e"].flange(q)
+    pose = tuple(pose_compose(flange, (0, 0, 0.163, 0, 0, 0, 1)).tolist())
+    check = arm_checks.kinematics(config("arm=ur", tcp), state(q=q, pose=pose))
+    assert check.verdict == "ok" and "ur10e" in check.text
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (("arm=franka",), "env.arm.franka.tcp is not set"),
+        (("arm=ur",), "env.arm.ur.tcp is not set"),
+        (("arm=serl_http",), "known to its own server alone"),
+    ],
+)
+def test_kinematics_that_cannot_be_checked_say_why(words, part: str) -> None:
+    check = arm_checks.kinematics(config(*words), state())
+    assert check.verdict == "skip" and part in check.text
+
+
+def test_static_force() -> None:
+    def pressed(force_n: float) -> State:
+        return state(wrench=(0.0, force_n, 0.0, 0.0, 0.0, 0.0))
+
+    assert arm_checks.static_force([pressed(2.9)] * 5).verdict == "ok"
+    noisy = [pressed(force_n) for force_n in (5.0, -5.0, 5.0, -5.0)]
+    assert arm_checks.static_force(noisy).verdict == "ok"  # noise is not a load
+    check = arm_checks.static_force([pressed(3.5)] * 5)
+    assert check.verdict == "fail" and "3.5 N at rest, limit 3 N" in check.text and "load" in check.text
+    assert arm_checks.static_force([state(mode="run")]).verdict == "skip"
+    assert arm_checks.static_force([state(twist=(0.02, 0, 0, 0, 0, 0))]).verdict == "skip"
+
+
+def test_the_tool_s_place() -> None:
+    env = config("arm=franka", SEATED)
+    assert arm_checks.place(env, state()).verdict == "ok"
+    check = arm_checks.place(env, state(pose=(0.5, 0.2, 0.1, 1, 0, 0, 0)))
+    assert check.verdict == "fail" and "150 mm" in check.text and "by hand" in check.text
+    assert arm_checks.place(config("arm=sim_server"), state()).verdict == "skip"
+
+
+def test_without_a_server_a_real_arm_fails_and_a_simulated_one_is_noted(tmp_path) -> None:
+    address = f"env.arm.server.address=ipc://{tmp_path}"
+    for words, verdict in ((("arm=franka", SEATED), "fail"), (("arm=sim_server",), "note")):
+        checks = list(arm_checks.examine(config(address, *words)))
+        assert [check.name for check in checks] == list(arm_checks.NAMES)
+        assert checks[0].verdict == verdict and "handrail arm-server" in checks[0].text
+        assert {check.verdict for check in checks[1:]} == {"skip"}
+
+
+# The workspace
+# ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "verdict", "part"),
+    [
+        ((), "ok", "box 10 x 10 x 11 cm, starts and home inside it, steps up to 0.1 of 0.25 m/s"),
+        (("env.hz=40",), "note", "full steps ask for 0.4 m/s and get 0.25"),
+        (("env.action_scale=[0.02,0.06]",), "note", "the leash of 12 mm cuts a full step"),
+        (("env.action_scale=[0.05,0.06]", "env.limits.workspace_low_m=[-0.02,-0.02,0]",
+          "env.limits.workspace_high_m=[0.02,0.02,0.1]"), "fail", "wider than the box along x (40 mm)"),
+        (("env.arm.contact={translation_n_m: 2000.0, clip_m: [0.02, 0.02, 0.02]}",), "fail", "up to 40 N"),
+        (("env.arm.contact={translation_n_m: 2000.0, clip_m: [0.001, 0.001, 0.005]}",), "ok",
+         "steady push up to 10 N of 35 N"),
+        (("arm=franka",), "fail", "env.task.seated_pose is not set"),
+        ((SEATED, "env.regrasp={grasp_pose: [0.0, 0.04, 0.0, 0, 0, 0]}"), "ok", "grasp inside it"),
+        ((SEATED, "env.regrasp={grasp_pose: [0.0, 0.06, 0.0, 0, 0, 0]}"), "fail", "lies 10 mm"),
+        ((SEATED, "env.regrasp={grasp_pose: [0.0, 0.0, 0.06, 0, 0, 0]}"), "fail", "the approach"),
+    ],
+)  # fmt: skip
+def test_workspace(words, verdict: str, part: str) -> None:
+    check = preflight._workspace(compose(words).config)
+    assert (check.verdict, part in check.text) == (verdict, True), check.text
+
+
+def test_a_camera_that_is_not_there_fails_in_one_line() -> None:
+    pytest.importorskip("cv2")
+    words = ["env.camera_devices=[{name: side, driver: opencv, serial: /nowhere/side.mp4}]"]
+    (check,) = preflight._cameras(compose(words).config)
+    assert (check.name, check.verdict) == ("camera side", "fail")
+    assert "/nowhere/side.mp4" in check.text and "\n" not in check.text
+
+
+def test_nobody_at_a_real_arm_fails() -> None:
+    check = preflight._device(dataclasses.replace(compose(["arm=franka", "device=synthetic"]).config), False)
+    assert check.verdict == "fail" and "device=spacemouse" in check.text
+
+
+# `handrail arm state`
+# ---------------------------------------------------------------------------------------------------
+
+
+def test_a_state_in_one_line() -> None:
+    running = state(
+        mode="run",
+        lease=3,
+        commander="'env' (process 7 on a)",
+        command_ns=4_000_000,
+        job="zero_ft",
+        force_n=1.25,
+    )
+    said = sentence(running)
+    for part in (
+        "RUN · commanded by 'env' (process 7 on a) · busy with zero_ft · tool at 0.500",
+        "force 1.2 N · reading 4 ms old · last command 6 ms ago · 2 of 1000 ticks late",
+    ):
+        assert part in said
+    assert sentence(state(mode="fault", fault="reflex")).startswith("FAULT: reflex · commanded by nobody")
+    assert "tool at" not in sentence(State(1, "b", 1, 5))
+    assert msgspec.json.decode(msgspec.json.encode(msgspec.to_builtins(running)))["mode"] == "run"

@@ -1,0 +1,270 @@
+"""When a UR stops, is stopped, falls silent or dies: what the driver says and does, and how it goes on."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from emulators.ur import UREmulator
+from emulators.ur.hands import Hands, control_processes
+
+from handrail.robot_env.arms.arm import Gains
+from handrail.robot_env.errors import ArmError, ArmFault
+from handrail.robot_env.geometry import pose_distance
+
+pytest.importorskip("rtde_control")
+
+
+@pytest.fixture
+def emulator() -> Iterator[UREmulator]:
+    with UREmulator(unlock_s=0.5) as emulator:
+        yield emulator
+
+
+def event_s(emulator: UREmulator, what: str) -> float:
+    """When something happened, by the controller's time [s]."""
+    return next(time_s for time_s, event in emulator.status()["events"] if what in event)
+
+
+def test_a_protective_stop_is_recovered_without_a_jump_to_the_old_target(emulator):
+    with Hands(emulator) as hands:
+        driver = hands.driver
+        driver.engage(Gains())
+        hands.run(0.2, hands.above(x=0.03))  # still on its way there
+        emulator.ask("protective_stop")
+        reading = hands.until(lambda reading: bool(reading.fault), "in a fault")
+        assert "protective stop" in reading.fault and not reading.engaged and not reading.estop
+        assert reading.device_ns / 1e9 - event_s(emulator, "protective stop") < 0.1
+        stopped = hands.run(0.1, hands.above(x=0.03)).pose
+        assert emulator.status()["writes_while_stopped"] <= 2  # what was on its way
+        with pytest.raises(ArmFault, match="protective stop"):
+            driver.engage(Gains())
+
+        driver.disengage()  # as the arm server does
+        driver.clear_fault()
+        events = emulator.events()
+        order = ["protective stop:", "program ended: dashboard stop", "protective stop unlocked", "script of"]
+        last = [max(i for i, event in enumerate(events) if event.startswith(what)) for what in order]
+        assert last == sorted(last) and "program resumed" not in events
+        reading = hands.run(0.3)
+        assert not reading.fault and not reading.engaged and pose_distance(reading.pose, stopped)[0] < 1e-3
+        driver.engage(Gains())
+        assert pose_distance(hands.run(0.3).pose, stopped)[0] < 1e-3
+        driver.disengage()
+        hands.works()
+
+
+def test_nobody_can_resume_a_stopped_program_behind_the_drivers_back(emulator):
+    with Hands(emulator, watchdog_hz=10.0) as hands:
+        hands.driver.engage(Gains())
+        hands.run(0.2, hands.above(x=0.03))
+        emulator.ask("protective_stop")
+        stopped = hands.until(lambda reading: bool(reading.fault), "in a fault").pose
+        emulator.let_pass(0.6)
+        assert emulator.ask("unlock") and emulator.ask("play")  # before anybody could disengage
+        reading = hands.run(0.5, hands.above(x=0.03))
+        assert "control program" in reading.fault and not reading.engaged
+        assert emulator.events()[-1] == "program ended: RTDE watchdog"
+        assert pose_distance(reading.pose, stopped)[0] < 0.02  # a tenth of a second of the old command
+        hands.driver.clear_fault()
+        hands.works()
+
+
+def test_a_protective_stop_that_the_robot_will_not_unlock_stays_a_fault_and_blocks_nobody():
+    with UREmulator(unlock_s=1e6) as emulator, Hands(emulator, unlock_s=0.8) as hands:
+        emulator.ask("protective_stop")
+        hands.until(lambda reading: bool(reading.fault), "in a fault")
+        refused: list[ArmFault] = []
+
+        def recover() -> None:
+            try:
+                hands.driver.clear_fault()
+            except ArmFault as fault:
+                refused.append(fault)
+
+        worker = threading.Thread(target=recover)
+        worker.start()
+        readings = 0
+        while worker.is_alive():
+            hands.run(0.02)  # reading goes on
+            readings += 1
+        worker.join()
+        assert "not unlocked in 0.8 s" in str(refused[0]) and "5s after" in str(refused[0])
+        assert readings > 5 and "protective stop" in hands.driver.read().fault
+
+
+def test_software_does_not_clear_an_emergency_stop(emulator):
+    with Hands(emulator) as hands:
+        driver = hands.driver
+        driver.engage(Gains())
+        hands.run(0.1, hands.above())
+        emulator.ask("emergency_stop", pressed=True)
+        reading = hands.until(lambda reading: reading.estop, "stopped")
+        assert "emergency stop" in reading.fault and not reading.engaged
+        with pytest.raises(ArmFault, match="release the button"):
+            driver.clear_fault()
+        emulator.ask("emergency_stop", pressed=False)
+        reading = hands.until(lambda reading: not reading.estop, "released")
+        with pytest.raises(ArmFault, match="switched off"):
+            driver.clear_fault()
+        assert "switched off" in driver.read().fault and emulator.status()["uploads"] == 1
+        emulator.ask("power_on")
+        driver.clear_fault()
+        hands.works()
+
+
+def test_the_robots_own_watchdog_ends_the_program_when_the_drivers_process_freezes(emulator):
+    with Hands(emulator, watchdog_hz=10.0, silence_s=0.5) as hands:
+        hands.driver.engage(Gains())
+        hands.run(0.2, hands.above(x=0.03))
+        (process,) = control_processes()
+        os.kill(process, signal.SIGSTOP)
+        why, _ = hands.lost()
+        assert "control process has been silent" in why
+        emulator.let_pass(0.2)
+        last_s = emulator.ask("writes")[-1][1]
+        assert event_s(emulator, "RTDE watchdog") - last_s == pytest.approx(0.1, abs=0.005)
+        assert emulator.status()["force"] == []
+        hands.driver.clear_fault()
+        hands.works()
+
+
+def test_it_lets_go_when_the_arm_server_freezes(emulator):
+    with Hands(emulator, silence_s=0.2) as hands:
+        hands.driver.engage(Gains())
+        hands.run(0.2, hands.above(x=0.03))
+        emulator.let_pass(0.6)  # nobody reads, nobody writes
+        assert emulator.status()["force"] == []
+        reading = hands.driver.read()
+        assert "arm server fell silent" in reading.fault and not reading.engaged
+        hands.driver.clear_fault()
+        hands.works()
+
+
+KILLED = """
+import sys, time
+from handrail.robot_env.arms.arm import Gains
+from handrail.robot_env.arms.ur import URConfig, URDriver
+driver = URDriver(URConfig(host=sys.argv[1], silence_s=2.0))
+driver.connect()
+driver.engage(Gains())
+print("engaged", flush=True)
+time.sleep(60)
+"""
+
+
+def test_it_stops_the_arm_when_the_arm_server_is_killed(emulator):
+    command = [sys.executable, "-c", KILLED, emulator.host]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None and server.stdout.readline() == "engaged\n"
+        server.kill()
+    emulator.let_pass(0.3)
+    assert emulator.events()[-1].startswith("program ended: ") and emulator.status()["force"] == []
+    with Hands(emulator) as hands:
+        hands.works()
+
+
+@pytest.mark.parametrize("frozen_s", [1.0, 6.0])
+def test_a_frozen_controller_is_noticed_at_once_and_recovered_when_it_is_back(emulator, frozen_s):
+    with Hands(emulator, stale_s=0.1) as hands:
+        hands.driver.engage(Gains())
+        hands.run(0.2, hands.above(x=0.02))
+        emulator.freeze()
+        thaw = threading.Timer(frozen_s, emulator.thaw)
+        thaw.start()
+        why, after_s = hands.lost()
+        assert "silent for" in why and "limit 100 ms" in why and after_s < 1.0
+        with pytest.raises(ArmError, match="silent for"):
+            hands.driver.zero_ft()
+        if frozen_s > 3.0:
+            with pytest.raises(ArmFault, match="does not answer"):
+                hands.driver.clear_fault()
+            with pytest.raises(ArmError, match="silent for"):
+                hands.driver.read()
+        hands.driver.disengage()  # never raises
+        thaw.join()
+        hands.driver.clear_fault()
+        hands.works()
+
+
+def test_a_controller_that_dies_is_noticed_and_its_successor_taken_up(emulator):
+    with Hands(emulator, stale_s=0.1) as hands:
+        hands.driver.engage(Gains())
+        hands.run(0.2, hands.above())
+        emulator.kill()
+        why, after_s = hands.lost()
+        assert "silent for" in why and after_s < 1.0
+        with pytest.raises(ArmFault, match=r"does not answer.*env\.arm\.ur\.host"):
+            hands.driver.clear_fault()
+        emulator.restart()
+        emulator.let_pass(0.1)
+        hands.driver.clear_fault()
+        hands.works()
+
+
+def test_a_control_process_that_dies_of_its_sdk_takes_nobody_with_it(emulator):
+    with Hands(emulator) as hands:
+        hands.driver.engage(Gains())
+        os.kill(control_processes()[0], signal.SIGSEGV)
+        why, _ = hands.lost()
+        assert "control process has ended" in why
+        hands.driver.clear_fault()
+        hands.works()
+
+
+def test_a_program_that_ends_in_a_joint_motion_is_a_fault(emulator):
+    with Hands(emulator) as hands:
+        goal = hands.driver.read().q + 0.2
+        threading.Timer(0.3, lambda: emulator.ask("end_program")).start()
+        with pytest.raises(ArmFault, match="control program on the robot has ended"):
+            hands.driver.move_joints(goal, 0.05)
+        with pytest.raises(ArmFault, match="control program"):
+            hands.driver.engage(Gains())
+        hands.driver.clear_fault()
+        hands.works()
+
+
+def test_clearing_no_fault_changes_nothing(emulator):
+    with Hands(emulator) as hands:
+        hands.driver.clear_fault()
+        assert emulator.status()["uploads"] == 1
+
+
+def test_a_stopped_robot_is_reached_read_and_recovered(emulator):
+    emulator.ask("protective_stop")
+    with Hands(emulator) as hands:
+        reading = hands.driver.read()
+        assert "protective stop" in reading.fault and np.isfinite(reading.pose).all()
+        with pytest.raises(ArmFault, match="protective stop"):
+            hands.driver.engage(Gains())
+        hands.driver.clear_fault()
+        hands.works()
+
+
+def test_a_second_driver_is_refused_and_the_first_goes_on(emulator):
+    with Hands(emulator) as first:
+        first.driver.engage(Gains())
+        second = Hands(emulator)
+        with pytest.raises(ArmError, match="a program is running"):
+            second.driver.connect()
+        assert first.run(0.1).engaged
+
+
+def test_a_robot_in_local_control_is_refused_with_what_to_do(emulator):
+    emulator.ask("remote", on=False)
+    hands = Hands(emulator)
+    with pytest.raises(ArmError, match="Remote Control"):
+        hands.driver.connect()
+    with pytest.raises(ArmError, match="not connected"):
+        hands.driver.read()
+
+
+def test_an_address_where_no_robot_is_says_so():
+    with UREmulator() as emulator:
+        hands = Hands(emulator)
+    with pytest.raises(ArmError, match=r"does not answer on port 29999.*env\.arm\.ur\.host"):
+        hands.driver.connect()

@@ -1,0 +1,68 @@
+"""The Robotiq gripper of a UR, against the emulated URCap."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+from emulators.ur import UREmulator
+from emulators.ur.hands import Hands
+
+from handrail.robot_env.errors import ArmError
+
+pytest.importorskip("rtde_control")
+
+SEVERAL_S = 10.0
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline_s = time.monotonic() + SEVERAL_S
+    while not condition():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.02)
+
+
+def test_it_opens_closes_on_what_is_there_and_moves_between_without_waiting():
+    with UREmulator(jaws=100) as emulator, Hands(emulator, gripper="robotiq", gripper_force_n=40.0) as hands:
+        gripper = hands.driver.gripper
+        assert gripper is not None and gripper.width_m == pytest.approx(0.085)
+        began_s = time.monotonic()
+        gripper.close()
+        assert time.monotonic() - began_s < 0.1
+        wait_for(lambda: abs(gripper.width_m - 0.085 * 128 / 225) < 1e-3)  # something is between the jaws
+        gripper.move(0.06, 20.0)
+        wait_for(lambda: abs(gripper.width_m - 0.06) < 1e-3)
+        assert hands.driver.read().gripper_width_m == pytest.approx(0.06, abs=1e-3)
+        gripper.open()
+        wait_for(lambda: gripper.width_m > 0.084)
+        assert emulator.status()["gripper"] == [
+            "SET POS 255 SPE 255 FOR 24 GTO 1",
+            "SET POS 69 SPE 255 FOR 0 GTO 1",
+            "SET POS 3 SPE 255 FOR 0 GTO 1",
+        ]
+        gripper.close()
+        hands.driver.close()
+        assert hands.driver.gripper is None
+        assert not [thread for thread in threading.enumerate() if thread.name == "robotiq"]
+
+
+def test_one_that_is_not_activated_is_left_to_people():
+    with UREmulator() as emulator:
+        emulator.ask("gripper", active=False)
+        hands = Hands(emulator, gripper="robotiq")
+        with pytest.raises(ArmError, match="activate it at the pendant"):
+            hands.driver.connect()
+        assert emulator.status()["gripper"] == []
+        with pytest.raises(ArmError, match="not connected"):
+            hands.driver.read()
+
+
+def test_one_that_is_not_there_names_the_setting(monkeypatch):
+    with UREmulator() as emulator:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            nobody = free.getsockname()[1]
+        monkeypatch.setattr("handrail.robot_env.arms.ur_gripper.PORT", nobody)
+        hands = Hands(emulator, gripper="robotiq")
+        with pytest.raises(ArmError, match=r"cannot be reached.*env\.arm\.ur\.gripper to none"):
+            hands.driver.connect()

@@ -1,0 +1,7 @@
+import pytest
+from supervised import Cell
+
+
+@pytest.fixture
+def cell():
+    return Cell()

@@ -1,0 +1,326 @@
+"""Client and server over real sockets, with an arm that does at once what it is told."""
+
+import socket
+import threading
+import time
+from contextlib import closing, contextmanager
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import zmq
+from benches.served import RunningServer, served_config
+from commander import RawCommander
+from recording import RecordingDriver
+from supervised import ABOVE, FRAME
+
+from handrail.robot_env.arms.arm import ArmMode, Gains
+from handrail.robot_env.arms.config import ArmServerConfig
+from handrail.robot_env.config import LimitsConfig, TaskConfig
+from handrail.robot_env.errors import ArmError, ArmFault, ConfigError
+from handrail.robot_env.gate import GateFlag
+from handrail.robot_env.remote.client import ArmClient, greet
+from handrail.robot_env.remote.endpoints import Endpoints, make_keys
+from handrail.robot_env.remote.messages import Start, Target
+from handrail.robot_env.remote.operator import ArmOperator
+
+SOON_S = 10.0
+HOME = (0.0, -0.8, 0.0, -2.4, 0.0, 1.6, 0.8)
+GENEROUS = ArmServerConfig(watchdog_s=5.0, lease_s=5.0, command_age_s=2.0, reading_age_s=2.0)
+CONFIG = replace(
+    served_config("franka", server=GENEROUS, joint_home=HOME),
+    task=TaskConfig(seated_pose=tuple(FRAME.nominal.tolist())),
+)
+
+
+class LiveDriver(RecordingDriver):
+    """In real time; its joint motion lasts until it is aborted."""
+
+    def __init__(self, **how):
+        super().__init__(FRAME.pose(ABOVE), **how)
+        self.moving, self.let_go = threading.Event(), threading.Event()
+        self.closed = threading.Event()
+
+    @property
+    def now_ns(self):
+        return time.monotonic_ns()
+
+    @now_ns.setter
+    def now_ns(self, value):
+        pass
+
+    def move_joints(self, q, speed):
+        self.moving.set()
+        assert self.let_go.wait(SOON_S)
+        raise ArmError("aborted")
+
+    def abort(self):
+        super().abort()
+        self.let_go.set()
+
+    def close(self):
+        self.closed.set()
+
+
+@contextmanager
+def serving(config=CONFIG, driver=None):
+    with closing(RunningServer(driver or LiveDriver(), config)) as running:
+        yield running
+
+
+@pytest.fixture
+def driver():
+    return LiveDriver()
+
+
+@pytest.fixture
+def running(driver):
+    with serving(driver=driver) as running:
+        yield running
+
+
+@pytest.fixture
+def client(running):
+    with closing(ArmClient(running.config)) as client:
+        client.connect()
+        yield client
+
+
+def pose(x=0.0, z=0.04):
+    return FRAME.pose((x, 0.0, z, 0.0, 0.0, 0.0))
+
+
+def free_ports():
+    """A port that is free, and the next one too."""
+    while True:
+        with socket.socket() as first, socket.socket() as second:
+            first.bind(("127.0.0.1", 0))
+            port = first.getsockname()[1]
+            try:
+                second.bind(("127.0.0.1", port + 1))
+            except (OSError, OverflowError):
+                continue
+            return port
+
+
+def with_server(config, **changes):
+    return replace(config, arm=replace(config.arm, server=replace(config.arm.server, **changes)))
+
+
+def test_without_a_server_the_client_says_how_to_start_one(tmp_path):
+    config = with_server(CONFIG, address=f"ipc://{tmp_path}")
+    with pytest.raises(ArmError, match=r"no arm server answers for 'arm' .* start it: handrail arm-server"):
+        greet(config, timeout_s=0.1)
+
+
+def test_making_a_client_takes_no_lease_and_leaves_nothing_open(running):
+    client = ArmClient(running.config)
+    assert client.gripper is not None and client.scene is None
+    with pytest.raises(ArmError, match="connect"):
+        client.state()
+    with ArmOperator(running.config) as operator:
+        operator.state()
+        assert operator.newest is not None and operator.newest.lease == 0
+
+
+def test_a_state_never_shows_the_world_from_before_the_last_answer(client, driver):
+    for _ in range(20):
+        client.start()
+        assert client.state().mode is ArmMode.RUN
+        client.set_target(pose(x=0.5))
+        assert client.state().gate_flags & GateFlag.LEASH
+        client.stop()
+        assert client.state().mode is ArmMode.HOLD
+        with pytest.raises(ArmError):
+            client.set_target(pose())
+        assert client.state().gate_flags & GateFlag.HOLD
+
+
+def test_flags_and_peaks_are_kept_until_somebody_looks_and_for_everybody(client, driver, running):
+    client.start()
+    with ArmOperator(running.config) as operator:
+        operator.state()
+        driver.changes = {"wrench": np.array([0.0, 0.0, -20.0, 0.0, 0.0, 0.0])}
+        assert operator.feed.wait(lambda state: state.force_n == 20.0, SOON_S)
+        driver.changes = {}
+        assert operator.feed.wait(lambda state: state.force_n == 0.0, SOON_S)
+        client.set_target(pose(x=0.5))
+        after = client.newest.tick + 2
+        for reader in (client, operator):
+            assert reader.feed.wait(lambda state: state.tick >= after, SOON_S)
+            state = reader.state()
+            assert state.peak_force_n == 20.0 and state.gate_flags & GateFlag.LEASH
+            again = reader.state()
+            assert again.peak_force_n == 0.0 and not again.gate_flags
+
+
+def test_errors_of_the_server_are_raised_as_what_they_are(client, driver):
+    client.start()
+    driver.changes = {"fault": "reflex", "engaged": False}
+    assert client.feed.wait(lambda state: state.mode == "fault", SOON_S)
+    for refused in (client.start, lambda: client.set_target(pose()), client.recover):
+        with pytest.raises(ArmFault, match="reflex"):
+            refused()
+    state = client.state()
+    assert (state.mode, state.fault) == (ArmMode.FAULT, "reflex")
+    driver.changes = {}
+    client.recover(by="Ada")
+    assert client.state().mode is ArmMode.HOLD
+
+
+def test_a_client_with_other_limits_is_refused(running):
+    other = replace(running.config, limits=LimitsConfig(force_limit_n=10.0))
+    with pytest.raises(ConfigError, match=r"differ in env\.limits"):
+        ArmClient(other).connect()
+
+
+def test_gains_load_tare_and_gripper_reach_the_driver(client, driver):
+    client.start(Gains(translation_n_m=700.0))
+    assert driver.gains == Gains(translation_n_m=700.0)
+    client.set_gains(Gains(clip_m=(0.004, 0.004, 0.002)))
+    assert driver.gains == Gains(clip_m=(0.004, 0.004, 0.002))
+    client.set_load(0.4, (0.0, 0.0, 0.05))
+    client.zero_ft()
+    client.gripper.move(0.02, 30.0)
+    client.gripper.open()
+    assert driver.calls[-2:] == ["set_load", "zero_ft"]
+    assert driver.gripper.calls == [("move", 0.02, 30.0), "open"]
+    assert client.gripper.width_m == 0.0
+
+
+def test_a_stop_from_another_thread_ends_a_joint_motion(client, driver):
+    stopper = threading.Thread(target=lambda: (driver.moving.wait(SOON_S), client.stop()))
+    stopper.start()
+    with pytest.raises(ArmError, match="stopped"):
+        client.move_joints(HOME)
+    stopper.join()
+    assert driver.aborted == 1 and client.state().mode is ArmMode.HOLD
+
+
+def test_a_lost_lease_is_taken_anew_by_the_next_start(driver):
+    config = with_server(CONFIG, lease_s=0.3)
+    with serving(config, driver) as running, closing(ArmClient(running.config)) as client:
+        client.connect()
+        client.start()
+        client._beats, beats = None, client._beats  # its heart stops
+        assert client.feed.wait(lambda state: state.lease == 0, SOON_S)
+        with pytest.raises(ArmError, match="lease has ended"):
+            client.set_target(pose())
+        assert client.state().mode is ArmMode.HOLD
+        client._beats = beats
+        client.start()
+        client.set_target(pose())
+        assert client.state().mode is ArmMode.RUN
+
+
+def test_a_server_that_ends_lets_go_of_the_arm_and_the_client_faults_and_finds_the_next_one(driver, tmp_path):
+    tmp_path.chmod(0o700)
+    config = with_server(CONFIG, watchdog_s=0.5)
+    first = RunningServer(driver, config)
+    client = ArmClient(first.config)
+    with closing(client):
+        client.connect()
+        client.start()
+        client.set_target(pose(x=0.01))
+        first.close()
+        assert driver.closed.is_set() and driver.calls[-1] == "disengage"
+        client.feed.wait(lambda state: False, 0.6)
+        with pytest.raises(ArmError, match=r"silent.*handrail arm-server"):
+            client.state()
+        with pytest.raises(ArmError):
+            client.set_target(pose())
+        client.stop()
+        same = with_server(CONFIG, watchdog_s=0.5, address=first.config.arm.server.address)
+        boot = client.newest.boot
+        with serving(same):
+            assert client.feed.wait(lambda state: state.boot != boot, SOON_S)
+            assert client.state().mode is ArmMode.HOLD
+            with pytest.raises(ArmError, match="lease"):
+                client.set_target(pose())
+            client.start()
+            assert client.state().mode is ArmMode.RUN
+
+
+def test_a_robot_that_cannot_be_reached_ends_the_server_with_its_reason(driver):
+    driver.refuse["connect"] = "no route to the robot"
+    with pytest.raises(ArmError, match="no route to the robot"):
+        RunningServer(driver, CONFIG)
+
+
+def test_rubbish_is_counted_and_disturbs_nobody(client, running):
+    client.start()
+    rng = np.random.default_rng(0)
+    with RawCommander(running.config) as stranger:
+        valid = b"\x86\xa8protocol\x01"
+        for size in rng.integers(0, 300, 3000):
+            stranger.socket.send(rng.bytes(int(size)) if size % 2 else valid + rng.bytes(int(size)))
+        stranger.socket.send_multipart([b"one", b"two", b"three"])
+        client.set_target(pose(x=0.002))
+        assert stranger.ask(Target(pose().tolist()), token="guess").error == "LeaseLost"
+    client.feed.wait(lambda state: state.counters.malformed >= 3000, SOON_S)
+    assert client.newest.counters.malformed >= 3000 and client.newest.counters.dropped == 1
+    assert client.state().mode is ArmMode.RUN
+
+
+def test_a_frame_that_is_too_big_costs_its_sender_the_connection_and_nobody_else(client, running):
+    client.start()
+    with RawCommander(running.config) as stranger:
+        stranger.socket.send(bytes(1_000_000))
+    client.set_target(pose())
+    assert client.state().mode is ArmMode.RUN
+
+
+def test_another_protocol_is_told_so(running):
+    import msgspec
+
+    from handrail.robot_env.remote.messages import Hello
+    from handrail.robot_env.remote.wire import Request, unpack_reply
+
+    with RawCommander(running.config) as stranger:
+        request = Request(99, 5, 0, "", 0, msgspec.Raw(msgspec.msgpack.encode(Hello())))
+        stranger.socket.send(msgspec.msgpack.encode(request))
+        assert stranger.socket.poll(10_000)
+        reply = unpack_reply(stranger.socket.recv())
+        assert reply.id == 5 and "protocol 1, this client 99" in reply.message
+
+
+def test_a_subscriber_that_does_not_read_disturbs_nobody(client, running):
+    idle = zmq.Context.instance().socket(zmq.SUB)
+    idle.setsockopt(zmq.RCVHWM, 1)
+    idle.setsockopt(zmq.SUBSCRIBE, b"")
+    idle.connect(Endpoints.of(running.config.arm).state)
+    try:
+        begun = client.newest.tick
+        assert client.feed.wait(lambda state: state.tick > begun + 300, SOON_S)
+        client.start()
+        assert client.state().mode is ArmMode.RUN
+    finally:
+        idle.close(0)
+
+
+def test_over_tcp_with_keys_the_right_client_is_served_and_a_stranger_hears_nothing(driver, tmp_path):
+    keys, others = tmp_path / "keys", tmp_path / "others"
+    make_keys(keys)
+    make_keys(others)
+    (others / "server.key").write_bytes((keys / "server.key").read_bytes())  # it knows whom to call
+    config = with_server(CONFIG, address=f"tcp://127.0.0.1:{free_ports()}", keys=str(keys))
+    with serving(config, driver) as running, closing(ArmClient(running.config)) as client:
+        client.connect()
+        client.start()
+        client.set_target(pose(x=0.002))
+        assert client.state().mode is ArmMode.RUN
+        for stranger in (with_server(config, keys=str(others)), with_server(config, keys="")):
+            with pytest.raises(ArmError, match="no arm server answers"):
+                greet(stranger, timeout_s=0.5)
+        client.set_target(pose(x=0.003))
+
+
+def test_two_servers_cannot_have_one_address(running):
+    with pytest.raises(ArmError, match="already runs"):
+        RunningServer(LiveDriver(), running.config)
+
+
+def test_a_start_by_somebody_without_the_lease_is_dropped(client, running):
+    with RawCommander(running.config) as stranger:
+        assert stranger.ask(Start()).error == "LeaseLost"
+    assert client.state().mode is ArmMode.HOLD

@@ -1,0 +1,515 @@
+"""HIL-SERL's protocol in front of a real arm server, with the simulated arm behind it."""
+
+import contextlib
+import json
+import socket
+import threading
+import time
+from dataclasses import replace
+from http.client import HTTPConnection
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from handrail.robot_env.arms.arm import ArmMode
+from handrail.robot_env.arms.compliance import gains_from_serl
+from handrail.robot_env.arms.config import ArmConfig, ArmServerConfig
+from handrail.robot_env.arms.sim import SimDriver
+from handrail.robot_env.config import EnvConfig, LimitsConfig
+from handrail.robot_env.errors import ConfigError
+from handrail.robot_env.geometry import matrix_from_quat, pose_compose, pose_distance
+from handrail.robot_env.remote.client import ArmClient
+from handrail.robot_env.remote.make import make_server
+from handrail.robot_env.remote.operator import ArmOperator
+from handrail.robot_env.serl.protocol import com_in_tool
+from handrail.robot_env.serl.rest import RestServer, serve_rest
+from handrail.robot_env.sim.cell import SimCell
+
+PURSUE_S, IDLE_S = 1.5, 2.0
+HOME = (0.0, -0.19, 0.0, -2.51, 0.0, 2.32, 0.785)
+
+
+class Jaws:
+    width_m = 0.0014
+
+    def __init__(self) -> None:
+        self.orders = []
+
+    def open(self) -> None:
+        self.orders.append("open")
+
+    def close(self) -> None:
+        self.orders.append("close")
+
+    def move(self, width_m: float, force_n: float) -> None:
+        self.orders.append(round(width_m, 4))
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """A running arm server; its driver, its configuration, an operator's eyes and hands."""
+    address = f"ipc://{tmp_path_factory.mktemp('arm')}/s"
+    patient = ArmServerConfig(address=address, reading_age_s=2.0, watchdog_s=1.0, command_age_s=1.0)
+    config = EnvConfig(hz=20, arm=ArmConfig(kind="sim_server", server=patient, joint_home=HOME))
+    driver = SimDriver(SimCell(config.sim))
+    driver.gripper = Jaws()
+    server, stop = make_server(config, driver), threading.Event()
+    thread = threading.Thread(target=server.run, args=(stop,))
+    thread.start()
+    assert server.ready.wait(10.0)
+    with ArmOperator(config) as operator:
+        yield SimpleNamespace(
+            config=config, driver=driver, operator=operator, seated=driver.scene.seated_pose
+        )
+    stop.set()
+    thread.join()
+
+
+class Client:
+    """As HIL-SERL's clients are: one connection a call, JSON or nothing in it."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    def __call__(self, name: str, body=None, method="POST", headers=None) -> SimpleNamespace:
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=10.0)
+        content = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+        try:
+            connection.request(method, f"/{name}", content, headers or {"Connection": "close"})
+            reply = connection.getresponse()
+            text = reply.read().decode()
+        finally:
+            connection.close()
+        return SimpleNamespace(status=reply.status, text=text, json=lambda: json.loads(text))
+
+    def pose(self, pose) -> SimpleNamespace:
+        self("clearerr")  # as they do before every pose
+        return self("pose", {"arr": np.asarray(pose, dtype=np.float32).tolist()})
+
+    def state(self) -> dict:
+        return self("getstate").json()
+
+
+@pytest.fixture(scope="module")
+def calm(served):
+    """A server for questions and refusals: nothing here may come as far as the arm."""
+    server = RestServer(served.config, port=0)
+    server.start()
+    client = Client(server.port)
+    until(lambda: client("getpos").status == 200)
+    yield client
+    server.close()
+
+
+@pytest.fixture
+def rest(served):
+    server = RestServer(served.config, port=0, pursue_s=PURSUE_S, idle_s=IDLE_S)
+    server.start()
+    client = Client(server.port)
+    until(lambda: client("getpos").status == 200)
+    yield client
+    server.close()
+    served.driver.remove_cause()
+    if served.operator.state().mode is ArmMode.FAULT:
+        served.operator.recover("test")
+
+
+def until(condition, seconds=8.0):
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "it did not come about in time"
+        time.sleep(0.01)
+    return value
+
+
+def above(served, x=0.0, y=0.0, z=0.06):
+    return pose_compose(served.seated, (x, -y, -z, 0.0, 0.0, 0.0, 1.0))
+
+
+def arrives(served, pose, within_m=1e-3):
+    return until(lambda: pose_distance(served.operator.state().pose, pose)[0] < within_m)
+
+
+def mode(served) -> ArmMode:
+    return served.operator.state().mode
+
+
+# --- questions ---
+
+
+def test_a_state_has_what_serl_clients_read(served, calm):
+    state = calm.state()
+    arm = served.operator.state()
+    assert pose_distance(state["pose"], arm.pose)[0] < 1e-3
+    assert [len(state[key]) for key in ("pose", "vel", "force", "torque", "q", "dq")] == [7, 6, 3, 3, 7, 7]
+    assert np.reshape(state["jacobian"], (6, 7)).shape == (6, 7)
+    assert 0.0 <= state["gripper_pos"] <= 1.0
+
+
+def test_each_question_has_its_own_endpoint(served, calm):
+    state = calm.state()
+    for name, key in (
+        ("getpos", "pose"),
+        ("getvel", "vel"),
+        ("getforce", "force"),
+        ("gettorque", "torque"),
+        ("getq", "q"),
+        ("getdq", "dq"),
+        ("getjacobian", "jacobian"),
+    ):
+        answer = calm(name).json()
+        assert list(answer) == [key]
+        np.testing.assert_allclose(answer[key], state[key], atol=0.05)
+    assert calm("get_gripper").json() == {"gripper": state["gripper_pos"]}
+    euler = calm("getpos_euler").json()["pose"]
+    (a, b, c), turn = euler[3:], matrix_from_quat(state["pose"][3:])
+    rx = np.array([[1, 0, 0], [0, np.cos(a), -np.sin(a)], [0, np.sin(a), np.cos(a)]])
+    ry = np.array([[np.cos(b), 0, np.sin(b)], [0, 1, 0], [-np.sin(b), 0, np.cos(b)]])
+    rz = np.array([[np.cos(c), -np.sin(c), 0], [np.sin(c), np.cos(c), 0], [0, 0, 1]])
+    np.testing.assert_allclose(rz @ ry @ rx, turn, atol=1e-3)
+
+
+def test_the_velocity_is_the_jacobian_times_the_joint_velocities(served, rest):
+    rest.pose(above(served, x=0.03))
+    moving = until(lambda: (s := rest.state()) and abs(s["vel"][0]) > 0.02 and s)
+    predicted = np.array(moving["jacobian"]) @ np.array(moving["dq"])
+    np.testing.assert_allclose(predicted, moving["vel"], atol=2e-3)
+
+
+def test_a_force_is_what_the_robot_does_to_the_environment(served, rest):
+    rest.pose(above(served, y=0.01, z=0.03))
+    arrives(served, above(served, y=0.01, z=0.03))
+    rest.pose(above(served, y=0.01, z=-0.006))  # beside the slot: the module presses on the board
+    until(lambda: served.operator.state().wrench[2] < -3.0)
+    assert rest.state()["force"][2] > 2.0  # along the tool's z, which points down
+    rest.pose(above(served, y=0.01, z=0.05))
+    arrives(served, above(served, y=0.01, z=0.05))
+
+
+# --- commands ---
+
+
+def test_one_pose_is_pursued_to_its_end_and_then_the_arm_holds(served, rest):
+    for target in (above(served, x=0.04, z=0.08), above(served, x=-0.04, z=0.05)):
+        assert rest.pose(target).text == "Moved"  # further than the leash: pursued by the server
+        assert mode(served) is ArmMode.RUN
+        arrives(served, target)
+        until(lambda: mode(served) is ArmMode.HOLD)
+
+
+def test_a_quaternion_may_have_any_length_and_either_sign(served, rest):
+    start = above(served, z=0.07)
+    rest.pose(start)
+    arrives(served, start)
+    target = above(served, x=0.01, z=0.07)
+    odd = target.copy()
+    odd[3:] *= -2.5
+    assert rest.pose(odd).status == 200
+    arrives(served, target)
+    assert pose_distance(served.operator.state().pose, target)[1] < 0.02
+
+
+def test_a_pose_outside_the_workspace_ends_at_its_edge(served, rest):
+    high = LimitsConfig().workspace_high_m[2]
+
+    def height():
+        assert rest.pose(above(served, z=0.5)).status == 200
+        return served.operator.state().pose[2] - served.seated[2]
+
+    until(lambda: height() > high - 0.005)
+    for _ in range(20):
+        assert height() < high + 1e-3
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"arr": [0.5, 0, 0.3, 1, 0, 0]}',
+        b'{"arr": [NaN, 0, 0.3, 1, 0, 0, 0]}',
+        b'{"arr": [1e999, 0, 0.3, 1, 0, 0, 0]}',
+        b'{"arr": [0.5, 0, 0.3, 0, 0, 0, 0]}',
+        b'{"arr": "0.5"}',
+        b'{"arr": [0.5, 0, 0.3, 1, 0, 0, null]}',
+        b"\xff\xfe",
+    ],
+)
+def test_what_is_no_pose_is_refused_and_moves_nothing(served, calm, body):
+    reply = calm("pose", body)
+    assert reply.status == 400 and reply.text.count("\n") == 1
+    assert mode(served) is ArmMode.HOLD
+
+
+@pytest.mark.parametrize(
+    ("name", "reply"),
+    [
+        ("clearerr", "Clear"),
+        ("activate_gripper", "Activated"),
+        ("reset_gripper", "Reset"),
+        ("open_gripper", "Opened"),
+        ("close_gripper", "Closed"),
+        ("close_gripper_slow", "Closed"),
+        ("startimp", "Started impedance"),
+        ("stopimp", "Stopped impedance"),
+    ],
+)
+def test_commands_without_a_body_answer_in_plain_text(served, rest, name, reply):
+    answer = rest(name)
+    assert (answer.status, answer.text) == (200, reply)
+
+
+def test_the_gripper_counts_like_a_franka_hands(served, rest):
+    served.driver.gripper.orders.clear()
+    rest("open_gripper")
+    rest("close_gripper_slow")
+    for counts in (0, 102, 255, 1000):
+        assert rest("move_gripper", {"gripper_pos": counts}).text == "Moved Gripper"
+    assert served.driver.gripper.orders == ["open", "close", 0.0, 0.04, 0.08, 0.08]
+    assert rest("move_gripper", {"gripper_pos": "wide"}).status == 400
+
+
+def test_without_a_gripper_its_commands_are_not_implemented(served, rest, monkeypatch):
+    monkeypatch.setattr(served.driver, "gripper", None)
+    reply = rest("open_gripper")
+    assert reply.status == 501 and "no gripper" in reply.text
+
+
+def test_compliance_parameters_become_gains_and_those_not_named_stay(served, rest, monkeypatch):
+    seen = []
+    monkeypatch.setattr(served.driver, "set_gains", seen.append)
+    rest("startimp")
+    assert rest("update_param", {"translational_stiffness": 1200, "rotational_clip_x": 0.03}).status == 200
+    rest("update_param", {"translational_damping": 60.0})
+    wanted = {"translational_stiffness": 1200, "rotational_clip_x": 0.03, "translational_damping": 60.0}
+    assert until(lambda: len(seen) >= 2) and seen[-1] == gains_from_serl(wanted)
+    assert seen[-1].clip_neg_rad[0] == pytest.approx(0.06)
+    reply = rest("update_param", {"translational_stifness": 1.0})
+    assert reply.status == 400 and "translational_stifness" in reply.text
+    assert rest("update_param", {"translational_stiffness": -1}).status == 400
+
+
+def test_parameters_from_before_the_start_are_in_force_from_the_start(served, rest, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        served.driver,
+        "engage",
+        lambda gains, engage=served.driver.engage: (seen.append(gains), engage(gains)),
+    )
+    monkeypatch.setattr(served.driver, "set_gains", seen.append)
+    rest("update_param", {"translational_stiffness": 900})
+    rest("startimp")
+    assert until(lambda: seen)[-1].translation_n_m == 900
+
+
+def test_a_load_is_told_in_the_tool_frame(served, rest, monkeypatch):
+    seen = []
+    monkeypatch.setattr(served.driver, "set_load", lambda mass, com: seen.append((mass, list(com))))
+    load = {"mass": 0.2, "F_x_center_load": [0.01, 0.0, 0.11], "load_inertia": [0.0] * 9}
+    assert rest("set_load", load).text == "Set Load"
+    assert seen[0][0] == 0.2
+    np.testing.assert_allclose(seen[0][1], com_in_tool((0.01, 0.0, 0.11)), atol=1e-9)
+
+
+def test_a_joint_reset_goes_to_the_configured_home_from_hold(served, rest, monkeypatch):
+    seen = []
+    monkeypatch.setattr(served.driver, "move_joints", lambda q, speed: seen.append((tuple(q), mode(served))))
+    rest.pose(above(served))
+    assert rest("jointreset").text == "Reset Joint"
+    assert seen == [(HOME, ArmMode.HOLD)]
+    assert rest.pose(above(served)).status == 200
+
+
+def test_a_pose_that_waited_for_a_joint_reset_is_of_another_time(served, rest, monkeypatch):
+    monkeypatch.setattr(served.driver, "move_joints", lambda q, speed: time.sleep(1.5))
+    reset = threading.Thread(target=rest, args=("jointreset",))
+    reset.start()
+    until(lambda: served.operator.newest.job)
+    reply = rest.pose(above(served, x=0.04))
+    assert reply.status == 409 and "busy" in reply.text
+    assert rest("getstate").status == 200
+    reset.join()
+
+
+def test_a_joint_reset_needs_a_configured_home(served):
+    arm = replace(served.config.arm, joint_home=())
+    server = RestServer(replace(served.config, arm=arm), port=0)
+    server.start()
+    reply = Client(server.port)("jointreset")
+    server.close()
+    assert reply.status == 501 and "env.arm.joint_home" in reply.text
+
+
+# --- who may, and when ---
+
+
+def test_clearing_errors_clears_no_fault(served, rest):
+    rest.pose(above(served))
+    served.driver.inject_fault("a reflex, for the test")
+    until(lambda: mode(served) is ArmMode.FAULT)
+    assert rest("clearerr").status == 200
+    assert rest.pose(above(served)).status in (409, 503)
+    assert mode(served) is ArmMode.FAULT
+    served.driver.remove_cause()
+    assert rest("startimp").status == 503  # an operator acknowledges, not a client
+    served.operator.recover("test")
+    assert rest("startimp").status == 200
+    assert rest.pose(above(served)).status == 200
+
+
+def test_an_operators_stop_lasts_until_startimp(served, rest):
+    rest.pose(above(served, x=0.03))
+    served.operator.stop()
+    for _ in range(5):
+        reply = rest.pose(above(served, x=0.03))
+        assert reply.status == 409
+        time.sleep(0.05)
+    assert "startimp" in reply.text and mode(served) is ArmMode.HOLD
+    assert rest("startimp").status == 200
+    assert rest.pose(above(served)).status == 200
+
+
+def test_a_client_that_comes_back_after_a_silence_starts_anew(served, rest):
+    rest.pose(above(served))
+    served.operator.stop()
+    assert rest.pose(above(served)).status == 409
+    time.sleep(IDLE_S + 0.1)
+    assert rest.pose(above(served)).status == 200
+
+
+def test_stopimp_holds_and_gives_the_lease_back(served, rest):
+    rest.pose(above(served))
+    rest("stopimp")
+    until(lambda: mode(served) is ArmMode.HOLD and served.operator.newest.lease == 0)
+    assert rest.pose(above(served)).status == 409
+
+
+def test_it_waits_for_its_turn(served, rest):
+    other = ArmClient(served.config, name="other")
+    other.connect()
+    try:
+        reply = rest.pose(above(served))
+        assert reply.status == 409 and "other" in reply.text
+        assert rest("getstate").status == 200  # who looks needs no lease
+    finally:
+        other.close()
+    assert rest.pose(above(served)).status == 200
+
+
+def test_the_lease_is_given_back_after_a_silence(served, rest):
+    rest.pose(above(served))
+    until(lambda: served.operator.newest.lease)
+    until(lambda: served.operator.newest.lease == 0)
+
+
+def test_a_client_of_hil_serls_gets_through_an_episode(served, rest):
+    """Its calls in its order: parameters, an interpolated reset, steps relative to where the arm is."""
+    rest("update_param", {"translational_stiffness": 2000, "rotational_stiffness": 150})
+    goal, here = above(served, x=0.02, z=0.05), np.array(rest.state()["pose"])
+    for share in np.linspace(0.0, 1.0, 10):
+        rest.pose(here + share * (goal - here))
+        time.sleep(0.05)
+    time.sleep(0.3)
+    for _ in range(10):
+        pose = np.array(rest.state()["pose"])
+        pose[2] += 0.004
+        assert rest.pose(pose).status == 200
+        time.sleep(0.05)
+    rest("clearerr")
+    state = rest.state()
+    assert state["pose"][2] - goal[2] > 0.01 and abs(state["pose"][0] - goal[0]) < 0.005
+
+
+# --- what the network may do to it ---
+
+
+@pytest.mark.parametrize("path", ["getpos/", "/getpos", "/getpos/"])
+def test_slashes_do_not_matter(served, calm, path):
+    assert calm(path).status == 200
+
+
+def test_only_posts_and_only_what_there_is(served, calm):
+    assert calm("getpos", method="GET").status == 405
+    assert calm("../etc/passwd").status == 404
+    assert calm("").status == 404
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Origin": "https://example.org"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Host": "robot.example.org:5000"}, 421),
+        ({"Host": "127.0.0.1.example.org"}, 421),
+        ({"Host": "localhost:5000"}, 200),
+        ({"Host": "[::1]:5000"}, 200),
+    ],
+)
+def test_web_pages_cannot_move_the_robot(served, calm, headers, status):
+    assert calm("clearerr", headers=headers).status == status
+
+
+def test_a_long_request_is_refused(served, calm):
+    assert calm("pose", b" " * 20_000).status == 413
+
+
+def test_a_request_that_never_ends_is_given_up(served, calm):
+    with socket.create_connection(("127.0.0.1", calm.port)) as connection:
+        connection.sendall(b"POST /pose HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{")
+        assert connection.recv(100).startswith(b"HTTP/1.1 408")
+
+
+def test_garbage_does_not_end_it(served, calm):
+    for junk in (b"\x00" * 100, b"POST\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"POST /pose HTTP/1.1\r\n"):
+        with socket.create_connection(("127.0.0.1", calm.port)) as connection, contextlib.suppress(OSError):
+            connection.sendall(junk)
+    assert calm("getpos").status == 200
+
+
+def test_a_port_that_is_taken_is_a_configuration_error(served, calm):
+    with pytest.raises(ConfigError, match=f"{calm.port}"):
+        RestServer(served.config, port=calm.port)
+
+
+def test_without_an_arm_server_it_says_so(tmp_path):
+    config = EnvConfig(arm=ArmConfig(kind="sim_server", server=ArmServerConfig(address=f"ipc://{tmp_path}")))
+    server = RestServer(config, port=0)
+    server.start()
+    rest = Client(server.port)
+    try:
+        assert rest("getstate").status == 503
+        reply = rest("pose", {"arr": [0.5, 0, 0.3, 1, 0, 0, 0]})
+        assert reply.status == 409 and "arm-server" in reply.text
+    finally:
+        server.close()
+        server.close()
+
+
+def test_it_is_offered_until_told_to_end(served):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    arm = served.config.arm
+    config = replace(served.config, arm=replace(arm, server=replace(arm.server, rest_port=port)))
+    stop = threading.Event()
+    thread = serve_rest(config, stop)
+    until(lambda: Client(port)("getpos").status == 200)
+    stop.set()
+    thread.join(10.0)
+    assert not thread.is_alive()
+    with pytest.raises(OSError):
+        Client(port)("getpos")
+
+
+def test_the_arm_is_free_when_it_ends(served):
+    server = RestServer(served.config, port=0, pursue_s=30.0)
+    server.start()
+    Client(server.port).pose(above(served))
+    until(lambda: served.operator.newest.lease)
+    server.close()
+    until(lambda: served.operator.newest.lease == 0 and mode(served) is ArmMode.HOLD)
+    client = ArmClient(served.config, name="next")
+    client.connect()
+    client.close()

@@ -1,0 +1,29 @@
+"""The simulated arm in lockstep."""
+
+import numpy as np
+import pytest
+
+from benches.bench import PERIOD_S, Bench
+from handrail.robot_env.arms.lockstep import LockstepArm
+from handrail.robot_env.clock import NS_PER_S, LockstepClock
+from handrail.robot_env.config import LimitsConfig, SimConfig, TaskConfig
+from handrail.robot_env.errors import ArmFault
+from handrail.robot_env.sim.cell import SimCell
+from handrail.robot_env.sim.config import ArmName
+from handrail.robot_env.tasks import RamInsertion
+
+
+def make(arm_name: ArmName = "panda") -> Bench:
+    cell = SimCell(SimConfig(arm=arm_name))
+    arm = LockstepArm(cell, LimitsConfig(), RamInsertion(TaskConfig(), cell).frame(), PERIOD_S)
+
+    def diverge() -> None:
+        cell.data.qvel[:] = np.nan
+        with pytest.raises(ArmFault, match="diverged"):
+            arm.advance(NS_PER_S // 100)
+
+    def repair() -> None:
+        cell.teleport(cell.home_pose)
+        cell.data.warning.number[:] = 0
+
+    return Bench(arm, LockstepClock(arm.advance), cell.seated_pose, diverge, repair, arm.close)

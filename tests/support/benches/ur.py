@@ -1,0 +1,41 @@
+"""A UR behind the arm server: the real ur_rtde, and an emulated controller with the RAM board."""
+
+from dataclasses import replace
+
+from emulators.ur import UREmulator
+
+from benches.bench import Bench
+from benches.served import serve, served_config
+from handrail.robot_env.arms.ur import URConfig, URDriver
+from handrail.robot_env.config import EnvConfig, TaskConfig
+
+
+def ur_config(emulator: UREmulator) -> EnvConfig:
+    """Settings of an arm server for an emulated robot."""
+    # Ages for a busy machine; what they are to be in earnest has tests of its own.
+    ages = URConfig(stale_s=1.0, silence_s=2.0, watchdog_hz=2.0, unlock_s=0.5)
+    ur = replace(ages, host=emulator.host, rate_hz=125.0)
+    seated = tuple(emulator.truth()["seated_pose"])
+    return replace(served_config("ur", ur=ur), task=TaskConfig(seated_pose=seated))
+
+
+def make() -> Bench:
+    emulator = UREmulator()
+    try:
+        config = ur_config(emulator)
+        driver = URDriver(config.arm.ur)
+    except BaseException:
+        emulator.close()
+        raise
+
+    def stop() -> None:
+        emulator.ask("unlock_after", seconds=1e6)
+        emulator.ask("protective_stop")
+
+    return serve(
+        driver,
+        config,
+        break_it=stop,
+        repair_it=lambda: emulator.ask("unlock_after", seconds=0.0),
+        close=emulator.close,
+    )
