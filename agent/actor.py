@@ -80,6 +80,7 @@ class Actor:
                 between_steps=self._between_steps,
                 before_reset=self._before_reset,
                 on_hold=self._on_hold,
+                announce=self._notice,
             )
 
     def wait_for_policy(self) -> None:
@@ -100,6 +101,7 @@ class Actor:
             before_reset=self._before_reset,
             after_episode=self._after_episode,
             on_hold=self._on_hold,
+            announce=self._notice,
         )
 
     def serve_the_rest(self) -> None:
@@ -127,11 +129,14 @@ class Actor:
         self._held_for = ""
         self._tell()
 
+    def _notice(self, line: str) -> None:
+        self._notices.append(line)
+
     def _on_hold(self, reason: str) -> None:
         self._driver = "held"
         if reason != self._held_for:
             self._held_for = reason
-            self._notices.append(f"held: {reason}")
+            self._notice(f"held: {reason}")
         self._tell()
 
     def _after_episode(self, end: EpisodeEnd) -> None:

@@ -98,6 +98,7 @@ class Session:
         before_reset: Callable[[], None] = _nothing,
         after_episode: Callable[[EpisodeEnd], None] = _nothing,
         on_hold: Callable[[str], None] = _nothing,
+        announce: Callable[[str], None] = _nothing,
     ) -> None:
         """Drive episodes of one purpose while more are `wanted`, with the device that fits it.
 
@@ -112,6 +113,7 @@ class Session:
             before_reset: called before each reset.
             after_episode: told of each episode.
             on_hold: told why the session is held, again and again while it is; must not block.
+            announce: told once what a person's device is and what its buttons do.
 
         Raises:
             DeviceError: the device is missing, or not at rest.
@@ -123,6 +125,7 @@ class Session:
         try:
             if person:
                 wait_until_heard(device)
+                announce(str(device))
             check_at_rest(device, time.monotonic_ns())
             if isinstance(device, EpisodeAware):  # after a restart: what it had seen of this run
                 for success, unaided in self.history.finished:

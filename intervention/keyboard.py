@@ -16,7 +16,6 @@ import select
 import sys
 import termios
 import tty
-from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -119,7 +118,6 @@ class Keyboard:
         source: Where keys come from.
         deflection: How far a key deflects its axis, in (0, 1].
         age_s: How long a press lasts [s].
-        announce: Called once on opening with the line that explains the keys.
     """
 
     name = "keyboard"
@@ -129,13 +127,15 @@ class Keyboard:
         source: KeySource,
         deflection: float = 0.5,
         age_s: float = 0.25,
-        announce: Callable[[str], None] | None = None,
     ) -> None:
         self._source = source
         self._deflection = deflection
         self._age_ns = round(age_s * NS_PER_S)
-        self._announce = announce
         self._forget()
+
+    def __str__(self) -> str:
+        """The device and its keys, in one line."""
+        return f"{self.name}: {HELP}"
 
     def open(self) -> None:
         """Start listening; keys typed before do not count.
@@ -146,8 +146,6 @@ class Keyboard:
         self._source.open()
         self._source.pressed()
         self._forget()
-        if self._announce is not None:
-            self._announce(HELP)
 
     def close(self) -> None:
         """Stop listening."""

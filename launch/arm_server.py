@@ -11,12 +11,12 @@ from rich.console import Console
 
 from handrail.agent.config import RunConfig
 from handrail.launch import arm_link, lifetime, runs, telemetry
-from handrail.launch.options import Options
+from handrail.launch.options import Options, words
+from handrail.launch.serl_rest import RestProcess
 from handrail.robot_env import realtime
 from handrail.robot_env.remote.endpoints import Endpoints
 from handrail.robot_env.remote.make import make_driver, make_server
 from handrail.robot_env.remote.server import ArmServer
-from handrail.robot_env.serl.rest import serve_rest
 
 ROLE = "arm-server"
 _REPORT_EVERY_S = 0.5
@@ -36,10 +36,11 @@ def main(options: Options, overrides: list[str]) -> int:
     stop = lifetime.begin(ROLE)
     arm, log = config.env.arm, structlog.get_logger(ROLE)
     threads: list[threading.Thread] = []
+    rest: RestProcess | None = None
     try:
         server = make_server(config.env, driver)
-        if arm.server.rest_port:
-            threads.append(serve_rest(config.env, stop))
+        if arm.server.rest_port:  # before the priority is claimed, which it would inherit
+            rest = RestProcess(words(options, overrides), arm.server)
         granted = realtime.claim("arm server", required=arm.needs_realtime)
         if granted.warning:
             log.warning(granted.warning)
@@ -47,6 +48,8 @@ def main(options: Options, overrides: list[str]) -> int:
         server.run(stop)
     finally:
         stop.set()
+        if rest is not None:
+            rest.close()
         for thread in threads:
             thread.join()
     return 0

@@ -83,6 +83,14 @@ COMMANDS: dict[str, Command] = {
         (OF_RUN, RUNS, ARM_ADDRESS),
         configured=True,
     ),
+    "serl-rest": Command(
+        "serl_rest",
+        "offer HIL-SERL's REST protocol before an arm server",
+        "handrail serl-rest arm=sim_server env.arm.server.rest_port=5000",
+        (OF_RUN, RUNS, ARM_ADDRESS),
+        configured=True,
+        hidden=True,
+    ),
     "arm": Command(
         "arm",
         "the operator's word to a running arm server: state, stop or recover",

@@ -18,7 +18,6 @@ from handrail.agent.config import HAND_DEVICES, RunConfig
 from handrail.agent.devices import make_operator_device
 from handrail.intervention.arbiter import ArbiterState, arbitrate
 from handrail.intervention.device import AXES, Device, Reading, check_at_rest
-from handrail.intervention.keyboard import HELP
 from handrail.intervention.mapping import Mapping
 from handrail.intervention.polled import PolledDevice
 from handrail.launch import compose
@@ -100,7 +99,7 @@ def live(
     try:
         if as_json:
             samples = list(watch(device, config, _JSON_S if seconds is None else seconds))
-            report = {"device": device.name, "description": _about(device), "samples": samples}
+            report = {"device": device.name, "description": str(device), "samples": samples}
             sys.stdout.write(json.dumps(report, default=asdict) + "\n")
             return 0
         with Live(console=console or Console(), auto_refresh=False) as display:
@@ -166,7 +165,7 @@ def picture(device: Device, config: RunConfig, sample: Sample) -> RenderableType
         f"{there}  age {sample.age_ms:3.0f} ms{rate}  drives: [bold]{driver}[/]  "
         f"buttons: [bold]{', '.join(sample.buttons) or 'none'}[/]"
     )
-    return Group(Text(_about(device)), table, Text.from_markup(state))
+    return Group(Text(str(device)), table, Text.from_markup(state))
 
 
 def check_device(
@@ -197,7 +196,7 @@ def check_device(
     try:
         check_at_rest(device, time.monotonic_ns())
         if kind == "keyboard" or not by_hand:
-            return "ok", f"{_about(device)}; at rest"
+            return "ok", f"{device!s}; at rest"
         return _moved_and_back(device, config, within_s, ask)
     except HandrailError as error:
         return "fail", str(error)
@@ -219,13 +218,13 @@ def _moved_and_back(
         moved = max(high.max(), -low.min()) >= _MOVED
         rest_ns = 0 if not _quiet(reading, config) else rest_ns or now_ns
         if moved and rest_ns and now_ns - rest_ns >= config.arbiter.release_s * NS_PER_S:
-            return "ok", f"{_about(device)}; moved {_extremes(low, high)}, and back to rest"
+            return "ok", f"{device!s}; moved {_extremes(low, high)}, and back to rest"
         time.sleep(_LOOK_S)
     if reading is None or not reading.connected:
         return "fail", f"{device.name} was lost: {getattr(device, 'problem', '')}"
     if max(high.max(), -low.min()) < _MOVED:
         return "fail", (
-            f"{_about(device)}; moved {_extremes(low, high) or 'nothing'} within {within_s:g} s; "
+            f"{device!s}; moved {_extremes(low, high) or 'nothing'} within {within_s:g} s; "
             f"move it further{holding}, or name another with device.path"
         )
     worst = int(np.argmax(np.abs(reading.twist)))
@@ -253,11 +252,6 @@ def _deadman(device: Device) -> str:
         if held:
             return f", holding {held[0]},"
     return ""
-
-
-def _about(device: Device) -> str:
-    """The device, its place and its buttons."""
-    return str(device) if isinstance(device, PolledDevice) else f"{device.name}: {HELP}"
 
 
 def _bar(value: float) -> str:

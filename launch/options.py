@@ -91,6 +91,12 @@ def split(words: Sequence[str], options: Sequence[Option]) -> tuple[dict[str, An
     return {option.name: values.get(option.name, option.default) for option in options}, rest
 
 
+def words(options: Options, overrides: Sequence[str]) -> list[str]:
+    """The words of a command line that mean the same again, for another command with these options."""
+    given = {name: value for name, value in options.items() if name != "command" and value is not None}
+    return [*(f"{name}={value}" for name, value in given.items()), *overrides]
+
+
 def refuse(words: Sequence[str], options: Sequence[Option], command: str) -> None:
     """Refuse words that a command without a configuration cannot place.
 

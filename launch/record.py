@@ -12,7 +12,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from handrail.agent.config import RunConfig
 from handrail.agent.history import DEMONSTRATION
 from handrail.agent.session import Session
-from handrail.intervention.keyboard import HELP
 from handrail.intervention.log_format import EpisodeEnd
 from handrail.intervention.run_directory import RunDirectory
 from handrail.launch import runs
@@ -68,15 +67,20 @@ def record(
         wanted: successes to record.
         stopped: asked after each step; True ends the recording.
         on_episode: told of each episode: successes so far, and whether it was one.
-        announce: told how to hold the device.
+        announce: told what the operator's device is and what its buttons do, and why the session is held.
 
     Raises:
         ConfigError: no device can demonstrate, or it failed ten times in a row.
         RunLocked: the run's actor is running.
     """
-    if config.actor.device == "keyboard":
-        announce(HELP)
     successes = streak = 0
+    held_for = ""
+
+    def on_hold(reason: str) -> None:
+        nonlocal held_for
+        if reason != held_for:
+            held_for = reason
+            announce(f"held: {reason}")
 
     def count(end: EpisodeEnd) -> None:
         nonlocal successes, streak
@@ -97,5 +101,7 @@ def record(
             wanted=lambda: successes < wanted and not stopped(),
             between_steps=lambda _: not stopped(),
             after_episode=count,
+            on_hold=on_hold,
+            announce=announce,
         )
     return successes

@@ -19,6 +19,21 @@ CHANGEABLE = (
     "evaluation.every_steps",
     "learner.torch_threads",
     "actor.device",
+    "device.path",
+    "device.poll_s",
+    "device.stick_dead_zone",
+    "device.key_deflection",
+    "device.key_s",
+    "device.buttons.success",
+    "device.buttons.failure",
+    "device.buttons.discard",
+    "device.buttons.pause",
+    "device.buttons.stop",
+    "device.buttons.takeover",
+    "mapping.frame",
+    "mapping.axes",
+    "mapping.gain",
+    "mapping.dead_zone",
 )
 """What may change when a run is taken up again; anything else would make it another experiment."""
 

@@ -7,6 +7,7 @@ has a deadline; a leg that misses it is a `ResetError`, and no episode begins.
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from handrail.robot_env.arms.arm import Arm, ArmState
 from handrail.robot_env.clock import NS_PER_S, Clock
@@ -60,11 +61,12 @@ class ResetSequence:
                 self._arm.move_joints(joint_home)
                 self._arm.start()
             self._settle(at_home())
-        except ResetError:
+        except BaseException:
             self._arm.stop()
+            with suppress(ArmError):  # the first error says more than that the link is gone
+                self._arm.set_resetting(False)
             raise
-        finally:
-            self._arm.set_resetting(False)
+        self._arm.set_resetting(False)
         self._arm.zero_ft()
         self._arm.state()  # Peak force and flags of the way here belong to no episode.
         return self._arm.state()

@@ -196,7 +196,7 @@ class ControlLoop:
             self._latched = f"the arm server fell silent for {1e3 * silent_s:.0f} ms; recover()"
         elif self._impedance is not None:
             if not self._press():
-                self._latched = "the robot refused force mode; see the pendant's log, then recover()"
+                self._latched = "the robot took no force mode command; see the pendant's log, then recover()"
         else:
             self._robot.kick()
             self._follow_move(now_s)
@@ -216,7 +216,8 @@ class ControlLoop:
     def _press(self) -> bool:
         assert self._impedance is not None and self._target is not None
         robot = self._robot
-        return robot.press(self._impedance.wrench(self._target, robot.pose, robot.twist))
+        wrench = self._impedance.wrench(self._target, robot.pose, robot.twist)
+        return bool(np.isfinite(wrench).all()) and robot.press(wrench)
 
     def _let_go(self) -> None:
         if self._impedance is not None:
@@ -253,7 +254,8 @@ class ControlLoop:
 
 def main() -> None:
     """Serve one driver. Ends by `os._exit`: ur_rtde's destructors reconnect, wait and crash."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to handle; it hangs up
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_IGN)  # the arm server's to handle: it brakes first, then hangs up
     stream, calls = (Link(socket.socket(fileno=int(fd))) for fd in sys.argv[1:3])
     calls.wait(10.0)
     try:
@@ -261,19 +263,22 @@ def main() -> None:
         assert isinstance(setup, Setup)
         robot = URRobot(setup.config)
     except Exception as error:
-        calls.send(Reply(f"ur_rtde: {error}"))
+        calls.send(Reply(_last_words(error)))
         os._exit(1)
     try:
         loop = ControlLoop(setup.config, robot, stream, calls)
         calls.send(Reply())
         loop.run()
-    except RobotLost as error:
-        stream.send(Lost(str(error)))
-        os._exit(1)
-    except BaseException as error:
-        stream.send(Lost(f"its control process failed: {type(error).__name__}: {error}"))
+    except Exception as error:
+        stream.send(Lost(_last_words(error)))
         os._exit(1)
     os._exit(0)
+
+
+def _last_words(error: Exception) -> str:
+    # A robot that has died makes ur_rtde's commands try to reconnect, and raise.
+    what = f"the UR {error}" if isinstance(error, RobotLost) else f"the UR is lost: ur_rtde says {error}"
+    return f"{what}; look at its cable and its controller, then recover()"
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ _BASE_FORCES = 2
 
 
 class RobotLost(Exception):
-    """The robot has fallen silent: no object of ur_rtde may be touched again."""
+    """The robot has fallen silent: no object of ur_rtde may be touched again. Says what it "has" done."""
 
 
 class URRobot:
@@ -79,8 +79,8 @@ class URRobot:
                 rtde_control.RTDEControlInterface.FLAG_UPLOAD_SCRIPT,
                 rt_priority=OWN_PRIORITY,
             )
-            self._prepare()
             self._await(lambda: self._receive.getRuntimeState() == PLAYING, "runs no control program")
+            self._prepare()
             self.program_lost = False
 
     def look(self) -> None:
@@ -90,16 +90,15 @@ class URRobot:
             RobotLost: there has been none for too long.
         """
         receive = self._receive
+        if not receive.isConnected():
+            raise RobotLost("has closed the connection")
         stamp = receive.getTimestamp()
         now_s = time.monotonic()
-        if stamp == self._stamp or not receive.isConnected():
+        if stamp == self._stamp:
             silent_s = now_s - self._advanced_s
             if silent_s > self._config.stale_s:
-                raise RobotLost(
-                    f"the UR at {self._config.host} has been silent for {1e3 * silent_s:.0f} ms (limit "
-                    f"{1e3 * self._config.stale_s:.0f} ms); look at its cable and its controller, then "
-                    "recover()"
-                )
+                limit_ms = 1e3 * self._config.stale_s
+                raise RobotLost(f"has been silent for {1e3 * silent_s:.0f} ms (limit {limit_ms:.0f} ms)")
             return
         self._stamp, self._advanced_s = stamp, now_s
         self.t_ns, self.device_ns = time.monotonic_ns(), round(1e9 * stamp)
@@ -169,15 +168,15 @@ class URRobot:
         return self._control
 
     def _prepare(self) -> None:
-        """What the program must know before the arm moves, the watchdog first."""
-        config, control = self._config, self._commanded
-        done = control.setWatchdog(config.watchdog_hz)
+        """What the program must know before the arm moves, the watchdog last: it wants food from then on."""
+        config, control, done = self._config, self._commanded, True
         if config.tcp is not None:
-            done = done and control.setTcp(ur_from_pose(config.tcp))
+            done = control.setTcp(ur_from_pose(config.tcp))
         if config.payload_kg is not None:
             done = done and self._set_payload(config.payload_kg, config.payload_com_m)
         done = done and control.forceModeSetDamping(config.force_damping)
         done = done and control.forceModeSetGainScaling(config.force_scaling)
+        done = done and control.setWatchdog(config.watchdog_hz)
         if not done:
             raise RuntimeError("the robot refused its settings; see the pendant's log")
 

@@ -26,8 +26,10 @@ NS_PER_S = 1_000_000_000
 HOME_TOLERANCE_RAD = 0.01
 SETTLE_NS = NS_PER_S // 2
 """Time that a recovered robot has to show a sound reading."""
-_PATIENT = ("zero_ft", "set_load")
+_PATIENT = "zero_ft"
 """Work that the commander waits for with the arm in RUN; so does the watchdog."""
+_LETS_GO = ("move_joints", "set_load")
+"""Work before which the driver lets go of the arm."""
 
 
 class ArmSupervisor:
@@ -95,7 +97,7 @@ class ArmSupervisor:
         arm.at(now_ns)
         self._jobs.poll()
         arm.begin_round()
-        if self._jobs.running == "move_joints":
+        if self._jobs.running in _LETS_GO:
             arm.let_go()  # the work does that on the driver
         arm.read()
         self._settle()
@@ -236,13 +238,20 @@ class ArmSupervisor:
         self._jobs.add(Job("zero_ft", self._driver.zero_ft, done))
 
     def load(self, now_ns: int, stamp: Stamp, mass_kg: float, com_m: Vector, done: Done) -> None:
-        """Tell the robot what it carries; the watchdog waits meanwhile."""
+        """Tell the robot what it carries; it must not be under control meanwhile."""
         self._admit(now_ns, stamp)
+        if self._arm.mode is not ArmMode.HOLD:
+            raise ArmError(f"the arm is in {self._arm.mode.name}; stop() it before its load is changed")
         if not (0.0 <= mass_kg <= 20.0 and len(com_m) == 3 and all(abs(x) <= 0.5 for x in com_m)):
             raise ArmError(
                 f"load of {mass_kg} kg at {list(com_m)} m; give 0 to 20 kg within 0.5 m of the tool"
             )
-        self._jobs.add(Job("set_load", lambda: self._driver.set_load(mass_kg, com_m), done))
+
+        def work() -> None:
+            self._driver.disengage()
+            self._driver.set_load(mass_kg, com_m)
+
+        self._jobs.add(Job("set_load", work, done, lambda: self.resting))
 
     def gripper(self, now_ns: int, stamp: Stamp, action: str, width_m: float, force_n: float) -> None:
         """Move the jaws: "open", "close" or "move"."""
@@ -334,7 +343,7 @@ class ArmSupervisor:
 
     def _look_for_silence(self) -> None:
         arm = self.arm
-        if self._jobs.name in _PATIENT:
+        if self._jobs.name == _PATIENT:
             arm.command_ns = arm.now
         elif arm.mode is ArmMode.RUN and arm.now - arm.command_ns > self._watchdog_ns:
             arm.flag(GateFlag.WATCHDOG)

@@ -142,7 +142,9 @@ class SerlCommander:
 
     def set_load(self, mass_kg: float, com_m: Sequence[float]) -> None:
         """Tell the arm what it carries; centre of mass in the tool frame [m]."""
-        self._lease().set_load(mass_kg, com_m)
+        arm = self._lease()
+        self._pause()  # the load is changed with the arm at rest; the next pose starts it again
+        arm.set_load(mass_kg, com_m)
 
     def gripper(self) -> Gripper:
         """The gripper, the lease held.

@@ -258,6 +258,7 @@ def test_old_foreign_and_repeated_commands_are_dropped_counted_and_flagged(serve
         raw.acquire()
         assert raw.ask(Start()).error == ""
         assert raw.ask(Target(pose)).error == ""
+        watch.feed.wait(lambda state: state.mode == ArmMode.RUN.value, SEVERAL_S)
         watch.state()
         for refused, how in (
             ("ms old", {"age_ns": 5 * 10**9}),

@@ -22,8 +22,7 @@ class Terminal:
 
     def __init__(self) -> None:
         self.master, self.slave = pty.openpty()
-        self.said: list[str] = []
-        self.keyboard = Keyboard(TerminalKeys(self.slave), announce=self.said.append)
+        self.keyboard = Keyboard(TerminalKeys(self.slave))
 
     def type(self, keys: str) -> None:
         os.write(self.master, keys.encode())
@@ -101,8 +100,9 @@ def test_unknown_keys_and_bytes_mean_nothing(terminal: Terminal) -> None:
     assert reading.connected and not reading.twist.any() and not reading.buttons
 
 
-def test_the_help_is_one_line_said_once(terminal: Terminal) -> None:
-    assert terminal.said == [HELP] and "\n" not in HELP and len(HELP) < 130
+def test_it_explains_its_keys_in_one_line(terminal: Terminal) -> None:
+    line = str(terminal.keyboard)
+    assert line == f"keyboard: {HELP}" and "\n" not in line and len(line) < 140
 
 
 def test_the_terminal_is_given_back_as_it_was() -> None:

@@ -72,17 +72,18 @@ def test_force_mode_keeps_its_rate_and_its_settings(emulator):
 
 def test_a_steady_push_is_the_stiffness_times_the_clip_and_no_more(hands):
     hands.driver.engage(Gains(clip_m=(0.004, 0.004, 0.004), clip_neg_m=(0.004, 0.004, 0.005)))
-    hands.run(1.0, hands.above(y=0.01, z=0.01))
+    hands.run(0.8, hands.above(y=0.01, z=0.02))
     hands.driver.zero_ft()
     assert np.abs(hands.driver.read().wrench).max() < 0.2
     deep = hands.above(y=0.01, z=-0.03)  # into the board, beside the slot
-    reading = hands.run(2.0, deep)
+    reading = hands.run(1.2, deep)
     assert reading.wrench[2] == pytest.approx(-10.0, abs=1.0)  # the tool's z is down, the board pushes up
     assert quat_rotate(reading.pose[3:], reading.wrench[:3])[2] == pytest.approx(10.0, abs=1.0)
     assert hands.emulator.truth()["base_wrench"][2] == pytest.approx(10.0, abs=1.0)
     hands.driver.set_gains(Gains(clip_m=(0.002, 0.002, 0.002)))
-    assert hands.run(1.5, deep).wrench[2] == pytest.approx(-4.0, abs=1.0)
-    hands.run(1.0, hands.above(y=0.01, z=0.03))
+    assert hands.run(0.6, deep).wrench[2] == pytest.approx(-4.0, abs=1.0)
+    hands.driver.set_gains(Gains())
+    hands.run(0.6, hands.above(z=0.03))
 
 
 def test_the_configured_force_is_the_most_it_asks_for(emulator):

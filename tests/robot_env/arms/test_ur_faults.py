@@ -39,8 +39,10 @@ def test_a_protective_stop_is_recovered_without_a_jump_to_the_old_target(emulato
         reading = hands.until(lambda reading: bool(reading.fault), "in a fault")
         assert "protective stop" in reading.fault and not reading.engaged and not reading.estop
         assert reading.device_ns / 1e9 - event_s(emulator, "protective stop") < 0.1
+        hands.run(0.05)  # what was on its way arrives
+        writes = emulator.status()["writes_while_stopped"]
         stopped = hands.run(0.1, hands.above(x=0.03)).pose
-        assert emulator.status()["writes_while_stopped"] <= 2  # what was on its way
+        assert emulator.status()["writes_while_stopped"] == writes
         with pytest.raises(ArmFault, match="protective stop"):
             driver.engage(Gains())
 
@@ -197,7 +199,7 @@ def test_a_controller_that_dies_is_noticed_and_its_successor_taken_up(emulator):
         hands.run(0.2, hands.above())
         emulator.kill()
         why, after_s = hands.lost()
-        assert "silent for" in why and after_s < 1.0
+        assert "look at its cable and its controller" in why and after_s < 1.0
         with pytest.raises(ArmFault, match=r"does not answer.*env\.arm\.ur\.host"):
             hands.driver.clear_fault()
         emulator.restart()

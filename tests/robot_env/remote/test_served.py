@@ -175,15 +175,18 @@ def test_a_client_with_other_limits_is_refused(running):
 
 
 def test_gains_load_tare_and_gripper_reach_the_driver(client, driver):
+    client.set_load(0.4, (0.0, 0.0, 0.05))
+    assert driver.calls[-2:] == ["disengage", "set_load"]
     client.start(Gains(translation_n_m=700.0))
     assert driver.gains == Gains(translation_n_m=700.0)
     client.set_gains(Gains(clip_m=(0.004, 0.004, 0.002)))
     assert driver.gains == Gains(clip_m=(0.004, 0.004, 0.002))
-    client.set_load(0.4, (0.0, 0.0, 0.05))
+    with pytest.raises(ArmError, match=r"RUN; stop\(\) it before its load"):
+        client.set_load(0.4, (0.0, 0.0, 0.05))
     client.zero_ft()
     client.gripper.move(0.02, 30.0)
     client.gripper.open()
-    assert driver.calls[-2:] == ["set_load", "zero_ft"]
+    assert driver.calls[-1] == "zero_ft"
     assert driver.gripper.calls == [("move", 0.02, 30.0), "open"]
     assert client.gripper.width_m == 0.0
 

@@ -489,7 +489,7 @@ def test_one_slow_thing_at_a_time():
     cell.tick()
     cell.supervisor.load(cell.now, cell.stamp(), 0.1, (0, 0, 0), cell.done)
     cell.elsewhere.finish()
-    assert cell.driver.calls[-2:] == ["zero_ft", "set_load"] and cell.elsewhere.most == 1
+    assert cell.driver.calls[-3:] == ["zero_ft", "disengage", "set_load"] and cell.elsewhere.most == 1
 
 
 @pytest.mark.parametrize(

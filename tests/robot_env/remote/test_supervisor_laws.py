@@ -272,7 +272,7 @@ class Chaos:
         assert self.cell.elsewhere.most <= 1
         if self.supervisor.mode is ArmMode.RUN:
             assert state.lease and not state.fault
-            waits = state.job in ("zero_ft", "set_load")
+            waits = state.job == "zero_ft"
             assert waits or self.cell.now - state.command_ns <= (self.WATCHDOG_MS + 5) * MS
         else:
             assert (self.supervisor.mode is ArmMode.FAULT) == bool(state.fault)

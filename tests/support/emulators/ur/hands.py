@@ -87,7 +87,7 @@ class Hands:
         self.driver.engage(Gains())
         target = self.driver.read().pose.copy()
         target[0] += 0.005
-        reading = self.run(1.2, target)
+        reading = self.run(0.8, target)
         assert reading.engaged and np.linalg.norm(reading.pose[:3] - target[:3]) < 1e-3
         self.driver.disengage()
 
