@@ -1,7 +1,7 @@
 """`handrail serl-rest`: HIL-SERL's REST protocol before an arm server, in a process of its own.
 
-`handrail arm-server` starts it where `env.arm.server.rest_port` is set. HTTP in the arm server's own process would
-take the interpreter from a loop that has 5 ms a round.
+`handrail arm-server` starts it where `env.arm.server.rest_port` is set. HTTP in the arm server's own process
+would take the interpreter from a loop that has 5 ms a round.
 """
 
 import os
@@ -49,18 +49,20 @@ class RestProcess:
     """
 
     def __init__(self, words: Sequence[str], server: ArmServerConfig) -> None:
+        where = f"{server.rest_host}:{server.rest_port}"
+        if _answers(server.rest_host, server.rest_port):
+            raise ConfigError(f"another program listens at {where}; choose another env.arm.server.rest_port")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "handrail.launch.cli", "serl-rest", *words],
             stdin=subprocess.DEVNULL,
             env={**os.environ, "HANDRAIL_PARENT": str(os.getpid())},
         )
         deadline_s = time.monotonic() + _START_S
-        while not _answers(server.rest_host, server.rest_port) or self._process.poll() is not None:
+        while not _answers(server.rest_host, server.rest_port):
             if self._process.poll() is not None or time.monotonic() > deadline_s:
                 self.close()
                 raise ConfigError(
-                    f"HIL-SERL's protocol cannot be offered at {server.rest_host}:{server.rest_port}; "
-                    "the line above says why"
+                    f"HIL-SERL's protocol cannot be offered at {where}; the line above says why"
                 )
             time.sleep(0.05)
 
