@@ -62,7 +62,7 @@ class RestProcess:
             if self._process.poll() is not None or time.monotonic() > deadline_s:
                 self.close()
                 raise ConfigError(
-                    f"HIL-SERL's protocol cannot be offered at {where}; the line above says why"
+                    f"HIL-SERL's protocol cannot be offered at {where}; see the line above"
                 )
             time.sleep(0.05)
 
