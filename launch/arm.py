@@ -1,4 +1,4 @@
-"""`handrail arm state|stop|recover`: the operator's words to a running arm server.
+"""`handrail arm state|stop|recover`: the operator's words to a running arm server; and `keys`, to reach one.
 
 None of them needs the lease: whoever commands the arm, a person may stop it, and only a person acknowledges a
 fault.
@@ -7,6 +7,7 @@ fault.
 import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import msgspec
 from rich.console import Console
@@ -15,10 +16,11 @@ from handrail.launch import arm_link
 from handrail.launch.options import Options, nearest
 from handrail.robot_env.config import EnvConfig
 from handrail.robot_env.errors import ArmError, ConfigError
+from handrail.robot_env.remote.endpoints import make_keys
 from handrail.robot_env.remote.messages import State
 from handrail.robot_env.remote.operator import ArmOperator
 
-VERBS = ("state", "stop", "recover")
+VERBS = ("state", "stop", "recover", "keys")
 
 
 def main(options: Options, overrides: list[str]) -> int:
@@ -37,6 +39,8 @@ def main(options: Options, overrides: list[str]) -> int:
             f"`handrail arm` is followed by {', '.join(VERBS[:-1])} or {VERBS[-1]}, not by {verb!r}"
             f"{nearest(verb, VERBS)}"
         )
+    if verb == "keys":
+        return _make_keys(options["folder"], overrides[1:])
     if verb == "recover" and options["by"] is None:
         raise ConfigError("`handrail arm recover` needs by=<your name>: a fault is acknowledged by a person")
     named = overrides[1:] or options["run"] is not None or options["arm_address"] is not None
@@ -56,6 +60,18 @@ def main(options: Options, overrides: list[str]) -> int:
     for server, answer in zip(servers, answers, strict=True):
         where = f"{server.arm.server.address}: " if len(servers) > 1 else ""
         _show(answer.result(), where, as_json=options["json"])
+    return 0
+
+
+def _make_keys(folder: str | None, overrides: list[str]) -> int:
+    """Make the keys that an arm server off loopback wants."""
+    if folder is None or overrides:
+        raise ConfigError("`handrail arm keys` needs folder=<a new folder>, and nothing else")
+    make_keys(Path(folder))
+    Console(highlight=False, soft_wrap=True, markup=False).print(
+        f"Keys in {folder}: the server keeps all of it (env.arm.server.keys={folder}); a client's machine "
+        "gets server.key and client.key_secret"
+    )
     return 0
 
 

@@ -93,10 +93,11 @@ COMMANDS: dict[str, Command] = {
     ),
     "arm": Command(
         "arm",
-        "the operator's word to a running arm server: state, stop or recover",
+        "the operator's word to a running arm server: state, stop, recover; or keys, to reach one elsewhere",
         "handrail arm recover by=Ada station=franka_cell",
         (
             Option("by", str, "who acknowledges the fault; goes into the server's log"),
+            Option("folder", str, "of `arm keys`: where the new keys go"),
             OF_RUN,
             RUNS,
             ARM_ADDRESS,

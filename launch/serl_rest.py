@@ -61,9 +61,7 @@ class RestProcess:
         while not _answers(server.rest_host, server.rest_port):
             if self._process.poll() is not None or time.monotonic() > deadline_s:
                 self.close()
-                raise ConfigError(
-                    f"HIL-SERL's protocol cannot be offered at {where}; see the line above"
-                )
+                raise ConfigError(f"HIL-SERL's protocol cannot be offered at {where}; see the line above")
             time.sleep(0.05)
 
     def close(self) -> None:

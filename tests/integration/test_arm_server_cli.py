@@ -284,3 +284,15 @@ def server_of(supervisor: int) -> int:
         except (FileNotFoundError, ProcessLookupError):
             continue
     raise AssertionError("the run has no arm server")
+
+
+def test_keys_are_made_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "keys"
+    assert main(["arm", "keys"]) == 2
+    assert main(["arm", "keys", f"folder={folder}"]) == 0
+    assert {"server.key", "server.key_secret", "client.key_secret"} <= {
+        each.name for each in folder.iterdir()
+    }
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert main(["arm", "keys", f"folder={folder}"]) == 2
+    assert "already holds keys" in capsys.readouterr().err

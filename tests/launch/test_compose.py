@@ -62,6 +62,7 @@ FACTS = {
         "env.arm.ur.host=192.168.1.10",
         "env.arm.ur.tcp=[0,0,0.163,0,0,0,1]",
         "env.arm.ur.payload_kg=1.1",
+        "env.arm.ur.payload_com_m=[0,0,0.06]",
         "env.camera_devices.0.serial=123456",
         "env.camera_devices.1.serial=123457",
     ],
