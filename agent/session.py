@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
@@ -29,8 +30,17 @@ from handrail.intervention.rollout import Rollout
 from handrail.intervention.run_directory import RunDirectory
 from handrail.intervention.transition import Transition
 from handrail.robot_env.clock import NS_PER_S, MonotonicClock, Ticker
-from handrail.robot_env.errors import ArmError, CameraError, ResetError
+from handrail.robot_env.errors import ArmError, CameraError, HandrailError, ResetError
 from handrail.robot_env.make import make_env
+
+HELD = {
+    "stopped": "somebody else stopped the arm; whoever did should say when it may go on",
+    "watchdog": "the arm held: no command came in time",
+    "overrun": "the loop could not keep its beat three times in a row",
+}
+"""What ended an episode with the arm in HOLD, and in words; the operator resumes."""
+MOST_INCIDENTS = 5
+"""So many in a row, without a person to resume, are no incidents any more."""
 
 
 def _nothing(*_: object) -> None:
@@ -57,9 +67,11 @@ class Session:
 
     def __init__(self, run: RunDirectory, config: RunConfig) -> None:
         self.config = config
-        self._lock = run.lock("actor")
+        self._closing = ExitStack()
         try:
+            self._closing.callback(run.lock("actor").release)
             self.env = make_env(config.env)
+            self._closing.callback(self.env.close)
             header = SegmentHeader(
                 schema=LOG_SCHEMA,
                 run_id=run.id,
@@ -69,14 +81,16 @@ class Session:
                 created_wall_ns=time.time_ns(),
             )
             self.writer = LogWriter(run.segments, header, **dataclasses.asdict(config.log))
+            self._closing.callback(self.writer.close)
+            self._reader = LogReader(run.segments)
+            mark_aborted(self.writer, self._reader)
+            self.history = RunHistory()
+            self._read_log()
         except BaseException:
-            self._lock.release()
+            self._closing.close()
             raise
-        self._reader = LogReader(run.segments)
-        mark_aborted(self.writer, self._reader)
-        self.history = RunHistory()
-        self._since_regrasp = 0
-        self._read_log()
+        self._since_regrasp = self._incidents = 0
+        self._driven = False
 
     def __enter__(self) -> Self:
         return self
@@ -84,9 +98,11 @@ class Session:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.writer.close()
-        self.env.close()
-        self._lock.release()
+        try:
+            self._closing.close()
+        except HandrailError:
+            if error is None:  # otherwise the first error says more
+                raise
 
     def drive(
         self,
@@ -126,7 +142,8 @@ class Session:
             if person:
                 wait_until_heard(device)
                 announce(str(device))
-            check_at_rest(device, time.monotonic_ns())
+            if not self._driven:  # a device that is held, stuck or gone at the start is refused
+                check_at_rest(device, time.monotonic_ns())
             if isinstance(device, EpisodeAware):  # after a restart: what it had seen of this run
                 for success, unaided in self.history.finished:
                     device.episode_finished(success, unaided)
@@ -134,6 +151,9 @@ class Session:
             now_ns = time.monotonic_ns if person else None
             rollout = Rollout(self.env, device, self.config.arbiter, mapping, self.writer, now_ns)
             hold = Hold(self.env, rollout, person, wanted, on_hold)
+            hold.until_at_rest(device)
+            self._driven = True
+            self.env.interrupt = None if self.env.lockstep else hold.interruption
 
             def after_step(transition: Transition) -> bool:
                 pace(transition)
@@ -154,12 +174,17 @@ class Session:
                 except (ArmError, CameraError, ResetError) as error:
                     if self.env.lockstep:  # a simulation that breaks is a bug, not an incident
                         raise
-                    hold.begin(str(error))
+                    self._incident(hold, error, person)
                     self._read_log()
                     continue
                 self._since_regrasp += 1
                 self._read_log()
                 after_episode(end)
+                if end.truncated_by in HELD and not self.env.lockstep:
+                    stopped = end.truncated_by == "stopped"
+                    self._incident(hold, ArmError(HELD[end.truncated_by]), person, mends=not stopped)
+                else:
+                    self._incidents = 0
         finally:
             device.close()
 
@@ -172,6 +197,18 @@ class Session:
         rng = np.random.default_rng([*seed, 1])
         policy.deterministic = bool(rng.random() < self.config.actor.greedy_share)
         policy.seed(int(rng.integers(2**63)))
+
+    def _incident(self, hold: Hold, error: HandrailError, person: bool, mends: bool = True) -> None:
+        """Hold until the person at the device resumes; without one, until the simulated arm is well.
+
+        Raises:
+            HandrailError: nobody is there to resume what does not mend by itself, or too often.
+        """
+        if not person:
+            self._incidents += 1
+            if not mends or self._incidents >= MOST_INCIDENTS:
+                raise error
+        hold.begin(str(error))
 
     def _regrasp_is_due(self) -> bool:
         every = self.config.env.regrasp_every

@@ -24,6 +24,7 @@ class MappingConfig:
         gain: sign and sensitivity of each component.
         frame: what the components are directions of: the tool ("end_effector"), or the arm's base, in which
             up is up however the tool is turned.
+        operator_deg: where the operator looks, in frame "base": from the base's x axis towards its y [deg].
     """
 
     dead_zone: float = 0.05
@@ -31,8 +32,10 @@ class MappingConfig:
     axes: tuple[int, int, int, int, int, int] = (0, 1, 2, 3, 4, 5)
     gain: Six = (1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
     frame: Literal["end_effector", "base"] = "end_effector"
+    operator_deg: float = 0.0
 
     def __post_init__(self) -> None:
+        require_range("mapping", -360.0, 360.0, operator_deg=self.operator_deg)
         require_range("mapping", 0.0, 0.5, dead_zone=self.dead_zone)
         require_range("mapping", 0.0, 1.0, smoothing_s=self.smoothing_s)
         if len(self.axes) != 6 or not all(axis in range(6) for axis in self.axes):

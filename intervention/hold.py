@@ -6,7 +6,7 @@ And what moves then is guided by him: taking a module anew.
 import time
 from collections.abc import Callable
 
-from handrail.intervention.device import Device
+from handrail.intervention.device import Device, DeviceError, check_at_rest
 from handrail.intervention.rollout import Rollout
 from handrail.robot_env.arms.arm import ArmMode
 from handrail.robot_env.env import RobotEnv
@@ -19,7 +19,9 @@ class Hold:
     """Holds a session; owned by the thread that drives it.
 
     After an incident the arm has to be out of its fault (`handrail arm recover`), and then the person at the
-    device resumes with its pause button. Where there is no person, a simulated arm goes on once it is well.
+    device resumes with its pause button, or its success button, which a device with two buttons has as well:
+    after the recovery, since whoever recovers may stand at the arm. Where there is no person, a simulated arm
+    goes on once it is well.
 
     Args:
         env: whose arm must be well.
@@ -44,13 +46,25 @@ class Hold:
     def begin(self, incident: str) -> None:
         """Hold from now on, because of `incident`."""
         self._incident = incident
+        self._on_hold(incident)
         if self._person:
             self._rollout.pause()
 
+    def interruption(self) -> str:
+        """Why a reset that is under way must end now; "" while it need not."""
+        self._rollout.look()
+        if self._rollout.paused:
+            return "paused by the operator"
+        return "" if self._wanted() else "the session ends"
+
     def until_resumed(self) -> bool:
         """Wait while there is reason to hold; False when waiting is no longer wanted."""
+        # The press that ended the episode may still be down.
+        success = True
         while True:
-            self._rollout.look()
+            before, success = success, "success" in self._rollout.look().buttons
+            if success and not before:
+                self._rollout.resume()
             reason = self._reason()
             if not reason:
                 self._incident = ""
@@ -58,6 +72,16 @@ class Hold:
             if not self._wanted():
                 return False
             self._on_hold(reason)
+            time.sleep(_LOOK_S)
+
+    def until_at_rest(self, device: Device) -> None:
+        """Wait until nobody holds the device: it may not begin to drive by itself."""
+        while self._wanted():
+            try:
+                check_at_rest(device, time.monotonic_ns())
+                return
+            except DeviceError as error:
+                self._on_hold(str(error))
             time.sleep(_LOOK_S)
 
     def regrasp(self) -> bool:
@@ -87,12 +111,14 @@ class Hold:
         """Why nothing may move now, and what to do; "" when it may."""
         if self._incident:
             mode, fault = self._env.arm_mode()
+            if mode in (ArmMode.FAULT, ArmMode.DISARMED) and self._person:
+                self._rollout.pause()  # what was pressed before the arm was well is no word to go on
             if mode is ArmMode.FAULT:
                 return f"{fault}; see to it, then `handrail arm recover by=<your name>`"
             if mode is ArmMode.DISARMED:
-                return "the arm server cannot be reached, or the arm is disarmed; see to it, or wait for it"
+                return f"{fault}; see to it, or wait for it"
         if self._rollout.paused:
-            return f"{self._incident or 'paused by the operator'}; resume with the pause button"
+            return f"{self._incident or 'paused by the operator'}; resume with the pause or success button"
         return ""
 
 

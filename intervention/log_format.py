@@ -104,8 +104,8 @@ class FrameRecord(msgspec.Struct, frozen=True, array_like=True, tag="frame"):
 class EpisodeEnd(msgspec.Struct, frozen=True, array_like=True, tag="end"):
     """An episode was closed. Readers cut n-step returns here, whatever the last step says.
 
-    `unaided` is true when no step was human; `truncated_by` is None, "time_limit", "force", "operator" or
-    "stop".
+    `unaided` is true when no step was human; `truncated_by` is None, "time_limit", "force", "operator",
+    "stopped" (somebody else held the arm), "watchdog", "overrun" or "stop" (the caller).
     """
 
     episode: int

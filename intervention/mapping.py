@@ -5,8 +5,8 @@ zero speed, not with a jump), average out a trembling hand. A hand that lets go 
 decaying tail.
 
 What results are directions either of the tool (`mapping.frame`: end_effector) or of the arm's base, as an
-operator beside the arm sees them. The latter are turned into the tool's frame last, by the tool's present
-orientation, so that up stays up while the tool turns.
+operator beside the arm sees them. The latter are turned into the base's axes by where that operator looks, and
+then into the tool's frame by the tool's present orientation, so that up stays up while the tool turns.
 """
 
 import math
@@ -17,7 +17,13 @@ from handrail.intervention.config import MappingConfig
 from handrail.intervention.device import Reading
 from handrail.robot_env.clock import NS_PER_S
 from handrail.robot_env.errors import ConfigError
-from handrail.robot_env.geometry import quat_inverse, quat_normalize, quat_rotate
+from handrail.robot_env.geometry import (
+    quat_from_rotvec,
+    quat_inverse,
+    quat_multiply,
+    quat_normalize,
+    quat_rotate,
+)
 
 
 class Mapping:
@@ -31,6 +37,7 @@ class Mapping:
         self._config = config
         self._axes = np.array(config.axes)
         self._gain = np.array(config.gain)
+        self._base_from_operator = quat_from_rotvec((0.0, 0.0, math.radians(config.operator_deg)))
         self.reset()
 
     def reset(self) -> None:
@@ -67,8 +74,8 @@ class Mapping:
             wanted = self._smooth(wanted, reading.t_ns)
         if self._config.frame == "end_effector" or tool_quat is None:
             return wanted
-        inverse = quat_inverse(quat_normalize(tool_quat))
-        return np.concatenate([_turned(inverse, wanted[:3]), _turned(inverse, wanted[3:])])
+        turn = quat_multiply(quat_inverse(quat_normalize(tool_quat)), self._base_from_operator)
+        return np.concatenate([_turned(turn, wanted[:3]), _turned(turn, wanted[3:])])
 
     def _smooth(self, action: np.ndarray, t_ns: int) -> np.ndarray:
         if not action.any() or self._t_ns is None:

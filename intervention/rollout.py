@@ -63,6 +63,7 @@ class Rollout:
         self._now_ns = now_ns
         self._arbiter = ArbiterState()
         self._pressed: frozenset[Button] = frozenset()
+        self._lost = False
 
     @property
     def driver(self) -> Driver:
@@ -78,11 +79,17 @@ class Rollout:
         """Pause as the operator's button does; the button resumes."""
         self._arbiter = replace(self._arbiter, paused=True)
 
+    def resume(self) -> None:
+        """End a pause, as the operator's button does."""
+        self._arbiter = replace(self._arbiter, paused=False)
+
     def look(self) -> Reading:
         """Look at the device between two episodes: its pause button counts, and nothing moves."""
-        now_ns = time.monotonic_ns() if self._now_ns is None else self._now_ns()
+        return self._look(time.monotonic_ns() if self._now_ns is None else self._now_ns())
+
+    def _look(self, now_ns: int) -> Reading:
         nothing = np.zeros(self._action_size)
-        reading = self._device.read(now_ns)
+        reading = self._read(now_ns)
         self._arbiter, _ = arbitrate(self._arbiter, reading, nothing, nothing, now_ns, self._config)
         return reading
 
@@ -112,11 +119,11 @@ class Rollout:
             LogError: a step could not be stored. It and every other error mark the episode aborted.
         """
         observation, info = self._env.reset(seed=environment_seed(seed), options=options)
+        # A verdict pressed during the reset, or still held from the last episode, is no word on this one. A
+        # pause or a stop counts whenever it is pressed.
+        held = self._look(int(info["t_ns"]) if self._now_ns is None else self._now_ns()).buttons
         self._arbiter = self._arbiter.next_episode()
-        self._pressed = frozenset()
         self._mapping.reset()
-        # What was pressed during the reset, or is still held from the last episode, is no word on this one.
-        held = self._device.read(int(info["t_ns"]) if self._now_ns is None else self._now_ns()).buttons
         if isinstance(self._device, EpisodeAware):
             self._device.episode_started(seed)
         end = None
@@ -176,21 +183,28 @@ class Rollout:
         if robot is None or robot is not self._env or not robot.streams_hand or now_ns is None:
             return self._env.step(action)
 
+        let_go = False
+
         def hand() -> np.ndarray:
+            nonlocal let_go
             reading = self._device.read(now_ns())
             self._pressed |= reading.buttons - {"takeover"}
             fresh = abs(now_ns() - reading.t_ns) <= self._config.stale_s * NS_PER_S
+            self._lost |= not (fresh and reading.connected)
+            let_go |= "stop" in self._pressed or (self._arbiter.deadman and "takeover" not in reading.buttons)
             asked = self._mapping.apply(reading, self._tool_quat())
-            stopped = "stop" in self._pressed
-            return asked if fresh and reading.connected and not stopped else np.zeros(self._action_size)
+            return np.zeros(self._action_size) if self._lost or let_go else asked
 
         return robot.step_by_hand(hand)
 
     def _read(self, now_ns: int) -> Reading:
-        """The device's reading, with the buttons that were pressed and let go within the last step."""
+        """The device's reading, with what was seen of it within the last step: a click, a loss."""
         reading = self._device.read(now_ns)
-        pressed, self._pressed = self._pressed, frozenset()
-        return replace(reading, buttons=reading.buttons | pressed) if pressed else reading
+        (pressed, self._pressed), (lost, self._lost) = (self._pressed, frozenset()), (self._lost, False)
+        if pressed or lost:
+            connected = reading.connected and not lost
+            reading = replace(reading, buttons=reading.buttons | pressed, connected=connected)
+        return reading
 
     def _tool_quat(self) -> np.ndarray | None:
         """Orientation of the tool, (4,) x y z w in the base frame; None where there is no robot."""

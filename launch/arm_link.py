@@ -14,6 +14,7 @@ from handrail.robot_env.remote.client import greet
 from handrail.robot_env.remote.endpoints import Endpoints
 from handrail.robot_env.remote.messages import State
 from handrail.robot_env.remote.operator import ArmOperator
+from handrail.robot_env.remote.whereabouts import announced
 
 NOTHING_TO_SERVE = (
     "env.arm.kind is 'sim', the simulated arm inside the actor, which has no server; choose arm=sim_server, "
@@ -24,8 +25,13 @@ GREETING_S = 0.5
 """How long a server on this machine may take to say that it is there [s]."""
 
 
-def meant(options: Options, overrides: list[str]) -> RunConfig:
+def meant(options: Options, overrides: list[str], missing: compose.Missing = "refused") -> RunConfig:
     """The configuration that a command line means: of a run, or composed; with the arm server's address.
+
+    Args:
+        options: the command's.
+        overrides: the rest of the line.
+        missing: what becomes of facts of the station or the task that nobody has given yet.
 
     Raises:
         ConfigError: an override is refused, or there is no arm server to speak of.
@@ -33,7 +39,7 @@ def meant(options: Options, overrides: list[str]) -> RunConfig:
     """
     address = options["arm_address"]
     if options.get("run") is None:
-        config = compose.compose(overrides).config
+        config = compose.compose(overrides, missing).config
     else:
         if overrides:
             raise ConfigError(
@@ -50,20 +56,7 @@ def meant(options: Options, overrides: list[str]) -> RunConfig:
 
 def around() -> list[EnvConfig]:
     """How to reach every arm server of this user's on this machine, stations and runs alike."""
-    anywhere = ArmConfig(kind="sim_server")
-    folder = Endpoints.of(anywhere).folder
-    assert folder is not None
-    locks = sorted([*folder.parent.glob("arm-*/lock"), *folder.parent.glob("*/arm/lock")])
-    return [at(EnvConfig(arm=anywhere), f"ipc://{lock.parent}") for lock in locks if _held(lock)]
-
-
-def _held(lock: Path) -> bool:
-    """Whether the server that made a lock still runs; it wrote its process id there."""
-    try:
-        number = lock.read_text().rpartition(" ")[2]
-    except OSError:
-        return False
-    return number.isdecimal() and Path(f"/proc/{number}").exists()
+    return [EnvConfig(arm=ArmConfig(kind="sim_server", server=server)) for server in announced()]
 
 
 def at(config: EnvConfig, address: str | None) -> EnvConfig:

@@ -25,13 +25,17 @@ _REPORT_EVERY_S = 0.5
 def main(options: Options, overrides: list[str]) -> int:
     """Serve the arm until told to stop.
 
+    A real arm is served before its task has been taught, too: then to look at, to tare, to open and close its
+    gripper, and for nothing else.
+
     Raises:
         ConfigError: the configuration is refused, or its arm has no server.
         MissingExtra: the arm's SDK is not installed.
         ArmError: the arm cannot be reached, SCHED_FIFO is needed and not permitted, or another server runs
             at the address.
     """
-    config = arm_link.meant(options, overrides)
+    config = arm_link.meant(options, overrides, "taught")
+    teaching = config.env.arm.real and config.env.task.seated_pose is None
     driver = make_driver(config.env)
     stop = lifetime.begin(ROLE)
     arm, log = config.env.arm, structlog.get_logger(ROLE)
@@ -39,7 +43,7 @@ def main(options: Options, overrides: list[str]) -> int:
     rest: RestProcess | None = None
     try:
         server = make_server(config.env, driver)
-        if arm.server.rest_port:  # before the priority is claimed, which it would inherit
+        if arm.server.rest_port and not teaching:  # before the priority is claimed, which it would inherit
             rest = RestProcess(words(options, overrides), arm.server)
         granted = realtime.claim("arm server", required=arm.needs_realtime)
         if granted.warning:
@@ -97,6 +101,11 @@ def serving(config: RunConfig, granted: realtime.Granted) -> str:
     arm, limits, motion = env.arm, env.limits, env.limits.motion
     endpoints = Endpoints.of(arm)
     where = str(endpoints.folder) if endpoints.folder else endpoints.commands
+    if arm.real and env.task.seated_pose is None:
+        return (
+            f"Serving {arm.name!r}, {arm.kind}, at {where}: HOLD, for teaching · nothing moves it before "
+            "env.task.seated_pose has been taught · `handrail arm state|open|close|tare` work"
+        )
     what = f"{arm.kind} ({env.sim.arm})" if arm.kind == "sim_server" else arm.kind
     size = [high - low for low, high in zip(limits.workspace_low_m, limits.workspace_high_m, strict=True)]
     words = [

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any, Literal
 
 import yaml
 from hydra import compose as hydra_compose
@@ -39,6 +40,13 @@ SEARCH_PATH = "HANDRAIL_CONF"
 
 KEYS = frozenset(schema.to_plain(RunConfig()))
 """The keys at the top of a configuration."""
+
+Missing = Literal["refused", "taught", "ignored"]
+"""What becomes of a `???`: refused; let pass where it is read from the arm itself, once its server runs; or let
+pass altogether, by a command that only wants to know where the server is."""
+
+TAUGHT = ("env.task.seated_pose", "env.regrasp.grasp_pose", "env.arm.joint_home")
+"""Facts that are read from the arm itself, so that its server must run without them."""
 
 _CONF = "handrail.launch.conf"
 _LARGEST_FILE = 1 << 18  # a resolved configuration has a few kilobytes
@@ -88,11 +96,12 @@ def _folders() -> Iterator[Path]:
         yield folder
 
 
-def compose(overrides: Sequence[str] = ()) -> Composed:
+def compose(overrides: Sequence[str] = (), missing: Missing = "refused") -> Composed:
     """Compose presets and overrides into a configuration.
 
     Args:
         overrides: words such as `preset=parity` or `env.hz=20`.
+        missing: what becomes of facts that are still `???`.
 
     Raises:
         ConfigError: a word is malformed, a key unknown, a type wrong, a value refused or a fact of the
@@ -113,9 +122,12 @@ def compose(overrides: Sequence[str] = ()) -> Composed:
                         "`# @package _global_`"
                     )
             # Merged last, not as Hydra's first: a `???` of a station would vanish behind a default.
-            _require_facts(made)
+            unknown = _require_facts(made, missing)
+            plain = OmegaConf.to_container(made, resolve=True)
+            assert isinstance(plain, dict)
+            _forget(plain, unknown)
             defaults = OmegaConf.create(schema.to_plain(RunConfig()))
-            plain = OmegaConf.to_container(OmegaConf.merge(defaults, made), resolve=True)
+            plain = OmegaConf.to_container(OmegaConf.merge(defaults, plain), resolve=True)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(f"the configuration cannot be composed: {error}") from None
     choices = {group: str(chosen[group]) for group in groups() if group in chosen} | choices
@@ -128,22 +140,46 @@ def _search() -> list[str]:
     return [f"hydra.searchpath=[{','.join(places)}]"] if places else []
 
 
-def _require_facts(made: DictConfig) -> None:
-    """Refuse what still is `???`, save facts of an arm that is not used.
+def _require_facts(made: DictConfig, missing: Missing) -> list[str]:
+    """Refuse what still is `???`, save facts of an arm that is not used, and what `missing` lets pass.
+
+    Returns:
+        Every key that has no value.
 
     Raises:
         ConfigError: names all of it at once, and both places where it can be said.
     """
     kind = OmegaConf.select(made, "env.arm.kind")
     others = tuple(f"env.arm.{each}." for each in REAL_ARMS if each != kind)
-    missing = sorted(key for key in OmegaConf.missing_keys(made) if not key.startswith(others))
-    if missing:
-        words = [key.replace("[", ".").replace("]", "") for key in missing]
+    if kind not in REAL_ARMS:  # a simulated arm makes no joint motion
+        others += ("env.arm.joint_home",)
+    unknown = sorted(OmegaConf.missing_keys(made))
+    wanted = [key for key in unknown if missing != "ignored" and not key.startswith(others)]
+    if missing == "taught":
+        wanted = [key for key in wanted if key not in TAUGHT]
+    if wanted:
+        words = [key.replace("[", ".").replace("]", "") for key in wanted]
         raise ConfigError(
             f"no value for {', '.join(words)}: facts of your station or task, which nothing can guess. Write "
             f"{words[0]}=<value> behind the command, or keep them in a file of your own: "
             f"{SEARCH_PATH}=<folder>, <folder>/station/<name>.yaml, station=<name>"
         )
+    return unknown
+
+
+def _forget(plain: dict[str, Any], unknown: Sequence[str]) -> None:
+    """Take out what has no value, and what makes no sense without it."""
+    for key in unknown:
+        *above, last = key.replace("[", ".").replace("]", "").split(".")
+        place: Any = plain
+        for name in above:
+            place = place[int(name)] if isinstance(place, list) else place[name]
+        del place[last]
+    env = plain.get("env", {})
+    if "env.arm.joint_home" in unknown:
+        env["arm"]["joint_home_every"] = 0
+    if "env.regrasp.grasp_pose" in unknown:
+        env["regrasp"], env["regrasp_every"] = None, 0
 
 
 def load(path: Path) -> RunConfig:

@@ -33,6 +33,7 @@ CHANGEABLE = (
     "mapping.frame",
     "mapping.axes",
     "mapping.gain",
+    "mapping.operator_deg",
     "mapping.dead_zone",
 )
 """What may change when a run is taken up again; anything else would make it another experiment."""

@@ -62,6 +62,9 @@ class RobotEnv(gym.Env[Any, NDArray[np.float32]]):
         cameras: cameras in the observation, as named and sized in `config.cameras`.
         render_camera: what `render` shows; None when nothing can be shown.
         render_mode: "rgb_array" or None.
+
+    Attributes:
+        interrupt: asked once a tick while the arm resets; a reason stops the arm there and fails the reset.
     """
 
     def __init__(
@@ -103,12 +106,14 @@ class RobotEnv(gym.Env[Any, NDArray[np.float32]]):
             }
         )
         self.action_space = spaces.Box(-1.0, 1.0, (self.action_spec.size,), np.float32)
+        self.interrupt: Callable[[], str] | None = None
         self._frame = task.frame()
         self._resets = ResetSequence(arm, clock, task.config)
         self._ticker = Ticker(clock, round(self.period_s * NS_PER_S))
         self._opened = False
         self._running = False
         self._resets_done = 0
+        self._flags_on_the_way = GateFlag.NONE
         self._steps = 0
         self._streak = 0
         self._reset_s = 0.0
@@ -127,7 +132,12 @@ class RobotEnv(gym.Env[Any, NDArray[np.float32]]):
         return self._last_state
 
     def arm_mode(self) -> tuple[ArmMode, str]:
-        """What the arm is doing, and why if it is in a fault; DISARMED when it cannot be reached."""
+        """What the arm is doing, and why if it is in a fault.
+
+        DISARMED when it has been lost; HOLD before it has been connected, which the next reset does.
+        """
+        if not self._opened:
+            return ArmMode.HOLD, ""
         try:
             state = self._arm.state()
         except ArmError as error:
@@ -211,7 +221,8 @@ class RobotEnv(gym.Env[Any, NDArray[np.float32]]):
             self._goal = self._frame.pose(start.coordinates)
             return self._goal
 
-        state = self._resets.run(self._frame, at_home, self._joint_home())
+        state = self._resets.run(self._frame, at_home, self._joint_home(), self.interrupt)
+        self._resets_done += 1
         self._reset_s = (self._clock.now_ns() - began_ns) / NS_PER_S
         self._steps = self._streak = 0
         self._running = True
@@ -282,7 +293,8 @@ class RobotEnv(gym.Env[Any, NDArray[np.float32]]):
             self._running = False
             self._arm.stop()
             raise
-        flags |= GateFlag(state.gate_flags)
+        flags |= GateFlag(state.gate_flags) | self._flags_on_the_way
+        self._flags_on_the_way = GateFlag.NONE
         self._steps += 1
 
         seated = self.scene is not None and self.scene.success()
@@ -322,9 +334,9 @@ class RobotEnv(gym.Env[Any, NDArray[np.float32]]):
     def _joint_home(self) -> tuple[float, ...] | None:
         """The joint angles to reset to this time; None most times."""
         arm = self.config.arm
-        due = arm.joint_home_every > 0 and self._resets_done % arm.joint_home_every == 0
-        self._resets_done += 1
-        return arm.joint_home if due else None
+        # Never the first: nobody has seen this arm reach a start yet, and a joint motion passes no gate.
+        due = arm.joint_home_every > 0 and self._resets_done > 0
+        return arm.joint_home if due and self._resets_done % arm.joint_home_every == 0 else None
 
     def _require_episode(self) -> None:
         if not self._running:
@@ -354,14 +366,19 @@ class RobotEnv(gym.Env[Any, NDArray[np.float32]]):
         except ArmFault:
             raise
         except ArmError:
-            pass  # The next reading says HOLD, which truncates the episode.
+            # An arm that no longer runs truncates the episode. One that runs, and did not take this command,
+            # must not have it stored as executed.
+            state = self._arm.state()
+            self._flags_on_the_way |= GateFlag(state.gate_flags)
+            if state.mode is ArmMode.RUN:
+                raise
 
     def _truncation(self, state: ArmState, flags: GateFlag) -> str | None:
         """Why the episode ends here without an end of the task, or None."""
         if state.mode is not ArmMode.RUN:
             if flags & GateFlag.FORCE:
                 return "force"
-            return "watchdog" if flags & GateFlag.WATCHDOG else "operator"
+            return "watchdog" if flags & GateFlag.WATCHDOG else "stopped"
         if self._ticker.counts.consecutive_overruns >= MAX_CONSECUTIVE_OVERRUNS:
             self._arm.stop()
             return "overrun"

@@ -12,7 +12,9 @@ moment by moment, so the new plan turns round no later than the old one would ha
 Towards: it is the time-optimal approach to a goal inside, which brakes at the last moment that still stops
 there. A brake is the same argument with the stopping point as its goal; where jerk would carry it over the
 edge, the edge becomes the goal. The box is shrunk by a micrometre so that rounding does not matter. By
-induction from a seed at rest, set-points stay inside for ever.
+induction from a seed at rest, set-points stay inside for ever. A seed a little outside begins with a plan to the
+nearest point inside; by the same argument no set-point is further out than one before it, and none that is
+inside leaves again.
 
 Software limits are not safety-rated. The emergency stop is hardware.
 """
@@ -189,11 +191,6 @@ class GateDecision:
     flags: GateFlag
     force_count: int
 
-    @property
-    def braking(self) -> bool:
-        """Whether the goal was refused and the set-point is coming to rest instead."""
-        return bool(self.flags & (GateFlag.NONFINITE | GateFlag.FORCE | GateFlag.PLANNER))
-
 
 def gate(
     goal: Vector,
@@ -210,7 +207,7 @@ def gate(
 
     Args:
         goal: (7,) wanted tool pose, base frame; its quaternion is normalised here.
-        setpoint: where the set-point is now, inside the box.
+        setpoint: where the set-point is now, inside the box or on its way there.
         measured: (7,) where the tool is, base frame.
         force_n: force on the tool [N]; not a number counts as too much.
         limits: the limits.
@@ -276,7 +273,7 @@ def _refuse(setpoint: SetPoint, limits: GateLimits, flags: GateFlag, force_count
     """Brake instead. Should even that find no motion, stay: a stopped set-point is safe, if not smooth."""
     plan = plan_brake(setpoint, limits)
     if plan is None:
-        plan = Plan(limits.frame, None, limits.clip(setpoint.position))
+        plan = Plan(limits.frame, None, setpoint.position)
         flags |= GateFlag.PLANNER
     return GateDecision(plan, limits.frame.pose(plan.rest), flags, force_count)
 

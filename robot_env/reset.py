@@ -32,10 +32,15 @@ class ResetSequence:
         self._arm = arm
         self._clock = clock
         self._config = config
+        self._interrupt: Callable[[], str] | None = None
         self._tick_ns = round(config.reset_tick_s * NS_PER_S)
 
     def run(
-        self, frame: WorkFrame, at_home: Callable[[], Array], joint_home: Sequence[float] | None = None
+        self,
+        frame: WorkFrame,
+        at_home: Callable[[], Array],
+        joint_home: Sequence[float] | None = None,
+        interrupt: Callable[[], str] | None = None,
     ) -> ArmState:
         """Lift out, pass the home, go to the start, come to rest, tare.
 
@@ -43,6 +48,7 @@ class ResetSequence:
             frame: work frame at the nominal socket, as it was in the last episode.
             at_home: called when the module is clear of the socket; returns the start pose (7,), base frame.
             joint_home: joint angles [rad] to go to from the home, in a joint motion; None for none.
+            interrupt: asked once a tick; a reason ends the reset.
 
         Returns:
             The arm's first reading at the start.
@@ -51,6 +57,7 @@ class ResetSequence:
             ResetError: a leg missed its deadline, or the arm stopped; it then holds.
             ArmFault: the arm is in a latched fault.
         """
+        self._interrupt = interrupt
         self._arm.start()
         self._arm.set_resetting(True)
         try:
@@ -119,6 +126,8 @@ class ResetSequence:
                 raise ResetError(f"reset leg {leg!r}: {error}") from error
             if arrived(state):
                 return
+            if self._interrupt is not None and (reason := self._interrupt()):
+                raise ResetError(f"reset leg {leg!r} was ended: {reason}")
             if self._clock.now_ns() >= deadline_ns:
                 distance_m, angle_rad = pose_distance(goal, state.pose)
                 raise ResetError(

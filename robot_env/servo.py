@@ -66,7 +66,9 @@ class Servo:
         """Begin where the arm is, and forget a force trip.
 
         A set-point that already pulls the arm goes there within the limits instead of jumping: it may still
-        be braking, or pressing against something.
+        be braking, or pressing against something. A tool a little outside the workspace, which contact or a
+        hand brought there, is pulled to its edge within the limits too; on the way the set-point only comes
+        nearer, whatever is commanded.
 
         Raises:
             ArmFault: the tool is so far outside the workspace that pulling it in would be a motion of its
@@ -81,12 +83,16 @@ class Servo:
                 f"{1000 * self._config.motion.leash_m:.1f} mm, {self._config.motion.leash_rad} rad); "
                 "guide it back by hand, or correct the workspace"
             )
-        if self._plan is None:
-            self._plan, self._plan_ns = Plan(self._frame, None, inside), t_ns
-        elif (plan := plan_to(inside, self.setpoint(t_ns), self.limits)) is not None:
-            self._plan, self._plan_ns = plan, t_ns
-        else:
-            self.brake(t_ns)
+        anew = self._plan is None
+        if anew:
+            x, y, z, rx, ry, rz = here
+            self._plan, self._plan_ns = Plan(self._frame, None, (x, y, z, rx, ry, rz)), t_ns
+        if not anew or off_m > 0.0 or off_rad > 0.0:
+            plan = plan_to(inside, self.setpoint(t_ns), self.limits)
+            if plan is not None:
+                self._plan, self._plan_ns = plan, t_ns
+            else:
+                self.brake(t_ns)
         self._force_count = self._watch_count = 0
         self.tripped = False
 
@@ -126,7 +132,7 @@ class Servo:
             return
         setpoint = self.setpoint(t_ns)
         plan = plan_brake(setpoint, self.limits)
-        self._plan = plan or Plan(self._frame, None, self.limits.clip(setpoint.position))
+        self._plan = plan or Plan(self._frame, None, setpoint.position)
         self._plan_ns = t_ns
 
     def tick(self, t_ns: int) -> None:

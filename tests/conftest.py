@@ -10,10 +10,13 @@ import os
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
 
+from collections.abc import Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 import hypothesis  # noqa: E402
 import pytest  # noqa: E402
+import structlog  # noqa: E402
+from figures import Figure, Figures  # noqa: E402
 
 # The same examples on every run: a failure here is a failure there. A wider search is `--hypothesis-
 # profile=search`.
@@ -22,14 +25,34 @@ hypothesis.settings.register_profile("search", deadline=None, max_examples=2000)
 hypothesis.settings.load_profile("repeatable")
 
 ROOT = Path(__file__).resolve().parent.parent
+FIGURES = pytest.StashKey[Figures]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--hardware", action="store_true", help="run the tests that need a robot or a device")
+    parser.addoption("--figures", type=Path, metavar="PATH", help="run the tests that measure; write to PATH")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make room for figures, if they are wanted."""
+    if config.getoption("--figures") is not None:
+        config.stash[FIGURES] = Figures()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Write the figures and show them."""
+    if (figures := config.stash.get(FIGURES, None)) is not None:
+        figures.write(Path(str(config.getoption("--figures"))))
+        terminalreporter.section("figures")
+        terminalreporter.write_line("\n".join(figures.table()))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the hardware tests out unless asked for, and the GPU tests where there is no GPU."""
+    """Leave out what needs hardware (unless asked for), a GPU that is not here, or measures no figure."""
+    if FIGURES in config.stash:
+        measure = [item for item in items if "figure" in getattr(item, "fixturenames", ())]
+        config.hook.pytest_deselected(items=[item for item in items if item not in measure])
+        items[:] = measure
     if not config.getoption("--hardware"):
         for item in items:
             if item.get_closest_marker("hardware"):
@@ -43,7 +66,27 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                     item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
 
 
+@pytest.fixture(autouse=True)
+def _log_to_nobody_s_stream() -> Iterator[None]:
+    """A command run inside a test sets up its log; the next test's streams are others."""
+    yield
+    structlog.reset_defaults()
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """The root of the checkout."""
     return ROOT
+
+
+@pytest.fixture
+def figure(request: pytest.FixtureRequest) -> Figure:
+    """Keep what was measured: `figure("reflex to FAULT", 4.2, "ms", limit=10.0)`; see `--figures`."""
+    figures = request.config.stash.get(FIGURES, None)
+    test = request.node.nodeid.partition("[")[0]
+
+    def keep(name: str, value: float, unit: str, limit: float | None = None) -> None:
+        if figures is not None:
+            figures.add(test, name, value, unit, limit)
+
+    return keep

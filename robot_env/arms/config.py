@@ -36,6 +36,8 @@ class ArmServerConfig:
         require_realtime: refuse to drive a real arm without SCHED_FIFO.
         rest_port: port of the HIL-SERL REST protocol; 0 does not offer it.
         rest_host: interface it is offered on; loopback unless told otherwise: it has no authentication.
+        rest_pursue_s: time for which its last pose is pursued after a client's last word [s]; the watchdog of
+            those clients.
     """
 
     address: str = ""
@@ -50,6 +52,7 @@ class ArmServerConfig:
     require_realtime: bool = True
     rest_port: int = 0
     rest_host: str = "127.0.0.1"
+    rest_pursue_s: float = 2.0
 
     def __post_init__(self) -> None:
         require_range("arm.server", 50.0, 1000.0, rate_hz=self.rate_hz)
@@ -63,6 +66,7 @@ class ArmServerConfig:
             raise ConfigError(f"arm.server.recoveries is {self.recoveries}, outside [0, 10]; use 3")
         if not 0 <= self.rest_port < 65536:
             raise ConfigError(f"arm.server.rest_port is {self.rest_port}, outside [0, 65535]; use 5000, or 0")
+        require_range("arm.server", 0.05, 60.0, rest_pursue_s=self.rest_pursue_s)
         if self.address and not self.address.startswith(("ipc://", "tcp://")):
             raise ConfigError(
                 f"arm.server.address is {self.address!r}; write ipc://<folder> or tcp://<host>:<port>, "

@@ -12,6 +12,8 @@ POLL_S = 0.05
 """Time between two looks at the width and at the command in progress [s]."""
 ANY_WIDTH_M = 0.08
 """Tolerance of a grasp: whatever is between the jaws counts as held [m]."""
+NOT_HOMED_M = 0.01
+"""A hand whose jaws "open" no wider than this has not found its end stops since it was switched on [m]."""
 
 
 class FrankaGripper:
@@ -24,7 +26,7 @@ class FrankaGripper:
         force_n: force with which `close` holds [N].
 
     Raises:
-        ArmError: the hand cannot be reached.
+        ArmError: the hand cannot be reached, or has not been homed.
     """
 
     def __init__(self, sdk: Any, host: str, speed_m_s: float, force_n: float) -> None:
@@ -39,6 +41,12 @@ class FrankaGripper:
                 f"the Franka hand at {host} cannot be reached ({error}); attach it in Desk, or set "
                 "env.arm.franka.gripper to false"
             ) from error
+        if self._most < NOT_HOMED_M:
+            # To open fully would then mean to close. Homing moves the jaws: that is for somebody who looks.
+            raise ArmError(
+                f"the Franka hand at {host} has not been homed since it was switched on (it knows a widest "
+                f"opening of {1e3 * self._most:.0f} mm); take out what it holds and home the hand in Desk"
+            )
         self._wanted: tuple[str, float, float] | None = None
         self._trouble = ""
         self._lock = threading.Lock()

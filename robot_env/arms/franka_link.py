@@ -215,9 +215,9 @@ class FrankaLink:
         self.attempt("set its stiffness frame", lambda: self.robot.set_k(np.eye(4).flatten().tolist()))
         torques, forces = list(config.collision_torque_nm), list(config.collision_force_n)
         self.attempt("set its thresholds", lambda: self.robot.set_collision_behavior(torques, forces))
-        if config.load_mass_kg > 0.0:
-            state = self.attempt("send its state", lambda: self.robot.state)
-            self.set_load(config.load_mass_kg, pose_apply(pose_of(state.F_T_EE), config.load_com_m))
+        # No load is sent as well: the robot remembers the one of an earlier session.
+        state = self.attempt("send its state", lambda: self.robot.state)
+        self.set_load(config.load_mass_kg, pose_apply(pose_of(state.F_T_EE), config.load_com_m))
         self.unready = ""
 
     def _keep_looking(self) -> None:

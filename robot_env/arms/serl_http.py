@@ -83,7 +83,7 @@ class SerlHttpDriver:
         self._command("update_param", serl_from_gains(gains))
         if self._config.manage_impedance:
             self._command("startimp")
-        self._stand()
+        self._link.stand()
         self._link.forgive()
         self._engaged = True
 
@@ -91,20 +91,20 @@ class SerlHttpDriver:
         """Pull towards where the arm is, so that it presses no longer; or stop its impedance controller."""
         if not self._engaged:
             return
-        self._engaged = False
-        self._link.pull(None)
+        self._let_go()
         try:
             if self._config.manage_impedance:
-                self._command("stopimp")
+                self._link.stop_impedance()
             else:
-                self._stand()
+                self._link.stand()
         except ArmError as error:
             self._link.note(str(error))
 
     def set_setpoint(self, pose: Array) -> None:
         """Send `pose` (7,) next, in place of one that was not sent yet."""
-        if self._engaged:
-            self._link.pull(pose)
+        with self._lock:  # not one that was on its way here when the pull ended
+            if self._engaged:
+                self._link.pull(pose)
 
     def set_gains(self, gains: Gains) -> None:
         """Send new parameters, before the next set-point."""
@@ -143,16 +143,15 @@ class SerlHttpDriver:
 
     def clear_fault(self) -> None:
         """Clear the server's errors, and look whether it answers with live states and would obey."""
-        self._engaged = False
-        self._link.pull(None)
+        self._let_go()
         try:
             self._command("clearerr")
             self._link.look()
             if self._config.manage_impedance:
                 self._command("startimp")
-                self._command("stopimp")
+                self._link.stop_impedance()
             else:
-                self._stand()
+                self._link.stand()
         except ArmError as error:
             raise ArmFault(str(error)) from error
         self._link.forgive()
@@ -186,9 +185,11 @@ class SerlHttpDriver:
     def _command(self, name: str, payload: object = None) -> None:
         self._link.session.request(name, payload, self._config.slow_deadline_s)
 
-    def _stand(self) -> None:
-        """Pull the arm towards where it is."""
-        self._command("pose", {"arr": self.read().pose.tolist()})
+    def _let_go(self) -> None:
+        """Take no more set-points, and send none of before."""
+        with self._lock:
+            self._engaged = False
+            self._link.pull(None)
 
     def _await_posture(self, posture: Array) -> None:
         """A joint reset that timed out answers as if it had succeeded: look where the arm is."""

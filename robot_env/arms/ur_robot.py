@@ -26,6 +26,11 @@ OWN_PRIORITY = -1
 """Tells ur_rtde to leave this process's scheduling alone; on a real-time kernel it would take FIFO 90."""
 START_S = 1.0
 """How long the uploaded program may take to show up as running [s]."""
+DRIFT_N = 10.0
+"""What the force sensor may show with nothing at the tool; beyond it the tool touches something, or the payload
+is wrong, and zeroing would hide that and turn it into a push as soon as the tool moves [N]."""
+SETTLED_S = 0.05
+"""How long the force reading takes to go by a new tool or payload [s]."""
 _BASE = [0.0] * 6
 _COMPLIANT = [1] * 6
 _BASE_FORCES = 2
@@ -145,8 +150,7 @@ class URRobot:
     def tare(self) -> bool:
         """Zero the force sensor; whether it was taken. The reading is zero afterwards."""
         taken = self._commanded.zeroFtSensor()
-        stamp = self._stamp
-        self._await(lambda: self._stamp > stamp + 2.0 / RTDE_HZ, "says nothing")
+        self._pass(2.0 / RTDE_HZ)
         return taken
 
     def set_load(self, mass_kg: float, com_m: Vector) -> bool:
@@ -176,14 +180,25 @@ class URRobot:
             done = done and self._set_payload(config.payload_kg, config.payload_com_m)
         done = done and control.forceModeSetDamping(config.force_damping)
         done = done and control.forceModeSetGainScaling(config.force_scaling)
+        done = done and self._zero_drift()
         done = done and control.setWatchdog(config.watchdog_hz)
         if not done:
             raise RuntimeError("the robot refused its settings; see the pendant's log")
+
+    def _zero_drift(self) -> bool:
+        """Zero the force sensor, which force mode goes by, where what it shows is no contact."""
+        self._pass(SETTLED_S)
+        return float(np.linalg.norm(self.wrench[:3])) > DRIFT_N or self.tare()
 
     def _set_payload(self, mass_kg: float, com_m: Vector) -> bool:
         # Three exact zeros would mean "as before" to the script.
         com = [float(x) or 1e-6 for x in com_m]
         return self._commanded.setPayload(mass_kg, com)
+
+    def _pass(self, seconds: float) -> None:
+        """Let the robot's time pass."""
+        until = self._stamp + seconds
+        self._await(lambda: self._stamp > until, "says nothing")
 
     def _await(self, condition, what: str) -> None:
         """Look until something is so, feeding the watchdog."""

@@ -45,7 +45,7 @@ from handrail.robot_env.remote.messages import (
 )
 from handrail.robot_env.remote.requester import Requester
 from handrail.robot_env.remote.scene import RemoteScene
-from handrail.robot_env.remote.timing import watchdog_ns
+from handrail.robot_env.remote.timing import BEAT_S, watchdog_ns
 from handrail.robot_env.remote.wire import LeaseLost, Reply
 
 HELLO_S = 3.0
@@ -68,8 +68,8 @@ def greet(config: EnvConfig, timeout_s: float = HELLO_S) -> Welcome:
         body = requester.ask(Hello(), timeout_s).body
     except ArmError as error:
         raise ArmError(
-            f"no arm server answers for {config.arm.name!r} ({error}); start it: "
-            f"handrail arm-server arm={config.arm.kind}"
+            f"no arm server answers for {config.arm.name!r} ({error}); start `handrail arm-server` with the "
+            "same station= and task= (or overrides) as here"
         ) from error
     finally:
         requester.close()
@@ -169,9 +169,8 @@ class ArmClient:
             self._requester = Requester(self._endpoints)
             self._beats = Requester(self._endpoints)
             self._acquire()
-            self._feed = StateFeed(
-                self._endpoints, self._beat, self._config.arm.server.lease_s / _BEATS_PER_LEASE
-            )
+            beat_s = min(BEAT_S, self._config.arm.server.lease_s / _BEATS_PER_LEASE)
+            self._feed = StateFeed(self._endpoints, self._beat, beat_s)
             self._await_server()
         except BaseException:
             self.close()
@@ -233,7 +232,7 @@ class ArmClient:
             except HandrailError:
                 return
             try:
-                requester.ask(Stop(), self._command_s)
+                requester.ask(Stop(), self._command_s, self._lease.token)
             except HandrailError:
                 pass  # a server that does not hear this hears no commands either: its watchdog holds the arm
             finally:

@@ -5,6 +5,7 @@ CURVE, both sides authenticated; a server refuses to listen off loopback without
 """
 
 import fcntl
+import ipaddress
 import os
 import tempfile
 from dataclasses import dataclass
@@ -50,7 +51,7 @@ class Endpoints:
                 raise ConfigError(
                     f"arm.server.address is {address!r}; give tcp://<host>:<port> with a port from 1 to 65534"
                 )
-            if keys is None and not _loopback(host):
+            if keys is None and not is_loopback(host):
                 raise ConfigError(
                     f"arm.server.address is {address!r}, off loopback, and arm.server.keys is empty: anybody "
                     "on the network could move the arm; make keys and name their folder, or use 127.0.0.1"
@@ -139,6 +140,16 @@ def make_keys(folder: Path) -> None:
         os.umask(before)
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine by a name that nobody else can give it."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.removeprefix("[").removesuffix("]")).is_loopback
+    except ValueError:
+        return False
+
+
 def _load(path: Path) -> tuple[bytes, bytes | None]:
     try:
         return zmq.auth.load_certificate(path)
@@ -153,10 +164,6 @@ def _make_private(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     finally:
         os.umask(before)
-
-
-def _loopback(host: str) -> bool:
-    return host in ("localhost", "[::1]", "::1") or host.startswith("127.")
 
 
 def _private_base() -> Path:

@@ -24,7 +24,7 @@ class Job:
         name: for messages and the state.
         work: what to do; runs elsewhere.
         ended: told how it ended, in the supervisor's thread.
-        ready: asked before it begins; waits while this is false.
+        ready: asked before it begins; waits while this is false, and fails when this raises.
         own: whether the supervisor itself wants it; others then queue up instead of being refused.
     """
 
@@ -83,16 +83,28 @@ class JobQueue:
         if self._running is not None and self._future is not None and self._future.done():
             job, failure = self._running, self._future.exception()
             self._running = self._future = None
-            if failure is None or isinstance(failure, HandrailError):
-                job.ended(failure)
-            else:  # a vendor's SDK raises what it likes
-                job.ended(ArmError(f"{job.name} failed: {type(failure).__name__}: {failure}"))
+            job.ended(None if failure is None else _told(job, failure))
         self._begin()
 
     def _begin(self) -> None:
-        if self._running is None and self._waiting and self._waiting[0].ready():
+        while self._running is None and self._waiting:
+            job = self._waiting[0]
+            try:
+                if not job.ready():
+                    return
+            except Exception as error:  # a bug: the job fails, the supervisor's round goes on
+                self._waiting.popleft()
+                job.ended(_told(job, error))
+                continue
             self._running = self._waiting.popleft()
             self._future = self._submit(self._running.work)
+
+
+def _told(job: Job, failure: BaseException) -> HandrailError:
+    """What whoever asked for the job is told; a vendor's SDK raises what it likes."""
+    if isinstance(failure, HandrailError):
+        return failure
+    return ArmError(f"{job.name} failed: {type(failure).__name__}: {failure}")
 
 
 class Worker:

@@ -106,6 +106,10 @@ class LeaseDesk:
         self.holder = None
         return holder.commander
 
+    def silent_ns(self, now_ns: int) -> int:
+        """Time since the commander was last heard of, commands and heartbeats alike [ns]; 0 without one."""
+        return 0 if self.holder is None else now_ns - self.holder.heard_ns
+
     def heard(self, stamp: Stamp, now_ns: int) -> Holder:
         """Take note that the commander lives.
 

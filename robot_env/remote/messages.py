@@ -229,6 +229,7 @@ class Counters(Struct, frozen=True):
         dropped: commands dropped: too old, out of order, without the lease.
         malformed: messages that could not be unpacked.
         watchdog: times that the commander fell silent in RUN.
+        stops: stops that somebody other than the commander asked for, in whatever mode.
     """
 
     ticks: int = 0
@@ -238,6 +239,7 @@ class Counters(Struct, frozen=True):
     dropped: int = 0
     malformed: int = 0
     watchdog: int = 0
+    stops: int = 0
 
 
 class State(Struct, frozen=True):

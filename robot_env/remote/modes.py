@@ -29,6 +29,8 @@ JOINT_MOTION_ROOM_M = 0.1
 """How far outside the workspace a joint motion may take the tool, sideways and up."""
 JOINT_MOTION_BELOW_M = 0.01
 """The same downwards, where the table is."""
+JOINT_MOTION_TURN_RAD = 0.5
+"""How far beyond the rotation limits a joint motion may turn the tool."""
 
 
 class _Output:
@@ -95,6 +97,16 @@ class ModeMachine:
     def tripped(self) -> bool:
         """Whether the arm pressed too hard since the last start."""
         return self._servo.tripped
+
+    @property
+    def estop(self) -> bool:
+        """Whether an emergency stop or an enabling device stops the robot, as far as it says so now.
+
+        What it said before its link went is no news of now.
+        """
+        reading = self.reading
+        fresh = not self._unread and reading is not None and self.now - reading.t_ns <= self._reading_age_ns
+        return fresh and reading is not None and reading.estop
 
     def note(self, what: str) -> None:
         """Record an event."""
@@ -262,19 +274,25 @@ class ModeMachine:
         """Why a joint motion must end now; "" while it may go on."""
         if self.reading is None:
             return ""
-        x, y, z = self._frame.coordinates(self.reading.pose)[:3]
+        x, y, z, *turn = self._frame.coordinates(self.reading.pose)
         low, high, room = self._limits.workspace_low_m, self._limits.workspace_high_m, JOINT_MOTION_ROOM_M
         inside = (
             low[0] - room <= x <= high[0] + room
             and low[1] - room <= y <= high[1] + room
             and low[2] - JOINT_MOTION_BELOW_M <= z <= high[2] + room
         )
-        if inside:
-            return ""
-        return (
-            f"a joint motion took the tool to {x:.3f}, {y:.3f}, {z:.3f} m, more than {room} m "
-            f"({JOINT_MOTION_BELOW_M} m downwards) outside the workspace; correct env.arm.joint_home"
-        )
+        if not inside:
+            return (
+                f"a joint motion took the tool to {x:.3f}, {y:.3f}, {z:.3f} m, more than {room} m "
+                f"({JOINT_MOTION_BELOW_M} m downwards) outside the workspace; correct env.arm.joint_home"
+            )
+        for axis, angle, limit in zip("xyz", turn, self._limits.rotation_limit_rad, strict=True):
+            if not abs(angle) <= limit + JOINT_MOTION_TURN_RAD:
+                return (
+                    f"a joint motion turned the tool by {angle:.2f} rad about {axis}, more than "
+                    f"{JOINT_MOTION_TURN_RAD} rad beyond its limit of {limit} rad; correct env.arm.joint_home"
+                )
+        return ""
 
     def facts(self) -> dict[str, Any]:
         """What a `State` says about the arm. Flags are reported once."""

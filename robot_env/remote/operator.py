@@ -1,4 +1,9 @@
-"""What anybody may do with a served arm: look at it, stop it, and, as an operator, recover it."""
+"""What anybody may do with a served arm: look at it, stop it, and, as an operator, recover it.
+
+While nobody commands it, an operator may also move its jaws and tare it.
+"""
+
+from typing import Literal
 
 from handrail.robot_env.arms.arm import ArmState
 from handrail.robot_env.config import EnvConfig
@@ -6,7 +11,7 @@ from handrail.robot_env.errors import HandrailError
 from handrail.robot_env.remote.client import HELLO_S, SLOW_S, greet
 from handrail.robot_env.remote.endpoints import Endpoints
 from handrail.robot_env.remote.feed import StateFeed
-from handrail.robot_env.remote.messages import Recover, State, Stop
+from handrail.robot_env.remote.messages import MoveGripper, Recover, State, Stop, ZeroFt
 from handrail.robot_env.remote.requester import Requester
 from handrail.robot_env.remote.timing import watchdog_ns
 
@@ -77,6 +82,22 @@ class ArmOperator:
             ArmFault: the cause is still there, or this was done too often of late.
         """
         self._requester.ask(Recover(by), SLOW_S)
+
+    def gripper(self, action: Literal["open", "close"]) -> None:
+        """Open the jaws, or close them until something is held.
+
+        Raises:
+            ArmError: somebody commands the arm, or it has no gripper.
+        """
+        self._requester.ask(MoveGripper(action), SLOW_S)
+
+    def tare(self) -> None:
+        """Zero the force reading; nothing may touch the tool.
+
+        Raises:
+            ArmError: somebody commands the arm.
+        """
+        self._requester.ask(ZeroFt(), SLOW_S)
 
     def close(self) -> None:
         """Hang up; the arm does as before."""

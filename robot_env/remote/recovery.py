@@ -1,4 +1,4 @@
-"""How often an operator may send an arm back after a fault.
+"""Leaving a fault: by order of an operator, with the cause gone, and not too often.
 
 Recovering is easy to do without thinking. An arm that faults again and again has a cause that another click
 does not remove.
@@ -6,13 +6,20 @@ does not remove.
 
 from collections import deque
 
-from handrail.robot_env.errors import ArmFault
+from handrail.robot_env.arms.arm import ArmMode
+from handrail.robot_env.arms.config import ArmServerConfig
+from handrail.robot_env.arms.driver import ArmDriver
+from handrail.robot_env.errors import ArmError, ArmFault, HandrailError
+from handrail.robot_env.remote.jobs import Done, Job, JobQueue
+from handrail.robot_env.remote.modes import ModeMachine
 
 NS_PER_S = 1_000_000_000
+SETTLE_NS = NS_PER_S // 2
+"""Time that a recovered robot has to show a sound reading."""
 
 
 class RecoveryBudget:
-    """So many recoveries in so long.
+    """So many recoveries in so long, well or ill: each makes the robot ready to move.
 
     Args:
         most: recoveries within the window.
@@ -37,10 +44,73 @@ class RecoveryBudget:
         left_s = self._window_s - (now_ns - self._taken[0]) / NS_PER_S
         if left_s > 0.0:
             raise ArmFault(
-                f"the arm was recovered {self._most} times in {self._window_s:g} s, which is the limit; the "
-                f"next recover() is possible in {left_s:.0f} s: use them to find the cause"
+                f"recovering the arm was tried {self._most} times in {self._window_s:g} s, which is the limit; "
+                f"the next recover() is possible in {left_s:.0f} s: use them to find the cause"
             )
 
     def take(self, now_ns: int) -> None:
         """Count a recovery."""
         self._taken.append(now_ns)
+
+
+class Recovery:
+    """The way from FAULT to HOLD. One thread, the supervisor's.
+
+    Args:
+        arm: whose fault it is.
+        driver: clears it.
+        jobs: where that runs.
+        server: how often it may.
+    """
+
+    def __init__(self, arm: ModeMachine, driver: ArmDriver, jobs: JobQueue, server: ArmServerConfig) -> None:
+        self._arm = arm
+        self._driver = driver
+        self._jobs = jobs
+        self._budget = RecoveryBudget(server.recoveries, server.recovery_window_s)
+        self._settling: tuple[Done, str, int] | None = None
+
+    def ask(self, by: str, done: Done) -> None:
+        """An operator acknowledges the fault; `done` hears whether its cause has gone.
+
+        Raises:
+            ArmError: nobody acknowledges it, or a recovery is under way.
+            ArmFault: software does not clear this one, or it was tried too often of late.
+        """
+        arm = self._arm
+        if arm.mode is not ArmMode.FAULT:
+            done(None)
+            return
+        if not by.strip():
+            raise ArmError("a fault is acknowledged by somebody: give your name, by=<name>")
+        if arm.estop and arm.reading is not None:
+            raise ArmFault(
+                f"{arm.reading.fault or 'the emergency stop is pressed'}: software does not clear this; "
+                "release it at the robot, then recover()"
+            )
+        if self._settling is not None:
+            raise ArmError("a recovery is under way already; wait for it")
+        self._budget.check(arm.now)
+
+        def ended(error: HandrailError | None) -> None:
+            if error is not None:
+                done(ArmFault(str(error)))
+            else:
+                self._settling = (done, by, arm.now + SETTLE_NS)
+
+        self._jobs.add(Job("recover", self._driver.clear_fault, ended))
+        self._budget.take(arm.now)
+
+    def settle(self) -> None:
+        """Finish a recovery once the robot shows a sound reading."""
+        if self._settling is None:
+            return
+        done, by, deadline_ns = self._settling
+        trouble = self._arm.trouble()
+        if not trouble:
+            self._settling = None
+            self._arm.recovered(by)
+            done(None)
+        elif self._arm.now > deadline_ns:
+            self._settling = None
+            done(ArmFault(f"the cause is still there: {trouble}; remove it, then recover()"))

@@ -38,7 +38,10 @@ class Requester:
         self.shown = 0
         self._ids = itertools.count(1)
         self._address = endpoints.commands
-        self._socket = zmq.Context.instance().socket(zmq.DEALER)
+        try:
+            self._socket = zmq.Context.instance().socket(zmq.DEALER)
+        except zmq.ZMQError as error:
+            raise ArmError(f"no socket for the arm server at {self._address}: {error}") from error
         try:
             endpoints.secure(self._socket, server=False)
             self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
@@ -56,7 +59,7 @@ class Requester:
     def tell(self, body: Body, token: str = "") -> None:
         """Send something that is not answered; not at all while the server cannot be reached."""
         frame = pack_request(next(self._ids), body, time.monotonic_ns(), token)
-        with suppress(zmq.Again):
+        with suppress(zmq.ZMQError):
             self._socket.send(frame, zmq.NOBLOCK)
 
     def ask(
@@ -80,7 +83,16 @@ class Requester:
             ArmError: no reply in time.
             ConfigError: as the server raised it, like every other error.
         """
-        deadline_s = time.monotonic() + timeout_s
+        try:
+            return self._ask(body, time.monotonic() + timeout_s, token, sequence, still_there)
+        except zmq.ZMQError as error:  # the connection went between the look at it and its use, for one
+            raise ArmError(
+                f"the arm server at {self._address} cannot be asked ({error}); see whether it runs"
+            ) from error
+
+    def _ask(
+        self, body: Body, deadline_s: float, token: str, sequence: int, still_there: Callable[[], None]
+    ) -> Reply:
         self._poll(zmq.POLLOUT, deadline_s, still_there)
         number = next(self._ids)
         self.sent_ns = time.monotonic_ns()

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 
-import structlog
 import zmq
 from zmq.auth.thread import ThreadAuthenticator
 
@@ -21,6 +20,7 @@ from handrail.robot_env.errors import ArmError, ConfigError, HandrailError
 from handrail.robot_env.geometry import WorkFrame
 from handrail.robot_env.remote.endpoints import Endpoints, ServerLock
 from handrail.robot_env.remote.jobs import Worker
+from handrail.robot_env.remote.journal import Journal
 from handrail.robot_env.remote.lease import Commander, Stamp
 from handrail.robot_env.remote.messages import (
     Acquire,
@@ -49,6 +49,7 @@ from handrail.robot_env.remote.messages import (
 )
 from handrail.robot_env.remote.scene import HostedScene, answer
 from handrail.robot_env.remote.supervisor import ArmSupervisor
+from handrail.robot_env.remote.whereabouts import announce
 from handrail.robot_env.remote.wire import (
     MAX_MESSAGE_BYTES,
     PROTOCOL,
@@ -75,7 +76,8 @@ class ArmServer:
     Args:
         driver: the arm.
         config: limits, addresses, watchdog.
-        frame: work frame of the limits.
+        frame: work frame of the limits; None before the seated pose has been taught: nobody is then given the
+            lease.
         scene: the cell of a simulated arm; None for a real one.
 
     Attributes:
@@ -84,7 +86,7 @@ class ArmServer:
     """
 
     def __init__(
-        self, driver: ArmDriver, config: EnvConfig, frame: WorkFrame, scene: HostedScene | None = None
+        self, driver: ArmDriver, config: EnvConfig, frame: WorkFrame | None, scene: HostedScene | None = None
     ) -> None:
         self._driver = driver
         self._config = config
@@ -97,7 +99,7 @@ class ArmServer:
         self._published = 0
         self._overruns = self._worst_ns = self._malformed = 0
         self._failure: HandrailError | None = None
-        self._log = structlog.get_logger("arm-server")
+        self._log: Journal
 
     def run(self, stop: threading.Event) -> None:
         """Serve until `stop` is set; the arm then brakes and is let go.
@@ -107,11 +109,13 @@ class ArmServer:
             ConfigError: the address or its keys are refused.
         """
         with ExitStack() as stack:
+            self._log = Journal("arm-server")
+            stack.callback(self._log.close)
             self._open(stack)
             stack.callback(self._let_go)
             self.supervisor.open(time.monotonic_ns(), self._opened)
             self._loop(lambda: stop.is_set() or self._failure is not None)
-            self.supervisor.stop(time.monotonic_ns(), "the arm server ends")
+            self.supervisor.end(time.monotonic_ns(), "the arm server ends")
             end_ns = time.monotonic_ns() + _REST_NS
             self._loop(lambda: self.supervisor.arm.resting or time.monotonic_ns() > end_ns)
         if self._failure is not None:
@@ -127,6 +131,7 @@ class ArmServer:
             dropped=self.supervisor.dropped,
             malformed=self._malformed,
             watchdog=self.supervisor.watchdog_trips,
+            stops=self.supervisor.foreign_stops,
         )
 
     # The loop
@@ -147,6 +152,7 @@ class ArmServer:
         self._states = self._bind(stack, context, zmq.PUB, endpoints.state)
         self._worker = Worker()
         stack.callback(self._worker.close)
+        stack.callback(announce(endpoints))
 
     def _bind(
         self, stack: ExitStack, context: "zmq.Context[zmq.Socket[bytes]]", kind: int, address: str
@@ -270,7 +276,7 @@ class ArmServer:
             case Recover(by):
                 return supervisor.recover(now_ns, by, done)
             case Stop():
-                supervisor.stop(now_ns)
+                supervisor.asked_to_stop(now_ns, stamp)
             case SetGains(gains):
                 supervisor.gains(now_ns, stamp, gains)
             case SetResetting(resetting):

@@ -6,30 +6,43 @@ a time; whoever asked is told in a later tick, by the `done` that it gave.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from handrail.robot_env.arms.arm import ArmMode, Gains
 from handrail.robot_env.arms.driver import ArmDriver
 from handrail.robot_env.config import EnvConfig
-from handrail.robot_env.errors import ArmError, ArmFault, HandrailError
+from handrail.robot_env.errors import ArmError, ArmFault, ConfigError, HandrailError
 from handrail.robot_env.gate import GateDecision, GateFlag
 from handrail.robot_env.geometry import Vector, WorkFrame
 from handrail.robot_env.remote.agreement import agreement, check_agreement
+from handrail.robot_env.remote.impedance import Impedance
 from handrail.robot_env.remote.jobs import Done, Job, JobQueue, Submit
 from handrail.robot_env.remote.lease import Commander, Holder, LeaseDesk, Stamp
 from handrail.robot_env.remote.messages import Counters, State
 from handrail.robot_env.remote.modes import ModeMachine
-from handrail.robot_env.remote.recovery import RecoveryBudget
-from handrail.robot_env.remote.timing import watchdog_ns
+from handrail.robot_env.remote.orders import check_home, check_load, move_gripper
+from handrail.robot_env.remote.recovery import Recovery
+from handrail.robot_env.remote.timing import waiting_ns, watchdog_ns
 from handrail.robot_env.remote.wire import PROTOCOL
 
-NS_PER_S = 1_000_000_000
-HOME_TOLERANCE_RAD = 0.01
-SETTLE_NS = NS_PER_S // 2
-"""Time that a recovered robot has to show a sound reading."""
-_PATIENT = "zero_ft"
-"""Work that the commander waits for with the arm in RUN; so does the watchdog."""
-_LETS_GO = ("move_joints", "set_load")
+TARE_PATIENCE_NS = 3_000_000_000
+"""Longest that an arm in RUN, and its commander, wait for a tare."""
+_NOWHERE = WorkFrame((0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0))
+"""Work frame of an arm that nobody may command yet."""
+_TARE = "zero_ft"
+_JOINTS = "move_joints"
+_WAITED_FOR = (_TARE, _JOINTS)
+"""Work that the commander waits for: no commands come meanwhile, but heartbeats must."""
+_LETS_GO = (_JOINTS, "set_load")
 """Work before which the driver lets go of the arm."""
+
+
+@dataclass
+class _Attempt:
+    """A motion that a commander asked for: whom to tell, and why it must not begin, or go on."""
+
+    done: Done
+    aborted: HandrailError | None = None
 
 
 class ArmSupervisor:
@@ -38,32 +51,38 @@ class ArmSupervisor:
     Args:
         driver: the arm; nobody else commands it.
         config: limits, watchdog, impedance.
-        frame: work frame of the limits.
+        frame: work frame of the limits; None before the seated pose has been taught: everything can then be
+            looked at, and nobody is given the lease.
         submit: runs slow work elsewhere.
 
     Attributes:
         arm: the machine below the rules.
         watchdog_trips: times that the commander fell silent in RUN.
         commands: targets accepted.
+        foreign_stops: stops that somebody other than the commander asked for.
     """
 
-    def __init__(self, driver: ArmDriver, config: EnvConfig, frame: WorkFrame, submit: Submit) -> None:
+    def __init__(
+        self, driver: ArmDriver, config: EnvConfig, frame: WorkFrame | None, submit: Submit
+    ) -> None:
         server = config.arm.server
         self._driver = driver
         self._config = config
-        self.arm = ModeMachine(driver, config, frame, self._faulted)
+        self._taught = frame is not None
+        self.arm = ModeMachine(driver, config, frame or _NOWHERE, self._faulted)
         self._jobs = JobQueue(submit)
         self._desk = LeaseDesk(server.lease_s, server.command_age_s)
-        self._budget = RecoveryBudget(server.recoveries, server.recovery_window_s)
+        self._recovery = Recovery(self.arm, driver, self._jobs, server)
+        self._impedance = Impedance(config)
         self._settings = agreement(config)
         self._watchdog_ns = watchdog_ns(server, 1.0 / config.hz)
         self.watchdog_trips = 0
         self.commands = 0
-        self._resetting = False
-        self._gains: Gains | None = None
-        self._aborted: HandrailError | None = None
-        self._starting: Done | None = None
-        self._recovering: tuple[Done, str, int] | None = None
+        self.foreign_stops = 0
+        self._attempt: _Attempt | None = None  # the newest; may be over
+        self._starting: _Attempt | None = None
+        self._patient_until_ns = 0
+        self._ending = False
 
     @property
     def mode(self) -> ArmMode:
@@ -100,11 +119,11 @@ class ArmSupervisor:
         if self._jobs.running in _LETS_GO:
             arm.let_go()  # the work does that on the driver
         arm.read()
-        self._settle()
+        self._recovery.settle()
+        self._expire()  # a start whose commander has gone must not end in RUN
         self._enter_run()
-        self._expire()
         self._look_for_silence()
-        moving = self._jobs.running == "move_joints"
+        moving = self._jobs.running == _JOINTS
         if arm.mode is ArmMode.RUN or moving:
             if arm.watch_force() and moving:
                 self._cut_short(ArmError("the arm pressed too hard in a joint motion"))
@@ -134,14 +153,20 @@ class ArmSupervisor:
 
         Raises:
             ArmError: another one has it, who is named.
-            ConfigError: its settings are not the server's.
+            ConfigError: its settings are not the server's, or the server has not been told where the task is.
         """
         self.arm.at(now_ns)
+        self._refuse_when_ending()
+        if not self._taught:
+            raise ConfigError(
+                "the arm server runs without env.task.seated_pose, for teaching, and moves nothing: teach "
+                "env.task.seated_pose first, then start it again with the task"
+            )
         check_agreement(self._settings, settings)
         self._expire()
         holder = self._desk.acquire(commander, sent_ns, now_ns)
         self._watchdog_ns = watchdog_ns(self._config.arm.server, commander.period_s)
-        self._gains = None
+        self._impedance.forget()
         self._set_resetting(False)
         self.arm.note(f"{commander} commands the arm")
         return holder
@@ -162,32 +187,34 @@ class ArmSupervisor:
         """Enter RUN, with the set-point at the measured pose; engages the driver first where needed."""
         arm = self.arm
         self._admit(now_ns, stamp)
-        self._gains = gains or self._gains
+        if gains is not None:
+            self._impedance.ask(gains)
         if arm.mode is ArmMode.RUN:
             if gains is not None:
                 arm.set_gains(gains)
             done(None)
             return
-        self._aborted = None
-        impedance = self._impedance() or Gains()
+        impedance = self._impedance.now()
         if arm.engaged and arm.reading is not None and arm.reading.engaged and not self._jobs.name:
             arm.set_gains(impedance)
             arm.run()
             done(None)
             return
+        attempt = _Attempt(done)
 
         def ended(error: HandrailError | None) -> None:
             if error is None:
                 arm.took_hold()
                 if arm.mode is ArmMode.FAULT:
                     self._let_go()
-            error = error or self._aborted
+            error = error or attempt.aborted
             if error is not None:
                 done(error)
             else:
-                self._starting = done  # until this tick has read the arm
+                self._starting = attempt  # until this tick has read the arm
 
         self._jobs.add(Job("engage", lambda: self._driver.engage(impedance), ended))
+        self._attempt = attempt
 
     def target(self, now_ns: int, stamp: Stamp, pose: Vector) -> GateDecision:
         """Send a wanted pose (7,) through the gate, and its first set-point to the driver."""
@@ -197,9 +224,9 @@ class ArmSupervisor:
         return decision
 
     def gains(self, now_ns: int, stamp: Stamp, gains: Gains) -> None:
-        """Change the impedance."""
+        """Change the impedance, within what the station allows."""
         self._admit(now_ns, stamp)
-        self._gains = gains
+        self._impedance.ask(gains)
         self.arm.set_gains(gains)
 
     def resetting(self, now_ns: int, stamp: Stamp, resetting: bool) -> None:
@@ -213,63 +240,62 @@ class ArmSupervisor:
         home, speed = self._config.arm.joint_home, self._config.arm.joint_speed
         if self.arm.mode is not ArmMode.HOLD:
             raise ArmError(f"the arm is in {self.arm.mode.name}; stop() it before a joint motion")
-        if not home:
-            raise ArmError("env.arm.joint_home is empty, and a joint motion goes nowhere else; configure it")
-        if len(q) != len(home) or not all(
-            abs(a - b) <= HOME_TOLERANCE_RAD for a, b in zip(q, home, strict=True)
-        ):
-            raise ArmError(f"a joint motion goes to env.arm.joint_home = {home} only, not to {tuple(q)}")
+        check_home(q, home)
         if self.arm.tripped:
             raise ArmError("the arm pressed too hard; start() it and lift the tool before a joint motion")
-        self._aborted = None
+        attempt = _Attempt(done)
 
         def work() -> None:
             self._driver.disengage()
             self._driver.move_joints(home, speed)
 
         def ended(error: HandrailError | None) -> None:
-            done(self._aborted or error)
+            done(attempt.aborted or error)
 
-        self._jobs.add(Job("move_joints", work, ended, lambda: self.arm.resting))
+        self._jobs.add(Job(_JOINTS, work, ended, lambda: self.arm.resting))
+        self._attempt = attempt
 
     def tare(self, now_ns: int, stamp: Stamp, done: Done) -> None:
-        """Zero the force reading. The watchdog waits meanwhile: the commander does too."""
-        self._admit(now_ns, stamp)
-        self._jobs.add(Job("zero_ft", self._driver.zero_ft, done))
+        """Zero the force reading, with the set-point at rest.
+
+        The commander waits meanwhile, and so does the watchdog: for `TARE_PATIENCE_NS`, while heartbeats come.
+        An operator may ask for it too, while nobody commands the arm.
+        """
+        self._admit_by_hand(now_ns, stamp)
+
+        def ended(error: HandrailError | None) -> None:
+            self.arm.command_ns = self.arm.now  # the commander may speak again
+            done(error)
+
+        self._jobs.add(Job(_TARE, self._driver.zero_ft, ended, lambda: self.arm.resting))
+        self._patient_until_ns = now_ns + TARE_PATIENCE_NS
 
     def load(self, now_ns: int, stamp: Stamp, mass_kg: float, com_m: Vector, done: Done) -> None:
         """Tell the robot what it carries; it must not be under control meanwhile."""
         self._admit(now_ns, stamp)
-        if self._arm.mode is not ArmMode.HOLD:
-            raise ArmError(f"the arm is in {self._arm.mode.name}; stop() it before its load is changed")
-        if not (0.0 <= mass_kg <= 20.0 and len(com_m) == 3 and all(abs(x) <= 0.5 for x in com_m)):
-            raise ArmError(
-                f"load of {mass_kg} kg at {list(com_m)} m; give 0 to 20 kg within 0.5 m of the tool"
-            )
+        if self.arm.mode is not ArmMode.HOLD:
+            raise ArmError(f"the arm is in {self.arm.mode.name}; stop() it before its load is changed")
+        check_load(mass_kg, com_m)
 
         def work() -> None:
             self._driver.disengage()
             self._driver.set_load(mass_kg, com_m)
 
-        self._jobs.add(Job("set_load", work, done, lambda: self.resting))
+        self._jobs.add(Job("set_load", work, done, lambda: self.arm.resting))
 
     def gripper(self, now_ns: int, stamp: Stamp, action: str, width_m: float, force_n: float) -> None:
-        """Move the jaws: "open", "close" or "move"."""
-        self._admit(now_ns, stamp)
-        gripper = self._driver.gripper
-        if gripper is None:
-            raise ArmError(f"the {self._driver.name} arm has no gripper to command")
-        if not (0.0 <= width_m <= 0.5 and 0.0 <= force_n <= 500.0):
-            raise ArmError(f"gripper to {width_m} m with {force_n} N; give 0 to 0.5 m and 0 to 500 N")
-        match action:
-            case "open":
-                gripper.open()
-            case "close":
-                gripper.close()
-            case _:
-                gripper.move(width_m, force_n)
+        """Move the jaws: "open", "close" or "move"; by order of an operator too, while nobody commands."""
+        self._admit_by_hand(now_ns, stamp)
+        move_gripper(self._driver, action, width_m, force_n)
 
     # Requests of anybody
+
+    def asked_to_stop(self, now_ns: int, stamp: Stamp) -> None:
+        """Stop for whoever asks; one who is not the commander is counted, also where nothing moves."""
+        holder = self._desk.holder
+        if holder is None or stamp.token != holder.token:
+            self.foreign_stops += 1
+        self.stop(now_ns)
 
     def stop(self, now_ns: int, why: str = "stopped") -> None:
         """Brake and hold; end slow motions. Whoever asks."""
@@ -279,29 +305,14 @@ class ArmSupervisor:
 
     def recover(self, now_ns: int, by: str, done: Done) -> None:
         """An operator acknowledges a fault: FAULT becomes HOLD, if its cause has gone."""
-        arm = self.arm
-        arm.at(now_ns)
-        if arm.mode is not ArmMode.FAULT:
-            done(None)
-            return
-        if not by.strip():
-            raise ArmError("a fault is acknowledged by somebody: give your name, by=<name>")
-        if arm.reading is not None and arm.reading.estop:
-            raise ArmFault(
-                f"{arm.reading.fault or 'the emergency stop is pressed'}: software does not clear this; "
-                "release it at the robot, then recover()"
-            )
-        if self._recovering is not None:
-            raise ArmError("a recovery is under way already; wait for it")
-        self._budget.check(now_ns)
+        self.arm.at(now_ns)
+        self._refuse_when_ending()
+        self._recovery.ask(by, done)
 
-        def ended(error: HandrailError | None) -> None:
-            if error is not None:
-                done(ArmFault(str(error)))
-            else:
-                self._recovering = (done, by, arm.now + SETTLE_NS)
-
-        self._jobs.add(Job("recover", self._driver.clear_fault, ended))
+    def end(self, now_ns: int, why: str) -> None:
+        """Brake for good: from now on nobody starts, moves or recovers the arm."""
+        self._ending = True
+        self.stop(now_ns, why)
 
     # Inside
 
@@ -312,6 +323,7 @@ class ArmSupervisor:
             ArmError: it was dropped, or the arm is not ready for commands.
         """
         self.arm.at(now_ns)
+        self._refuse_when_ending()
         self._expire()
         try:
             self._desk.admit(stamp, now_ns)
@@ -321,17 +333,32 @@ class ArmSupervisor:
         if ready:
             self.arm.require_ready()
 
-    def _impedance(self) -> Gains | None:
-        """What is configured for what the arm is doing, unless the commander has said otherwise."""
-        arm = self._config.arm
-        return (arm.moving if self._resetting else None) or self._gains or arm.contact
+    def _admit_by_hand(self, now_ns: int, stamp: Stamp) -> None:
+        """Take a command of the commander's, or, where there is none, of an operator, who has no lease.
+
+        Raises:
+            ArmError: it was dropped, the arm is not ready, or somebody commands it.
+        """
+        if stamp.token:
+            self._admit(now_ns, stamp)
+            return
+        self.arm.at(now_ns)
+        self._refuse_when_ending()
+        self._expire()
+        if self._desk.holder is not None:
+            raise ArmError(f"the arm is commanded by {self._desk.holder.commander}; end that first")
+        self.arm.require_ready()
+
+    def _refuse_when_ending(self) -> None:
+        if self._ending:
+            raise ArmError("the arm server is ending, and the arm brakes; start the server again")
 
     def _set_resetting(self, resetting: bool) -> None:
         limits = self._config.limits
         self.arm.use(limits.reset_motion if resetting else limits.motion)
-        self._resetting = resetting
-        if self._config.arm.moving is not None:
-            self.arm.set_gains(self._impedance() or Gains())
+        self._impedance.resetting = resetting
+        if self._impedance.moving:
+            self.arm.set_gains(self._impedance.now())
 
     def _expire(self) -> None:
         commander = self._desk.expire(self.arm.now)
@@ -342,52 +369,49 @@ class ArmSupervisor:
             self.stop(self.arm.now, f"{commander} has lost the lease")
 
     def _look_for_silence(self) -> None:
-        arm = self.arm
-        if self._jobs.name == _PATIENT:
-            arm.command_ns = arm.now
-        elif arm.mode is ArmMode.RUN and arm.now - arm.command_ns > self._watchdog_ns:
-            arm.flag(GateFlag.WATCHDOG)
-            self.watchdog_trips += 1
-            arm.hold(f"no command for {(arm.now - arm.command_ns) / 1e6:.0f} ms")
+        arm, job = self.arm, self._jobs.name
+        if job not in _WAITED_FOR:
+            silent_ns = arm.now - arm.command_ns
+            if arm.mode is ArmMode.RUN and silent_ns > self._watchdog_ns:
+                self._fell_silent(f"no command for {silent_ns / 1e6:.0f} ms")
+            return
+        going = job == _JOINTS and self._attempt is not None and self._attempt.aborted is None
+        if arm.mode is ArmMode.RUN or going:
+            silent_ns = self._desk.silent_ns(arm.now)
+            if silent_ns > waiting_ns(self._watchdog_ns):
+                self._fell_silent(f"no heartbeat for {silent_ns / 1e6:.0f} ms in {job}")
+            elif job == _TARE and arm.now > self._patient_until_ns:
+                self._fell_silent(f"{job} took longer than {TARE_PATIENCE_NS / 1e9:g} s")
+
+    def _fell_silent(self, why: str) -> None:
+        self.arm.flag(GateFlag.WATCHDOG)
+        self.watchdog_trips += 1
+        self.stop(self.arm.now, why)
 
     def _enter_run(self) -> None:
         """Finish a start whose driver has engaged."""
-        done, self._starting = self._starting, None
-        if done is None:
+        attempt, self._starting = self._starting, None
+        if attempt is None:
             return
-        error: HandrailError | None = self._aborted
+        error = attempt.aborted
         try:
             self.arm.require_ready()
             if error is None:
                 self.arm.run()
         except HandrailError as refusal:
             error = refusal
-        done(error)
-
-    def _settle(self) -> None:
-        """Finish a recovery once the robot shows a sound reading."""
-        if self._recovering is None:
-            return
-        done, by, deadline_ns = self._recovering
-        trouble = self.arm.trouble()
-        if not trouble:
-            self._recovering = None
-            self._budget.take(self.arm.now)
-            self.arm.recovered(by)
-            done(None)
-        elif self.arm.now > deadline_ns:
-            self._recovering = None
-            done(ArmFault(f"the cause is still there: {trouble}; remove it, then recover()"))
+        attempt.done(error)
 
     def _cut_short(self, why: HandrailError) -> None:
         """End slow motions, and what would lead to one."""
-        self._aborted = why
-        if self._jobs.running == "move_joints":
+        if self._attempt is not None and self._attempt.aborted is None:
+            self._attempt.aborted = why
+        if self._jobs.running == _JOINTS:
             try:
                 self._driver.abort()
             except Exception as error:  # whatever an SDK raises: what follows must still be done
                 self.arm.note(f"abort failed: {error}")
-        self._jobs.drop_waiting("move_joints", "engage", error=why)
+        self._jobs.drop_waiting(_JOINTS, "engage", error=why)
 
     def _faulted(self, fault: str) -> None:
         """A fault was latched: no motion goes on, and the driver lets go as soon as it can."""

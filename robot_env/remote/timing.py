@@ -4,6 +4,9 @@ from handrail.robot_env.arms.config import ArmServerConfig
 
 DRIFT = 1e-3
 """Rate at which two monotonic clocks may part: NTP slews each by at most half of it."""
+BEAT_S = 0.1
+"""Longest time between two heartbeats of a commander [s]."""
+_WAITING_NS = 300_000_000
 
 
 class SenderAge:
@@ -35,3 +38,11 @@ def watchdog_ns(config: ArmServerConfig, period_s: float) -> int:
     """Time without a command after which a running arm holds [ns], for a commander of that period [s]."""
     limit_s = config.watchdog_s if config.watchdog_s is not None else max(2.5 * period_s, 0.1)
     return round(1e9 * limit_s)
+
+
+def waiting_ns(watchdog: int) -> int:
+    """Silence after which an arm holds whose commander waits for a tare or a joint motion [ns].
+
+    It sends no commands then, only heartbeats: three of them may go missing, or the watchdog's time pass.
+    """
+    return max(watchdog, _WAITING_NS)

@@ -8,32 +8,36 @@ gate, a lease and a watchdog. The commander stands between the two:
 - It goes on commanding the last pose for `pursue_s` after a client's last word, which is thus that client's
   watchdog; then the arm holds. The next pose starts it again.
 - After `idle_s` without a word the lease is given back.
-- Whoever else stops the arm (an operator, the force limit) has the last word: a client that streams on is
-  refused until it posts `startimp`, or has been silent for `idle_s`.
+- Whoever else stops the arm (an operator, the force limit) has the last word, also while it holds anyway:
+  clients are refused until one posts `startimp`, or, once told so, has been silent for `idle_s`.
+- `stopimp` waits for nothing: it brakes the arm at once, whatever is under way, and what waits is refused.
 - `clearerr`, which those clients post before every pose, does nothing: faults are an operator's to clear.
 """
 
-import queue
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from handrail.robot_env.arms.arm import Arm, ArmMode, Gains
+from handrail.robot_env.arms.arm import ArmMode, Gains
 from handrail.robot_env.arms.compliance import SERL_DEFAULTS, gains_from_serl
-from handrail.robot_env.errors import ArmError
+from handrail.robot_env.errors import ArmError, HandrailError
 from handrail.robot_env.gate import GateFlag
 from handrail.robot_env.geometry import Array
 from handrail.robot_env.gripper import Gripper
+from handrail.robot_env.remote.client import ArmClient
+from handrail.robot_env.serl.calls import Call, WaitingCalls
 
 T = TypeVar("T")
 
-WAITING_CALLS = 16
-"""Calls that may wait for the arm; a client that sends more is refused instead of queued."""
-LONGEST_WAIT_S = 1.0
-"""A call that had to wait longer, behind a joint reset, is refused: its pose is of another time [s]."""
+STOP_S = 2.0
+"""Longest that `stopimp` waits for what is under way to end, having braked the arm [s]."""
+_STOP_AGAIN_S = 0.1
+_FRESH_S = 0.2
+
+log = logging.getLogger(__name__)
 
 
 class NotOffered(ArmError):
@@ -53,7 +57,7 @@ class SerlCommander:
 
     def __init__(
         self,
-        make_arm: Callable[[], Arm],
+        make_arm: Callable[[], ArmClient],
         period_s: float,
         joint_home: Sequence[float] = (),
         pursue_s: float = 2.0,
@@ -64,14 +68,17 @@ class SerlCommander:
         self._joint_home = joint_home
         self._pursue_s = pursue_s
         self._idle_s = idle_s
-        self._arm: Arm | None = None
+        self._arm: ArmClient | None = None
+        self._hold_arm = threading.Lock()  # nobody stops an arm that is being closed
         self._running = False
         self._stopped = ""
+        self._told = False
+        self._stops: tuple[str, int] | None = None  # run of the arm server, stops of others seen in it
         self._goal: Array | None = None
         self._params = dict(SERL_DEFAULTS)
         self._gains: Gains | None = None
         self._spoke_s = self._commanded_s = time.monotonic()
-        self._calls: queue.Queue[tuple[float, Callable[[], Any], Future[Any]]] = queue.Queue(WAITING_CALLS)
+        self._calls = WaitingCalls()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="serl-commander", daemon=True)
 
@@ -84,6 +91,7 @@ class SerlCommander:
         self._closed.set()
         if self._thread.is_alive():
             self._thread.join()
+        self._calls.close()
 
     def submit(self, call: Callable[[], T]) -> "Future[T]":
         """Run one of the methods below on the commander's thread.
@@ -91,31 +99,45 @@ class SerlCommander:
         Raises:
             ArmError: too many calls wait already, or the commander is closed.
         """
-        future: Future[T] = Future()
-        if self._closed.is_set():
-            raise ArmError("the REST server is closing")
-        try:
-            self._calls.put_nowait((time.monotonic(), call, future))
-        except queue.Full:
-            raise ArmError(f"{WAITING_CALLS} calls wait for the arm already; send them one by one") from None
-        return future
+        return self._calls.add(call)
+
+    def stop(self) -> None:
+        """`stopimp`: brake at once, then give the lease back. Any thread; what waits is refused.
+
+        No pose starts the arm before `startimp` does.
+
+        Raises:
+            ArmError: the arm was told to stop, but what is under way does not end.
+        """
+        future = self._calls.add_alone(self._stop, "a client posted stopimp meanwhile")
+        deadline_s = time.monotonic() + STOP_S
+        while True:
+            with self._hold_arm:
+                if self._arm is not None:
+                    self._arm.stop()
+            try:
+                return future.result(_STOP_AGAIN_S)
+            except TimeoutError:  # the motion may have begun after the stop: say it again
+                if time.monotonic() > deadline_s:
+                    raise ArmError(
+                        f"the arm was told to stop, but what is under way has not ended in {STOP_S:g} s; "
+                        "look at the robot"
+                    ) from None
 
     def pose(self, pose: Array) -> None:
         """Pull towards `pose` (7,), base frame, through the gate."""
         arm = self._drive()
         self._goal = pose
-        self._command(arm)
+        try:
+            self._command(arm)
+        except ArmError:
+            self._told = True
+            raise
 
     def start(self) -> None:
         """`startimp`: take the lease and enter RUN where the arm is, whoever stopped it before."""
-        self._stopped = ""
+        self._stopped, self._stops = "", None
         self._drive()
-
-    def stop(self) -> None:
-        """`stopimp`: brake, hold and give the lease back; no pose starts the arm before `startimp` does."""
-        self._let_go()
-        self._stopped = "a client posted stopimp"
-        self._spoke_s = time.monotonic()
 
     def update_param(self, params: Mapping[str, float]) -> None:
         """Put compliance parameters in force; those not named stay.
@@ -157,7 +179,7 @@ class SerlCommander:
             raise NotOffered("this arm has no gripper to command")
         return gripper
 
-    def _lease(self) -> Arm:
+    def _lease(self) -> ArmClient:
         """The arm, connected and ours.
 
         Raises:
@@ -165,11 +187,9 @@ class SerlCommander:
         """
         now_s = time.monotonic()
         silent_s, self._spoke_s = now_s - self._spoke_s, now_s
-        if self._stopped and silent_s < self._idle_s:
-            raise ArmError(
-                f"the arm was stopped ({self._stopped}); post startimp, or be silent for {self._idle_s:g} s"
-            )
-        self._stopped = ""
+        if self._told and silent_s >= self._idle_s:
+            self._stopped = ""
+        self._refuse_stopped()
         if self._arm is None:
             arm = self._make_arm()
             try:
@@ -178,19 +198,52 @@ class SerlCommander:
                 arm.close()
                 raise
             self._arm = arm
+        if not self._running:  # then no command of ours would tell of a stop
+            tick = self._arm.newest.tick
+            self._arm.feed.wait(lambda state: state.tick != tick, _FRESH_S)
+        self._look_for_stops(self._arm)
+        self._refuse_stopped()
         return self._arm
 
-    def _drive(self) -> Arm:
+    def _drive(self) -> ArmClient:
         """The arm, in RUN."""
         arm = self._lease()
         if not self._running:
             arm.start(self._gains)
+            self._running = True
             state = arm.state()  # Flags of before are nobody's now.
-            self._running, self._goal = True, state.pose
+            self._goal = state.pose
             self._commanded_s = time.monotonic()
+            self._look_for_stops(arm)  # one that came just before the start
+            self._refuse_stopped()
         return arm
 
-    def _command(self, arm: Arm) -> None:
+    def _latch(self, why: str) -> None:
+        """Hold, and refuse what moves until `startimp`."""
+        self._stopped, self._told = why, False
+        self._pause()
+
+    def _refuse_stopped(self) -> None:
+        """Tell a client that the arm was stopped.
+
+        Raises:
+            ArmError: it was.
+        """
+        if self._stopped:
+            self._told = True
+            raise ArmError(
+                f"the arm was stopped ({self._stopped}); post startimp, or be silent for {self._idle_s:g} s"
+            )
+
+    def _look_for_stops(self, arm: ArmClient) -> None:
+        """Somebody else may have asked for a stop where nothing moved, or while another had the lease."""
+        state = arm.newest
+        stops = state.counters.stops
+        if self._stops is not None and stops > (self._stops[1] if self._stops[0] == state.boot else 0):
+            self._latch("by somebody else")
+        self._stops = (state.boot, stops)
+
+    def _command(self, arm: ArmClient) -> None:
         """Send the goal; an arm that refuses it is no longer running."""
         assert self._goal is not None
         self._commanded_s = time.monotonic()
@@ -201,19 +254,20 @@ class SerlCommander:
             self._find_out(arm)
             raise
 
-    def _find_out(self, arm: Arm) -> None:
+    def _find_out(self, arm: ArmClient) -> None:
         """Why does the arm not run? Our own silence is forgiven, everything else needs `startimp`."""
         try:
             state = arm.state()
         except ArmError as error:
-            self._stopped = str(error)
+            self._latch(str(error))
             self._let_go()
             return
+        self._look_for_stops(arm)
         if state.mode is ArmMode.HOLD and not state.gate_flags & GateFlag.WATCHDOG:
             pressed = state.gate_flags & GateFlag.FORCE
-            self._stopped = "it pressed too hard" if pressed else "by somebody else"
+            self._latch("it pressed too hard" if pressed else "by somebody else")
         elif state.mode is ArmMode.FAULT:
-            self._stopped = state.fault or "a latched fault"
+            self._latch(state.fault or "a latched fault")
 
     def _pause(self) -> None:
         """Hold, and keep the lease."""
@@ -222,42 +276,61 @@ class SerlCommander:
             self._arm.stop()
 
     def _let_go(self) -> None:
-        """Hold, and give the lease back."""
-        self._pause()
+        """Hold, and give the lease back. Never raises."""
         self._running = False
-        arm, self._arm = self._arm, None
-        if arm is not None:
-            arm.close()
+        with self._hold_arm:
+            arm, self._arm = self._arm, None
+            try:
+                if arm is not None:
+                    arm.close()  # which stops it first
+            except Exception:
+                log.exception("the arm was not let go in good order")
+
+    def _stop(self) -> None:
+        """The rest of `stopimp`."""
+        self._let_go()
+        self._stopped, self._told = "a client posted stopimp", True
+        self._spoke_s = time.monotonic()
 
     def _run(self) -> None:
-        while not self._closed.is_set():
-            try:
-                asked_s, call, future = self._calls.get(timeout=self._wait_s())
-            except queue.Empty:
-                pass
-            else:
-                self._answer(asked_s, call, future)
-            # `_find_out` has drawn the consequences of an error, and the next call tells of them.
-            with suppress(ArmError):
-                self._tick()
+        try:
+            while not self._closed.is_set():
+                self._round()
+        finally:
+            self._let_go()
+            self._calls.close()
+
+    def _round(self) -> None:
+        call = self._calls.next(self._wait_s())
+        if call is not None and call.begin():
+            self._answer(call)
+        try:
+            self._tick()
+        except ArmError:
+            pass  # `_find_out` has drawn the consequences, and the next call tells of them
+        except Exception:
+            self._failed()
+
+    def _failed(self) -> None:
+        """A bug must not leave an arm in RUN, nor a lease that nobody uses."""
+        log.exception("commanding the arm failed; it is let go")
+        self._stopped, self._told = "by a bug of the REST server's; its log has the traceback", False
         self._let_go()
-        while not self._calls.empty():
-            self._calls.get()[2].set_exception(ArmError("the REST server is closing"))
 
     def _wait_s(self) -> float:
         """Time until the next command is due; not much when none is."""
         due_s = self._commanded_s + self._period_s - time.monotonic()
         return max(0.001, due_s) if self._running else 0.05
 
-    def _answer(self, asked_s: float, call: Callable[[], Any], future: "Future[Any]") -> None:
-        if not future.set_running_or_notify_cancel():
-            return
+    def _answer(self, call: Call) -> None:
         try:
-            if (waited_s := time.monotonic() - asked_s) > LONGEST_WAIT_S:
-                raise ArmError(f"the arm was busy for {waited_s:.1f} s; ask again")
-            future.set_result(call())
-        except Exception as error:
-            future.set_exception(error)
+            answer = call.run()
+        except BaseException as error:
+            if not isinstance(error, HandrailError):
+                self._failed()
+            call.future.set_exception(error)
+        else:
+            call.future.set_result(answer)
 
     def _tick(self) -> None:
         """What time brings: the next command, the pause, the end of the lease."""

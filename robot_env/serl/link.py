@@ -2,6 +2,9 @@
 
 Two loops on the session's thread: one asks for states, the other sends the newest set-point, so that a slow
 server is given fewer set-points, never old ones. `SerlWatch` judges each state on the way in.
+
+Calls that are under way at once may arrive in any order. So whatever ends the pull waits until no set-point
+is under way: one that arrived behind it would pull for ever.
 """
 
 import asyncio
@@ -57,6 +60,7 @@ class SerlLink:
         self._setpoint: Array | None = None
         self._params: dict[str, float] | None = None
         self._wake = asyncio.Event()
+        self._sending = asyncio.Lock()
 
     def open(self) -> None:
         """Read one state, then go on reading; nothing that moves is sent.
@@ -70,7 +74,7 @@ class SerlLink:
         except ArmError:
             self.session.close()
             raise
-        self._wake = asyncio.Event()  # belongs to the session's present loop
+        self._wake, self._sending = asyncio.Event(), asyncio.Lock()  # of the session's present loop
         for loop in (self._poll(), self._send()):
             self.session.submit(loop).add_done_callback(self._ended)
 
@@ -119,6 +123,24 @@ class SerlLink:
         with self._lock:
             self._setpoint = setpoint
         self.session.notify(self._wake)
+
+    def stand(self) -> None:
+        """Pull the arm towards where it is, after the last set-point that is under way.
+
+        Raises:
+            ArmError: the server did not take it, or it is not known where the arm is.
+        """
+        self.pull(None)
+        self.session.wait(self._last("pose"), "pose")
+
+    def stop_impedance(self) -> None:
+        """Stop its impedance controller, after the last set-point that is under way.
+
+        Raises:
+            ArmError: the server did not.
+        """
+        self.pull(None)
+        self.session.wait(self._last("stopimp"), "stopimp")
 
     def tune(self, params: dict[str, float]) -> None:
         """Send compliance parameters before the next set-point."""
@@ -193,10 +215,8 @@ class SerlLink:
                 if setpoint is None:
                     sent, refused = None, 0
                 elif sent is None or again or not np.array_equal(setpoint, sent):
-                    if self._config.clear_errors:
-                        await self.session.call("clearerr")
-                    await self.session.call("pose", {"arr": setpoint.tolist()})
-                    sent, sent_s, refused = setpoint, loop.time(), 0
+                    sent = await self._pull_on()
+                    sent_s, refused = loop.time(), 0
             except ArmError as error:
                 sent = None
                 refused = refused + 1 if isinstance(error, SerlRefusal) else 0
@@ -206,6 +226,26 @@ class SerlLink:
                     if refused >= REFUSALS:
                         self._fault = self._fault or str(error)
             await asyncio.sleep(period_s)
+
+    async def _pull_on(self) -> Array | None:
+        """Send the set-point of the moment at which it is sent, and return it; None when there is none more."""
+        async with self._sending:
+            if self._config.clear_errors and self._wanted() is not None:
+                await self.session.call("clearerr")
+            setpoint = self._wanted()  # anew: the pull may have ended meanwhile
+            if setpoint is not None:
+                await self.session.call("pose", {"arr": setpoint.tolist()})
+            return setpoint
+
+    async def _last(self, name: str) -> None:
+        """The word after the last set-point: a `pose` where the arm is by then, or `stopimp`."""
+        async with self._sending:
+            payload = {"arr": self.reading().pose.tolist()} if name == "pose" else None
+            await self.session.call(name, payload, self._config.slow_deadline_s)
+
+    def _wanted(self) -> Array | None:
+        with self._lock:
+            return self._setpoint
 
     def _accept(self, content: bytes) -> bool:
         """Make a state the reading. One that is none, or a dead one, is not: then the time stands still."""

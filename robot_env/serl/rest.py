@@ -25,7 +25,7 @@ from handrail.robot_env.arms.kinematics import FRANKA, UR, DHTable
 from handrail.robot_env.config import EnvConfig
 from handrail.robot_env.errors import ArmError, ArmFault, ConfigError
 from handrail.robot_env.remote.client import ArmClient
-from handrail.robot_env.remote.endpoints import Endpoints
+from handrail.robot_env.remote.endpoints import Endpoints, is_loopback
 from handrail.robot_env.remote.feed import StateFeed
 from handrail.robot_env.remote.timing import watchdog_ns
 from handrail.robot_env.serl.commander import NotOffered, SerlCommander
@@ -145,14 +145,17 @@ class SerlRest:
                 raise Refused(503, str(error)) from error
             return Response(msgspec.json.encode(answer), media_type="application/json")
         if name in self._commands:
-            reply, prepare = self._commands[name]
-            await self._command(prepare, body)
-            return PlainTextResponse(reply)
+            await self._command(name, body)
+            return PlainTextResponse(self._commands[name][0])
         return PlainTextResponse(self._nothings[name])
 
-    async def _command(self, prepare: Callable[[Body], Callable[[], Any]], body: Body) -> None:
+    async def _command(self, name: str, body: Body) -> None:
         try:
-            await asyncio.wrap_future(self._commander.submit(prepare(body)))
+            call = self._commands[name][1](body)
+            if name == "stopimp":  # in no queue
+                await asyncio.to_thread(call)
+            else:
+                await asyncio.wrap_future(self._commander.submit(call))
         except NotOffered as error:
             raise Refused(501, str(error)) from error
         except ArmFault as error:
@@ -222,7 +225,7 @@ class RestServer:
     Args:
         config: which arm, and in `env.arm.server` where to listen.
         port: where to listen instead; 0 lets the system choose.
-        pursue_s: as in `SerlCommander` [s].
+        pursue_s: as in `SerlCommander` [s]; None for `env.arm.server.rest_pursue_s`.
         idle_s: as in `SerlCommander` [s].
 
     Attributes:
@@ -233,9 +236,10 @@ class RestServer:
     """
 
     def __init__(
-        self, config: EnvConfig, port: int | None = None, pursue_s: float = 2.0, idle_s: float = 10.0
+        self, config: EnvConfig, port: int | None = None, pursue_s: float | None = None, idle_s: float = 10.0
     ) -> None:
         server = config.arm.server
+        pursue_s = server.rest_pursue_s if pursue_s is None else pursue_s
         period_s = 1.0 / config.hz
         limit_ns = watchdog_ns(server, period_s)
         self._commander = SerlCommander(
@@ -308,10 +312,3 @@ def _decode(body: Body, kind: Any) -> Any:
         return msgspec.json.decode(body, type=kind)
     except msgspec.MsgspecError as error:
         raise ValueError(f"the body is refused: {error}") from error
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host is this machine by a name that nobody else can give it."""
-    return host in ("localhost", "::1", "[::1]") or (
-        host.startswith("127.") and host.replace(".", "").isdecimal()
-    )

@@ -88,8 +88,16 @@ class SerlSession:
         Raises:
             ArmError: as `call`.
         """
+        return self.wait(self.call(name, payload, deadline_s), name)
+
+    def wait(self, coroutine: Coroutine[Any, Any, T], name: str) -> T:
+        """Run a coroutine on the session's thread and wait for it, from another; `name` goes into errors.
+
+        Raises:
+            ArmError: as the coroutine, or the session is not open or was closed.
+        """
         try:
-            return self.submit(self.call(name, payload, deadline_s)).result()
+            return self.submit(coroutine).result()
         except CancelledError as error:
             raise ArmError(self._message(name, "given up, because the session was closed")) from error
 

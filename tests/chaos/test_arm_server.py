@@ -23,7 +23,7 @@ from handrail.robot_env.remote.messages import Start, Target
 from handrail.robot_env.remote.operator import ArmOperator
 
 SOON_S = 20.0
-KILLS = 20
+KILLS, SERVER_KILLS = 20, 3
 MARGIN_NS = 20_000_000
 NOISE_NS = 250_000_000
 """What a machine that is busy with other tests may add to the worst case; the median gets none of it."""
@@ -80,7 +80,7 @@ def until(watch, wanted):
 
 
 @pytest.mark.slow
-def test_a_killed_commander_is_noticed_within_the_watchdog_twenty_times(settings):
+def test_a_killed_commander_is_noticed_within_the_watchdog_twenty_times(settings, figure):
     settings["lease_s"] = 0.3
     limit_ns = 125_000_000
     phase = random.Random(0)
@@ -97,6 +97,7 @@ def test_a_killed_commander_is_noticed_within_the_watchdog_twenty_times(settings
                 present.kill()
                 state = until(watch, lambda state: state.mode == "hold")
                 took_ns.append(state.mode_ns - state.command_ns)
+                figure("commander killed: last command to HOLD", took_ns[-1] / 1e6, "ms", limit=145.0)
                 assert watch.state().gate_flags & GateFlag.WATCHDOG
                 until(watch, lambda state: state.lease == 0)
         with ended(following):
@@ -107,25 +108,32 @@ def test_a_killed_commander_is_noticed_within_the_watchdog_twenty_times(settings
     assert np.median(took) <= limit_ns + MARGIN_NS and took[-1] <= limit_ns + MARGIN_NS + NOISE_NS, said
 
 
-def test_a_killed_server_is_missed_and_the_next_one_holds(settings):
+def test_a_killed_server_is_missed_and_the_next_one_holds(settings, figure):
     config = configured(**settings)
     server = serve(settings)
     with closing(ArmClient(config)) as client:
-        with ended(server):
-            client.connect()
-            client.start()
-            client.set_target(client.state().pose)
-        died_s = time.monotonic()
-        with pytest.raises(ArmError):
-            while time.monotonic() < died_s + SOON_S:
-                client.state()
-        assert time.monotonic() - died_s < 0.125 + 0.5
-        with pytest.raises(ArmError):
-            client.set_target(np.array([0.5, 0.0, 0.1, 1.0, 0.0, 0.0, 0.0]))
-        boot = client.newest.boot
-        with ended(serve(settings)):
-            until(client, lambda state: state.boot != boot and state.mode != "disarmed")
+        client.connect()
+        for _ in range(SERVER_KILLS):
+            with ended(server):
+                client.start()
+                assert client.state().mode is ArmMode.RUN
+                client.set_target(client.state().pose)
+                killed_s = time.monotonic()
+                server.kill()
+                with pytest.raises(ArmError):
+                    while time.monotonic() < killed_s + SOON_S:
+                        client.state()
+                missed_s = time.monotonic() - killed_s
+                figure("arm server killed: kill to the commander's fault", 1e3 * missed_s, "ms", limit=125.0)
+                assert missed_s < 0.125 + 0.5
+            with pytest.raises(ArmError):
+                client.set_target(np.array([0.5, 0.0, 0.1, 1.0, 0.0, 0.0, 0.0]))
+            boot, began_s = client.newest.boot, time.monotonic()
+            server = spawn("serve", **settings)
+            until(client, lambda state, boot=boot: state.boot != boot and state.mode != "disarmed")
+            figure("arm server started again: its process to HOLD", time.monotonic() - began_s, "s")
             assert client.state().mode is ArmMode.HOLD
+        with ended(server):
             client.start()
             assert client.state().mode is ArmMode.RUN
 

@@ -1,9 +1,10 @@
 """What every arm must do, whatever it is made of. A driver joins with a bench in `tests/support/benches`.
 
-Every bench has a `make()`; one whose extra is not installed is skipped, with the line that says so.
+Every bench has a `station()`, which makes one for each test; what outlives a test, such as the process of an
+emulator, is the station's. One whose extra is not installed is skipped, with the line that says so.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -31,18 +32,21 @@ BENCHES: dict[str, tuple[str, tuple[str, ...]]] = {
 SERVED = [name for name in BENCHES if not name.startswith("lockstep")]
 
 
-def make(name: str) -> Bench:
-    module, arguments = BENCHES[name]
-    bench = pytest.importorskip(f"benches.{module}", exc_type=ImportError)
+@pytest.fixture(scope="module", params=list(BENCHES))
+def station(request) -> Iterator[Callable[[], Bench]]:
+    """Makes benches of one kind; all that is tested on it comes before the next kind is started."""
+    name, arguments = BENCHES[request.param]
+    module = pytest.importorskip(f"benches.{name}", exc_type=ImportError)
+    with module.station(*arguments) as make:
+        yield make
+
+
+@pytest.fixture
+def bench(station) -> Iterator[Bench]:
     try:
-        return bench.make(*arguments)
+        bench = station()
     except MissingExtra as missing:
         pytest.skip(str(missing))
-
-
-@pytest.fixture(params=list(BENCHES))
-def bench(request) -> Iterator[Bench]:
-    bench = make(request.param)
     try:
         bench.arm.connect()
         yield bench
@@ -50,14 +54,13 @@ def bench(request) -> Iterator[Bench]:
         bench.close()
 
 
-@pytest.fixture(params=SERVED)
-def served(request) -> Iterator[Bench]:
-    bench = make(request.param)
-    try:
-        bench.arm.connect()
-        yield bench
-    finally:
-        bench.close()
+@pytest.fixture
+def served(bench) -> Bench:
+    """Of a test that is `behind_the_server`."""
+    return bench
+
+
+behind_the_server = pytest.mark.parametrize("station", SERVED, indirect=True, scope="module")
 
 
 def settings(bench: Bench) -> EnvConfig:
@@ -94,8 +97,8 @@ def test_readings_have_their_shapes_and_belong_to_the_reader(bench):
 def test_it_tracks_a_target(bench):
     bench.arm.start()
     target = bench.above(x=0.008, y=-0.005, z=0.06, yaw=0.1)
-    bench.drive(target, 1.5)
-    distance_m, angle_rad = pose_distance(bench.arm.state().pose, target)
+    state = bench.reach(target)
+    distance_m, angle_rad = pose_distance(state.pose, target)
     assert distance_m < bench.tolerance_m and angle_rad < 10 * bench.tolerance_m
 
 
@@ -105,10 +108,9 @@ def test_a_quaternion_and_its_negative_move_it_alike(bench):
     mirrored = np.concatenate([target[:3], -target[3:]])
     goals = []
     for pose in (target, mirrored):
-        bench.drive(bench.above(), 0.5)
+        bench.reach(bench.above())
         goals.append(bench.arm.set_target(pose))
-        bench.drive(pose, 0.8)
-        distance_m, angle_rad = pose_distance(bench.arm.state().pose, target)
+        distance_m, angle_rad = pose_distance(bench.reach(pose).pose, target)
         assert distance_m < bench.tolerance_m and angle_rad < 10 * bench.tolerance_m
     distance_m, angle_rad = pose_distance(*goals)
     assert distance_m < bench.tolerance_m and angle_rad < 10 * bench.tolerance_m
@@ -128,10 +130,10 @@ def test_its_twist_is_in_the_base_frame(bench):
 
 def test_the_wrench_is_what_the_environment_does_to_the_tool(bench):
     bench.arm.start()
-    bench.drive(bench.above(y=0.01), 0.8)
+    bench.reach(bench.above(y=0.01))
     bench.arm.zero_ft()
     assert np.abs(bench.arm.state().wrench).max() < 0.5
-    bench.drive(bench.above(y=0.01, z=-0.005), 1.2)  # beside the slot: the module presses on the board
+    bench.drive(bench.above(y=0.01, z=-0.005), 0.9)  # beside the slot: the module presses on the board
     state = bench.arm.state()
     assert state.wrench[2] < -3.0  # the tool's z points down, the board pushes up
     assert state.peak_force_n >= abs(state.wrench[2]) - 0.5
@@ -140,11 +142,11 @@ def test_the_wrench_is_what_the_environment_does_to_the_tool(bench):
 
 def test_the_peak_force_is_the_one_since_the_last_reading(bench):
     bench.arm.start()
-    bench.drive(bench.above(y=0.01), 0.8)
+    bench.reach(bench.above(y=0.01))
     bench.arm.zero_ft()
-    bench.drive(bench.above(y=0.01, z=-0.005), 1.0)
+    bench.drive(bench.above(y=0.01, z=-0.005), 0.9)
     assert bench.arm.state().peak_force_n > 3.0
-    bench.drive(bench.above(y=0.01, z=0.03), 1.0)
+    bench.drive(bench.above(y=0.01, z=0.03), 0.7)
     assert bench.arm.state().peak_force_n > 3.0  # it still pressed when this time began
     bench.wait(0.1)
     assert bench.arm.state().peak_force_n < 2.0
@@ -162,7 +164,7 @@ def test_stop_brakes_holds_and_starts_again_where_it_stands(bench):
     bench.arm.start()
     bench.drive(bench.above(x=0.03), 0.3)
     bench.arm.stop()
-    bench.wait(0.6)
+    bench.wait(0.4)
     stopped = bench.arm.state()
     assert stopped.mode is ArmMode.HOLD and np.abs(stopped.twist[:3]).max() < 5e-3
     with pytest.raises(ArmError):
@@ -175,8 +177,7 @@ def test_stop_brakes_holds_and_starts_again_where_it_stands(bench):
 
 def test_no_number_that_is_not_finite_moves_it(bench):
     bench.arm.start()
-    bench.drive(bench.above(), 1.5)
-    before = bench.arm.state().pose
+    before = bench.reach(bench.above()).pose
     for bad in (np.full(7, np.nan), np.full(7, np.inf)):
         goal = bench.arm.set_target(bad)
         assert np.isfinite(goal).all()
@@ -188,16 +189,19 @@ def test_no_number_that_is_not_finite_moves_it(bench):
 
 def test_new_gains_do_not_move_a_resting_arm(bench):
     bench.arm.start()
-    bench.drive(bench.above(), 1.5)
-    before = bench.arm.state().pose
+    before = bench.reach(bench.above()).pose
     bench.arm.set_gains(Gains(translation_n_m=1000.0, rotation_nm_rad=75.0))
-    bench.wait(0.5)
+    bench.wait(0.4)
     assert pose_distance(before, bench.arm.state().pose)[0] < 1e-3
 
 
-def test_a_fault_is_latched_until_its_cause_is_gone_and_an_operator_recovers(bench):
+def test_a_fault_is_latched_until_its_cause_is_gone_and_an_operator_recovers(bench, figure):
     bench.arm.start()
     bench.break_it()
+    faulted_ns = bench.clock.now_ns()
+    if bench.stopped_ns is not None:
+        took_ms = (faulted_ns - bench.stopped_ns()) / 1e6
+        figure(f"{settings(bench).arm.kind}: the robot stops to FAULT, its own time", took_ms, "ms")
     with pytest.raises(ArmFault, match="recover"):
         bench.arm.start()
     with pytest.raises(ArmFault):
@@ -205,11 +209,14 @@ def test_a_fault_is_latched_until_its_cause_is_gone_and_an_operator_recovers(ben
     bench.repair_it()
     with pytest.raises(ArmError):
         bench.arm.set_target(bench.above())
+    began_ns = bench.clock.now_ns()
     bench.arm.recover()
     assert bench.arm.state().mode is ArmMode.HOLD
+    if bench.config is not None:
+        took_ms = (bench.clock.now_ns() - began_ns) / 1e6
+        figure(f"{bench.config.arm.kind}: recover to HOLD, its own time", took_ms, "ms")
     bench.arm.start()
-    bench.drive(bench.above(), 1.5)
-    assert pose_distance(bench.arm.state().pose, bench.above())[0] < 1e-3
+    bench.reach(bench.above())
 
 
 def test_it_can_be_closed_twice_and_says_so_when_used_afterwards(bench):
@@ -222,6 +229,7 @@ def test_it_can_be_closed_twice_and_says_so_when_used_afterwards(bench):
 # Arms behind the arm server
 
 
+@behind_the_server
 def test_a_second_commander_is_refused_and_told_who_commands(served):
     second = ArmClient(settings(served), "intruder")
     with pytest.raises(ArmError, match=r"commanded by 'contract suite' \(process \d+ on "):
@@ -234,6 +242,7 @@ def test_a_second_commander_is_refused_and_told_who_commands(served):
     second.close()
 
 
+@behind_the_server
 def test_a_commander_with_other_limits_is_refused(served):
     served.arm.close()
     with RawCommander(settings(served)) as raw:
@@ -241,6 +250,7 @@ def test_a_commander_with_other_limits_is_refused(served):
         assert (reply.error, raw.token) == (ConfigError.__name__, "") and "env.limits" in reply.message
 
 
+@behind_the_server
 def test_anybody_may_stop_it(served):
     served.arm.start()
     with ArmOperator(settings(served)) as operator:
@@ -249,6 +259,7 @@ def test_anybody_may_stop_it(served):
     assert served.arm.state().mode is ArmMode.HOLD
 
 
+@behind_the_server
 def test_old_foreign_and_repeated_commands_are_dropped_counted_and_flagged(served):
     served.arm.close()
     config = settings(served)
@@ -274,6 +285,7 @@ def test_old_foreign_and_repeated_commands_are_dropped_counted_and_flagged(serve
         assert raw.ask(SetGains(Gains()), age_ns=5 * 10**9).error == "ArmError"
 
 
+@behind_the_server
 def test_a_silent_commander_loses_its_lease_and_the_arm_holds(served):
     served.arm.close()
     config = settings(served)
@@ -289,6 +301,7 @@ def test_a_silent_commander_loses_its_lease_and_the_arm_holds(served):
     assert served.arm.state().mode is ArmMode.RUN
 
 
+@behind_the_server
 def test_three_recoveries_in_ten_minutes_are_enough(served):
     for _ in range(3):
         served.break_it()

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from benches.franka import franka_config
 from benches.served import RunningServer
+from device_clock import DeviceClock
 from emulators.franka import FrankaEmulator, FrankaScene
 
 from handrail.robot_env.arms.franka import FrankaDriver
 from handrail.robot_env.env import RobotEnv
 from handrail.robot_env.remote.client import ArmClient
-from handrail.robot_env.remote.make import DeviceClock
 from handrail.robot_env.sim.expert import ScriptedExpert
 from handrail.robot_env.tasks import RamInsertion
 

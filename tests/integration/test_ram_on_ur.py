@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from benches.served import RunningServer
 from benches.ur import ur_config
+from device_clock import DeviceClock
 from emulators.ur import UREmulator, URScene
 
 from handrail.robot_env.arms.ur import URDriver
 from handrail.robot_env.env import RobotEnv
 from handrail.robot_env.remote.client import ArmClient
-from handrail.robot_env.remote.make import DeviceClock
 from handrail.robot_env.sim.expert import ScriptedExpert
 from handrail.robot_env.tasks import RamInsertion
 

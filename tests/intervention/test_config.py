@@ -21,6 +21,7 @@ def test_the_defaults_are_valid_and_every_level_exists() -> None:
     ("make", "values", "named"),
     [
         (MappingConfig, {"dead_zone": 0.9}, r"mapping\.dead_zone is 0\.9"),
+        (MappingConfig, {"operator_deg": 400.0}, r"mapping\.operator_deg is 400"),
         (MappingConfig, {"smoothing_s": float("nan")}, r"mapping\.smoothing_s is nan"),
         (MappingConfig, {"axes": (0, 1, 2, 3, 4, 6)}, r"mapping\.axes"),
         (MappingConfig, {"gain": (2.0, 1, 1, 1, 1, 1)}, r"mapping\.gain"),

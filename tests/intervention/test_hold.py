@@ -15,7 +15,7 @@ from handrail.robot_env.arms.lockstep import LockstepArm
 from handrail.robot_env.clock import LockstepClock
 from handrail.robot_env.config import EnvConfig, TaskConfig
 from handrail.robot_env.env import RobotEnv
-from handrail.robot_env.errors import ConfigError
+from handrail.robot_env.errors import ConfigError, ResetError
 from handrail.robot_env.regrasp import RegraspPhase, RegraspStep
 from handrail.robot_env.sim.cell import SimCell
 from handrail.robot_env.tasks import RamInsertion
@@ -40,6 +40,7 @@ class Hand:
     twist: dict[int, float] = field(default_factory=dict)
     buttons: dict[int, set] = field(default_factory=dict)
     unplugged_from: int = 10**9
+    lost_at: int = -1
     looks: int = -1
     name: str = "hand"
 
@@ -51,7 +52,7 @@ class Hand:
         self.looks += 1
         x = max((k for k in self.twist if k <= self.looks), default=None)
         deflection = np.array([0.0 if x is None else self.twist[x], 0, 0, 0, 0, 0])
-        connected = self.looks < self.unplugged_from
+        connected = self.looks < self.unplugged_from and self.looks != self.lost_at
         return Reading(deflection, now_ns, frozenset(self.buttons.get(self.looks, ())), connected)
 
 
@@ -109,19 +110,41 @@ def test_a_pause_holds_the_next_reset_until_it_is_pressed_again():
     env, rollout, told = station(hand)
     hold = Hold(env, rollout, True, lambda: True, told.append)
     assert hold.until_resumed()
-    assert hand.looks == 3 and told == ["paused by the operator; resume with the pause button"] * 3
+    assert hand.looks == 3 and told == ["paused by the operator; resume with the pause or success button"] * 3
 
 
-def test_an_incident_holds_until_the_arm_is_well_and_the_person_resumes(monkeypatch):
-    hand = Hand(buttons={5: {"pause"}})
+def test_an_incident_holds_until_the_arm_is_well_and_the_person_resumes_after_that(monkeypatch):
+    # Pressed while the arm is lost (1) and in its fault (3), the button is no word to go on.
+    hand = Hand(buttons={1: {"pause"}, 3: {"pause"}, 7: {"pause"}})
     env, rollout, told = station(hand)
-    modes = [(ArmMode.DISARMED, "")] * 2 + [(ArmMode.FAULT, "reflex")] * 2 + [(ArmMode.HOLD, "")] * 9
+    modes = [(ArmMode.DISARMED, "silent")] * 2 + [(ArmMode.FAULT, "reflex")] * 3 + [(ArmMode.HOLD, "")] * 9
     monkeypatch.setattr(env, "arm_mode", lambda: modes.pop(0))
     hold = Hold(env, rollout, True, lambda: True, told.append)
     hold.begin("camera wrist is frozen")
-    assert hold.until_resumed()
-    assert "cannot be reached" in told[0] and "recover by=" in told[2]
-    assert told[4] == "camera wrist is frozen; resume with the pause button" and len(told) == 5
+    assert hold.until_resumed() and hand.looks == 7
+    assert told[0] == "camera wrist is frozen"
+    assert told[1:3] == ["silent; see to it, or wait for it"] * 2
+    assert all("reflex" in line and "recover by=" in line for line in told[3:6])
+    assert all("camera wrist is frozen; resume with" in line for line in told[6:]) and len(told) == 8
+
+
+def test_the_success_button_resumes_too_but_not_while_it_is_still_down_from_the_verdict():
+    down = {"success"}
+    hand = Hand(buttons={0: down, 1: down, 3: down})
+    env, rollout, told = station(hand)
+    hold = Hold(env, rollout, True, lambda: True, told.append)
+    rollout.pause()
+    assert hold.until_resumed() and hand.looks == 3 and not rollout.paused
+
+
+def test_a_press_before_the_arm_was_well_does_not_resume(monkeypatch):
+    hand = Hand(buttons={1: {"success"}, 2: {"success"}, 4: {"success"}})
+    env, rollout, told = station(hand)
+    modes = [(ArmMode.FAULT, "reflex")] * 2 + [(ArmMode.HOLD, "")] * 9
+    monkeypatch.setattr(env, "arm_mode", lambda: modes.pop(0))
+    hold = Hold(env, rollout, True, lambda: True, told.append)
+    hold.begin("the arm is in a latched fault")
+    assert hold.until_resumed() and hand.looks == 4
 
 
 def test_without_a_person_a_simulated_arm_goes_on_once_it_is_well(monkeypatch):
@@ -130,7 +153,64 @@ def test_without_a_person_a_simulated_arm_goes_on_once_it_is_well(monkeypatch):
     monkeypatch.setattr(env, "arm_mode", lambda: modes.pop(0))
     hold = Hold(env, rollout, False, lambda: True, told.append)
     hold.begin("the arm is in a latched fault")
-    assert hold.until_resumed() and len(told) == 1
+    assert hold.until_resumed() and len(told) == 2
+
+
+def test_an_arm_that_was_never_connected_is_tried_again():
+    env, rollout, told = station(Hand(buttons={2: {"pause"}}))
+    assert env.arm_mode() == (ArmMode.HOLD, "")
+    hold = Hold(env, rollout, True, lambda: True, told.append)
+    hold.begin("another program commands the arm")
+    assert hold.until_resumed() and "another program commands the arm; resume with" in told[-1]
+
+
+@pytest.mark.parametrize("button", ["pause", "stop"])
+def test_a_pause_or_a_stop_ends_a_reset_where_it_is(button):
+    hand = Hand(buttons={4: {button}})
+    env, rollout, told = station(hand)
+    hold = Hold(env, rollout, True, lambda: True, told.append)
+    env.interrupt = hold.interruption
+    with pytest.raises(ResetError, match="paused by the operator"):
+        env.reset(seed=0)
+    assert env.arm_mode()[0] is ArmMode.HOLD and rollout.paused and hand.looks == 4
+
+
+def test_a_session_that_ends_ends_its_reset():
+    env, rollout, told = station(Hand())
+    env.interrupt = Hold(env, rollout, True, lambda: False, told.append).interruption
+    with pytest.raises(ResetError, match="the session ends"):
+        env.reset(seed=0)
+
+
+def test_a_stop_clicked_during_the_reset_or_in_the_last_step_is_not_lost():
+    # Look 0 follows the reset; with two steps by hand, looks 1 to 14 are theirs.
+    for look in (0, 13):
+        _, rollout, _ = station(Hand(twist={1: 0.3}, buttons={look: {"stop"}}), max_steps=2)
+        drive(rollout)
+        rollout.look()
+        assert rollout.paused, look
+
+
+def test_a_deadman_let_go_of_asks_for_nothing_until_the_next_step():
+    held = {look: {"takeover"} for look in range(1, 5)}
+    _, rollout, _ = station(Hand(twist={1: 0.6}, buttons=held), max_steps=1)
+    (step,) = drive(rollout)
+    assert step.source is Source.HUMAN and step.action[0] == pytest.approx(0.3)
+
+
+def test_a_device_that_was_lost_for_a_moment_within_a_step_holds_the_next():
+    hand = Hand(twist={1: 0.6})
+    hand.lost_at = 4
+    _, rollout, _ = station(hand, max_steps=2)
+    first, second = drive(rollout)
+    assert first.action[0] < 0.6 and second.source is Source.SCRIPT and not second.action.any()
+
+
+def test_a_held_device_is_waited_for(monkeypatch):
+    hand = Hand(twist={0: 0.5, 3: 0.0})
+    env, rollout, told = station(hand)
+    Hold(env, rollout, True, lambda: True, told.append).until_at_rest(hand)
+    assert len(told) == 3 and "not at rest" in told[0]
 
 
 def test_waiting_ends_when_nobody_wants_it_any_longer():

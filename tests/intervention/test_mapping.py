@@ -65,6 +65,7 @@ def test_a_lost_device_asks_for_nothing() -> None:
 
 
 BASE = MappingConfig(dead_zone=0.0, smoothing_s=0.0, frame="base")
+UNTURNED = np.array([0.0, 0.0, 0.0, 1.0])
 DOWN = np.array([1.0, 0.0, 0.0, 0.0])  # a tool that points down, as over a board
 rotvecs = arrays(np.float64, 3, elements=st.floats(-3.0, 3.0))
 unit_twists = arrays(np.float64, 6, elements=st.floats(-1.0, 1.0))
@@ -118,3 +119,11 @@ def test_the_base_frame_without_an_orientation_is_refused_at_once() -> None:
         MappingConfig(frame="tool")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="names no rotation"):
         Mapping(BASE).apply(Reading(np.ones(6), 0), np.full(4, np.nan))
+
+
+@pytest.mark.parametrize("deg, x, y", [(0.0, 1.0, 0.5), (180.0, -1.0, -0.5), (90.0, -0.5, 1.0)])
+def test_the_base_s_directions_go_by_where_the_operator_looks(deg: float, x: float, y: float) -> None:
+    config = MappingConfig(dead_zone=0.0, smoothing_s=0.0, frame="base", operator_deg=deg)
+    twist = np.array([1.0, 0.5, 0.2, 1.0, 0.5, 0.2])
+    action = Mapping(config).apply(Reading(twist, 0), UNTURNED)
+    assert action.tolist() == pytest.approx([x, y, 0.2, x, y, 0.2])

@@ -24,6 +24,7 @@ from emulators.hidapi import (
     Model,
     Node,
 )
+from figures import Figure
 
 from handrail.intervention.arbiter import ArbiterState, Driver, arbitrate
 from handrail.intervention.config import ArbiterConfig, ButtonsConfig, MappingConfig
@@ -199,17 +200,24 @@ def test_a_deflection_that_falls_silent_holds_until_it_is_seen_at_rest(desk: Des
     assert loop.until(Driver.POLICY) is Loop.POLICY
 
 
-def test_unplugged_while_deflected_nothing_moves_until_it_is_back_and_at_rest(desk: Desk) -> None:
+@pytest.mark.parametrize("axis", ["x", "y", "z", "rx", "ry", "rz"])
+def test_unplugged_while_deflected_nothing_moves_until_it_is_back_and_at_rest(
+    desk: Desk, axis: str, figure: Figure
+) -> None:
     node = desk.api.plug(NODE)
     loop = Loop(desk, desk.mouse())
-    with holding(node, x=0.7):
+    with holding(node, **{axis: 0.7}):
         loop.until(Driver.HUMAN)
+        unplugged_s = time.monotonic()
         desk.api.unplug(NODE)
         assert not loop.until(Driver.HOLD).any()
+        took_ms = 1e3 * (time.monotonic() - unplugged_s)
+        figure("SpaceMouse unplugged while deflected: to zero and HOLD", took_ms, "ms", limit=100.0)
+        assert took_ms < 1000.0
     lost = desk.read(loop.mouse)
     assert not lost.connected and not moved(lost) and "unplugged" in loop.mouse.problem
     node = desk.api.plug(OTHER, PRO_WIRELESS, at_once=False)  # another port, another model
-    with holding(node, x=0.7):
+    with holding(node, **{axis: 0.7}):
         desk.api.nodes[OTHER] = node
         desk.until(loop.mouse, lambda reading: reading.connected)
         for _ in range(5):
@@ -229,12 +237,14 @@ class Still(gymnasium.Env):
         )
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (6,), np.float32)
         self.executed: list[np.ndarray] = []
+        self.executed_s: list[float] = []
 
     def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[dict, dict]:
         return {"state": np.zeros(1, np.float32)}, {"t_ns": time.monotonic_ns()}
 
     def step(self, action: np.ndarray) -> tuple[dict, float, bool, bool, dict]:
         self.executed.append(action)
+        self.executed_s.append(time.monotonic())
         time.sleep(0.01)
         return {"state": np.zeros(1, np.float32)}, 0.0, False, False, {"t_ns": time.monotonic_ns()}
 
@@ -244,14 +254,15 @@ class Eager:
         return PolicyStep(np.full(6, 0.5, np.float32), 1)
 
 
-def test_in_a_rollout_the_last_deflection_is_never_executed_again(desk: Desk) -> None:
+def test_in_a_rollout_the_last_deflection_is_never_executed_again(desk: Desk, figure: Figure) -> None:
     node = desk.api.plug(NODE)
-    env, mouse, phases = Still(), desk.mouse(), []
+    env, mouse, phases, unplugged_s = Still(), desk.mouse(), [], []
     rollout = Rollout(env, mouse, ARBITER, MappingConfig(), None, desk.clock)
 
     def watch(transition: Transition) -> bool:
         phases.append(transition.source)
         if transition.source is Source.HUMAN and NODE in desk.api.nodes:
+            unplugged_s.append(time.monotonic())
             desk.api.unplug(NODE)
         return phases.count(Source.SCRIPT) < 10
 
@@ -260,6 +271,17 @@ def test_in_a_rollout_the_last_deflection_is_never_executed_again(desk: Desk) ->
     assert Source.POLICY in phases and Source.HUMAN in phases
     assert phases[-10:] == [Source.SCRIPT] * 10
     assert not np.any(env.executed[-10:])
+    zero_s = next(
+        at
+        for at, action in zip(env.executed_s, env.executed, strict=True)
+        if at > unplugged_s[0] and not action.any()
+    )
+    figure(
+        "SpaceMouse unplugged in a rollout: to a step of zero",
+        1e3 * (zero_s - unplugged_s[0]),
+        "ms",
+        limit=100.0,
+    )
 
 
 def test_a_driver_that_is_not_run_is_stale_even_at_rest(desk: Desk) -> None:
@@ -419,19 +441,25 @@ def test_a_click_shorter_than_a_step_is_seen_once(desk: Desk) -> None:
     assert not desk.read(mouse).buttons
 
 
-def test_with_a_deadman_it_is_dead_unless_held(desk: Desk) -> None:
+def test_with_a_deadman_it_is_dead_unless_held(desk: Desk, figure: Figure) -> None:
     node = desk.api.plug(NODE)
     loop = Loop(desk, desk.mouse(success="none", takeover="LEFT"))
     with holding(node, x=0.9):
         before = loop.mouse.reports
         while loop.mouse.reports < before + 6:
             assert loop.step()[0] is Driver.POLICY
-        node.press((1, 0))
-        loop.until(Driver.HUMAN)
-        node.press()  # let go of, and still deflected
-        assert not loop.until(Driver.HOLD).any()
-    node.push()
-    loop.until(Driver.POLICY)
+    for _ in range(5):
+        with holding(node, x=0.9):
+            node.press((1, 0))
+            loop.until(Driver.HUMAN)
+            let_go_s = time.monotonic()
+            node.press()  # let go of, and still deflected
+            assert not loop.until(Driver.HOLD).any()
+            took_ms = 1e3 * (time.monotonic() - let_go_s)
+            figure("SpaceMouse's deadman released while deflected: to zero and HOLD", took_ms, "ms", 100.0)
+            assert took_ms < 1000.0
+        node.push()
+        loop.until(Driver.POLICY)
 
 
 def test_one_report_has_one_stamp_on_the_loops_own_clock(desk: Desk) -> None:

@@ -3,11 +3,16 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from handrail.agent.config import RunConfig
+from handrail.intervention.device import Reading
+from handrail.intervention.mapping import Mapping
 from handrail.launch import compose, schema
+from handrail.robot_env.arms.kinematics import UR
 from handrail.robot_env.errors import ConfigError
+from handrail.robot_env.geometry import IDENTITY_POSE
 
 
 def leaves(plain: Any, path: str = "") -> list[str]:
@@ -55,6 +60,8 @@ FACTS = {
         "env.arm.franka.host=172.16.0.2",
         "env.arm.franka.tcp=[0,0,0.1034,0,0,-0.382683,0.923880]",
         "env.arm.franka.load_mass_kg=0.2",
+        "env.arm.franka.load_com_m=[0,0,-0.05]",
+        "env.arm.joint_home=[0,-0.19,0,-2.51,0,2.32,0.785]",
         "env.camera_devices.0.serial=123456",
         "env.camera_devices.1.serial=036322250763",
     ],
@@ -107,6 +114,31 @@ def test_a_station_chooses_its_arm_and_device_and_the_command_line_another() -> 
     assert composed.config.env.arm.kind == "sim_server" and composed.config.actor.device == "keyboard"
     # Facts of an arm that is not used are not asked for.
     assert compose.compose(["station=franka_cell", *words[-2:], "arm=sim"]).config.env.arm.franka.host == ""
+
+
+def test_a_ur_is_driven_away_from_whoever_stands_behind_it() -> None:
+    """By its own kinematics, stretched out by all-zero joints it reaches along -x."""
+    away, ahead = np.array([0.0, 1.0, 0, 0, 0, 0]), UR["ur5e"].flange(np.zeros(6))[:3]
+    for device in ("spacemouse", "gamepad"):
+        words = ["station=ur_cell", *FACTS["station=ur_cell"], f"device={device}"]
+        mapping = compose.compose(words).config.mapping
+        moved = Mapping(mapping).apply(Reading(away, 0), np.array(IDENTITY_POSE[3:]))
+        assert ahead[0] < -0.8 and moved[:3].tolist() == pytest.approx([-1.0, 0.0, 0.0])
+
+
+def test_an_arm_server_s_station_composes_before_anything_is_taught() -> None:
+    """What is read from the arm itself cannot be known before its server runs; all else is asked for."""
+    facts = [word for word in FACTS["station=franka_cell"] if "joint_home" not in word]
+    env = compose.compose(["station=franka_cell", "task=ram_insertion_real", *facts], "taught").config.env
+    assert (env.task.seated_pose, env.regrasp, env.regrasp_every) == (None, None, 0)
+    assert (env.arm.joint_home, env.arm.joint_home_every) == ((), 0)
+    assert env.arm.franka.host == "172.16.0.2" and env.limits.force_limit_n == 30.0
+    with pytest.raises(ConfigError, match=r"no value for env\.arm\.franka\.host: "):
+        compose.compose(["station=franka_cell", *facts[1:]], "taught")
+    # Whoever only wants to know where the server is gives nothing at all.
+    env = compose.compose(["station=franka_cell", "task=ram_insertion_real"], "ignored").config.env
+    assert (env.arm.kind, env.arm.name) == ("franka", "franka-cell")
+    assert [device.name for device in env.camera_devices] == ["wrist_1", "wrist_2"]
 
 
 def test_a_word_that_looks_like_a_number_stays_text_where_text_is_wanted() -> None:

@@ -20,6 +20,7 @@ from handrail.robot_env.config import (
 from handrail.robot_env.env import RobotEnv
 from handrail.robot_env.errors import (
     ActionError,
+    ArmError,
     ArmFault,
     CameraError,
     ConfigError,
@@ -184,7 +185,7 @@ def test_an_operators_stop_truncates(panda):
     panda.arm.stop()
     _, _, terminated, truncated, info = panda.env.step(DOWN)
     assert truncated and not terminated
-    assert info["truncated_by"] == "operator" and info["gate_flags"] & GateFlag.HOLD
+    assert info["truncated_by"] == "stopped" and info["gate_flags"] & GateFlag.HOLD
     panda.env.reset(seed=1)  # and the next episode is an ordinary one
     assert panda.env.step(STILL)[4]["truncated_by"] is None
 
@@ -504,6 +505,21 @@ def test_a_joint_reset_is_made_as_often_as_asked(panda, monkeypatch):
         moved.append(tuple(angles))
 
     monkeypatch.setattr(panda.arm, "move_joints", move_joints)
-    for seed in range(4):
+    counts = []
+    for seed in range(5):
         env.reset(seed=seed)
-    assert moved == [q, q]
+        counts.append(len(moved))
+    assert counts == [0, 0, 1, 1, 2]  # never the first, which nobody has seen the arm reach
+    assert set(moved) == {q}
+
+
+def test_a_command_that_a_running_arm_did_not_take_is_not_stored_as_executed(panda, monkeypatch):
+    panda.env.reset(seed=0)
+
+    def drop(pose):
+        raise ArmError("the command was dropped: 300 ms old")
+
+    monkeypatch.setattr(panda.arm, "set_target", drop)
+    with pytest.raises(ArmError, match="300 ms old"):
+        panda.env.step(DOWN)
+    assert panda.arm.state().mode is ArmMode.HOLD

@@ -348,6 +348,12 @@ def test_the_load_reaches_the_robot_in_its_flange_frame(make):
     np.testing.assert_allclose(station.emulator.status()["load"], (0.3, half, -half, 0.1034), atol=1e-6)
 
 
+def test_a_load_of_an_earlier_session_is_taken_off(make):
+    make(load_mass_kg=0.2, load_com_m=(0.0, 0.0, 0.01)).close()
+    station = make()
+    assert station.emulator.status()["load"][0] == 0.0
+
+
 # Faults
 
 
@@ -369,7 +375,7 @@ def test_a_collision_is_a_latched_fault_that_an_operator_clears(make):
     station.arrive(station.above())
 
 
-def test_a_reflex_is_seen_within_a_tick_of_the_server(station):
+def test_a_reflex_is_seen_within_a_tick_of_the_server(station, figure):
     delays_ms = []
     for _ in range(5):
         station.driver.engage(Gains())
@@ -377,7 +383,11 @@ def test_a_reflex_is_seen_within_a_tick_of_the_server(station):
         station.emulator.fault("reflex")
         seen = station.until(lambda reading: reading.fault != "")
         delays_ms.append(seen.device_ns / 1e6 - station.emulator.status()["stopped_ms"])
+        figure("Franka reflex: to the driver's fault, its own time", delays_ms[-1], "ms", limit=10.0)
+        before_ms = station.emulator.status()["time_ms"]
         station.driver.clear_fault()
+        took_ms = station.emulator.status()["time_ms"] - before_ms
+        figure("Franka reflex: recovery, its own time", took_ms, "ms")
     assert min(delays_ms) <= 10.0  # the robot's time goes on while this machine is busy with other things
 
 
@@ -470,16 +480,18 @@ def test_a_fault_ends_a_joint_motion(station):
 
 
 @pytest.mark.parametrize("engaged", [False, True])
-def test_a_robot_that_falls_silent_is_an_error_and_can_be_reached_again(station, engaged):
+def test_a_robot_that_falls_silent_is_an_error_and_can_be_reached_again(station, engaged, figure):
     if engaged:
         station.driver.engage(Gains())
     station.emulator.freeze()
+    began_s = time.monotonic()
     time.sleep(0.1)  # states under way still arrive
     silent = station.driver.read()
     time.sleep(0.2)
     assert station.driver.read().t_ns == silent.t_ns
     with pytest.raises(ArmError, match=r"link .* gone"):
         station.until(lambda reading: False, 10.0)
+    figure("Franka silent: to the driver's fault", 1e3 * (time.monotonic() - began_s), "ms")
     station.emulator.thaw()
     station.driver.clear_fault()
     reading = station.driver.read()
@@ -551,6 +563,18 @@ def test_a_missing_hand_is_named(emulator, monkeypatch):
         driver.connect()
     with pytest.raises(ArmError, match="connect"):
         driver.read()
+
+
+def test_a_hand_that_was_never_homed_is_refused_and_does_not_move(emulator):
+    driver = FrankaDriver(FrankaConfig(host=emulator.host, realtime="ignore"))
+    emulator.ask("hand", homed=False)
+    try:
+        with pytest.raises(ArmError, match="home the hand in Desk"):
+            driver.connect()
+        with pytest.raises(ArmError, match="connect"):
+            driver.read()
+    finally:
+        emulator.ask("hand", homed=True)
 
 
 def test_an_address_without_a_robot_is_named():

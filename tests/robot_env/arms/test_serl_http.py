@@ -200,6 +200,59 @@ def test_it_can_start_and_stop_the_impedance_and_clear_errors_as_serl_clients_do
     assert names == ["update_param", "startimp", "pose", "clearerr", "pose", "stopimp"]
 
 
+@pytest.mark.parametrize("under_way", ["clearerr", "pose"])
+@pytest.mark.parametrize("end", ["disengage", "clear_fault"])
+def test_nothing_pulls_after_the_stand_whatever_was_under_way(server, make, under_way, end):
+    driver = make(clear_errors=True)
+    driver.engage(GAINS)
+    server.stuck = True
+    server.slow = {under_way: 0.15}
+    server.calls.clear()
+    driver.set_setpoint(moved(x=0.1))
+    until(lambda: under_way in server.calls)
+    if under_way == "pose":
+        server.slow = {}  # the stand would be faster than what is under way
+    getattr(driver, end)()
+    time.sleep(0.4)
+    np.testing.assert_allclose(server.poses()[-1], HERE, err_msg=f"the server pulls on after {end}")
+    np.testing.assert_allclose(server.target, HERE)
+
+
+def test_the_impedance_is_stopped_after_the_last_set_point(server, make):
+    driver = make(manage_impedance=True)
+    driver.engage(GAINS)
+    server.slow = {"pose": 0.15}
+    server.calls.clear()
+    driver.set_setpoint(moved(x=0.1))
+    until(lambda: "pose" in server.calls)
+    driver.disengage()
+    time.sleep(0.3)
+    assert [name for name, _ in server.bodies][-2:] == ["pose", "stopimp"]
+
+
+def test_a_set_point_that_was_on_its_way_when_the_pull_ended_is_not_sent(server, make, monkeypatch):
+    driver = make()
+    driver.engage(GAINS)
+    server.stuck = True
+    arrived, ended, pull = threading.Event(), threading.Event(), driver._link.pull
+
+    def late(pose):
+        if pose is not None and pose[0] > 0.55:
+            arrived.set()
+            ended.wait(0.5)
+        pull(pose)
+
+    monkeypatch.setattr(driver._link, "pull", late)
+    writer = threading.Thread(target=driver.set_setpoint, args=(moved(x=0.1),))
+    writer.start()
+    assert arrived.wait(5.0)
+    driver.disengage()
+    ended.set()
+    writer.join()
+    time.sleep(0.2)
+    np.testing.assert_allclose(server.poses()[-1], HERE)
+
+
 def test_new_gains_are_sent_before_the_next_set_point(server, make):
     driver = make()
     driver.engage(GAINS)

@@ -48,6 +48,27 @@ def test_it_stays_where_it_is_until_the_first_setpoint(hands):
     assert after.engaged and pose_distance(before, after.pose)[0] < 5e-4
 
 
+def test_a_force_sensor_that_has_drifted_is_zeroed_before_force_mode(emulator):
+    emulator.ask("sensor", offset=[8.0, 0.0, 0.0, 0.0, 0.0, 0.0])
+    try:
+        with Hands(emulator) as hands:
+            before = hands.driver.read()
+            assert np.linalg.norm(before.wrench[:3]) < 0.5
+            hands.driver.engage(Gains())
+            assert pose_distance(before.pose, hands.run(0.5).pose)[0] < 5e-4  # 8 N would be 4 mm
+    finally:
+        emulator.ask("sensor", offset=[0.0] * 6)
+
+
+def test_a_force_that_is_no_drift_is_not_hidden(emulator):
+    emulator.ask("sensor", offset=[0.0, 0.0, 25.0, 0.0, 0.0, 0.0])
+    try:
+        with Hands(emulator) as hands:
+            assert np.linalg.norm(hands.driver.read().wrench[:3]) == pytest.approx(25.0, abs=1.0)
+    finally:
+        emulator.ask("sensor", offset=[0.0] * 6)
+
+
 def test_it_follows_a_step_of_a_centimetre_and_a_turn(hands):
     hands.driver.engage(Gains())
     target = hands.above(x=0.01, yaw=0.1)

@@ -2,19 +2,20 @@
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
 from benches.served import RunningServer
 from benches.ur import ur_config
+from device_clock import DeviceClock
 from emulators.ur import UREmulator
 from emulators.ur.hands import control_processes
 
 from handrail.robot_env.arms.arm import ArmMode
 from handrail.robot_env.arms.ur import URDriver
 from handrail.robot_env.remote.client import ArmClient
-from handrail.robot_env.remote.make import DeviceClock
 
 pytest.importorskip("rtde_control")
 
@@ -43,8 +44,9 @@ def client(emulator) -> Iterator[ArmClient]:
 
 
 @pytest.mark.parametrize("accident", ["segmentation fault", "frozen controller"])
-def test_it_faults_goes_on_publishing_and_is_recovered(client, emulator, accident):
+def test_it_faults_goes_on_publishing_and_is_recovered(client, emulator, accident, figure):
     mend: Callable[[], None] = lambda: None  # noqa: E731 - the accident of a process mends itself
+    began_ns = time.monotonic_ns()
     if accident == "segmentation fault":
         os.kill(control_processes()[0], signal.SIGSEGV)
     else:
@@ -52,6 +54,8 @@ def test_it_faults_goes_on_publishing_and_is_recovered(client, emulator, acciden
         mend = emulator.thaw
     assert client.feed.wait(lambda state: state.mode == "fault", SEVERAL_S)
     fault = client.newest
+    took_ms = (fault.mode_ns - began_ns) / 1e6
+    figure(f"UR behind the arm server, {accident}: to FAULT", took_ms, "ms")
     assert "cannot be read" in fault.fault
     assert client.feed.wait(lambda state: state.tick > fault.tick + 20, SEVERAL_S)  # it goes on publishing
     mend()

@@ -1,10 +1,11 @@
 """A stream gives the newest frame or says why there is none, and gets a lost camera back."""
 
 import threading
+import time
 
 import numpy as np
 import pytest
-from emulators.camera import MS, until
+from emulators.camera import MS, Film, until
 
 from handrail.robot_env.cameras.config import CameraDeviceConfig
 from handrail.robot_env.cameras.driver import DeviceFrame
@@ -49,6 +50,30 @@ def test_third_identical_frame_is_a_fault(bench, numbers_advance):
     assert bench.stream.counts.repeats == 2
     bench.show(3)
     assert bench.stream.latest().identical == 1, "a new picture ends it"
+
+
+@pytest.mark.parametrize("now", ["frozen", "silent"])
+def test_in_real_time_it_is_refused_soon_after_its_last_good_frame(now, figure):
+    config = CameraDeviceConfig(name="wrist", serial="S1", width=64, height=48)
+    with Film(config) as film:
+        stream = FrameStream(config, film.driver)
+        stream.open()
+        for _ in range(5):
+            film.now = "live"
+            until(lambda: sees(stream))
+            film.now = now
+            until(lambda: not sees(stream))
+            took_ms = (time.monotonic_ns() - film.fresh_ns) / MS
+            figure(f"camera {now}: last good frame to CameraError", took_ms, "ms", limit=150.0)
+            assert took_ms < 150.0 + 500.0
+        stream.close()
+
+
+def sees(stream):
+    try:
+        return stream.latest()
+    except CameraError:
+        return None
 
 
 def test_frame_delivered_again_is_no_younger_for_it(bench):

@@ -5,13 +5,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from handrail.robot_env.arms.arm import Arm
+from handrail.robot_env.arms.arm import Arm, ArmState
 from handrail.robot_env.clock import NS_PER_S, Clock
 from handrail.robot_env.config import EnvConfig
-from handrail.robot_env.geometry import pose_compose
+from handrail.robot_env.geometry import pose_compose, pose_distance
 
 PERIOD_S = 0.1
 """Time between two commands; 1 / `EnvConfig.hz` of every bench."""
+
+REST = 2e-3
+"""Speed below which an arm rests [m/s, rad/s]."""
 
 
 @dataclass
@@ -26,6 +29,7 @@ class Bench:
         repair_it: take the fault's cause away; the fault stays latched.
         close: end everything, the arm included. The arm may be closed already.
         config: of the arm server; None where there is none.
+        stopped_ns: when the robot stopped in `break_it`, by its own clock [ns]; None where it does not tell.
         tolerance_m: how exactly it stands where it was sent [m].
     """
 
@@ -36,6 +40,7 @@ class Bench:
     repair_it: Callable[[], None]
     close: Callable[[], None]
     config: EnvConfig | None = None
+    stopped_ns: Callable[[], int] | None = None
     tolerance_m: float = 5e-4
 
     def wait(self, seconds: float) -> None:
@@ -46,6 +51,19 @@ class Bench:
         for _ in range(round(seconds / PERIOD_S)):
             self.arm.set_target(pose)
             self.wait(PERIOD_S)
+
+    def reach(self, pose, within_s: float = 4.0) -> ArmState:
+        """Command one pose at the usual rate until the arm rests there; the reading in which it does."""
+        end_ns = self.clock.now_ns() + round(within_s * NS_PER_S)
+        while True:
+            self.arm.set_target(pose)
+            self.wait(PERIOD_S)
+            state = self.arm.state()
+            distance_m, angle_rad = pose_distance(state.pose, pose)
+            there = distance_m < self.tolerance_m and angle_rad < 10 * self.tolerance_m
+            if there and np.abs(state.twist).max() < REST:
+                return state
+            assert self.clock.now_ns() < end_ns, f"{distance_m} m, {angle_rad} rad from it after {within_s} s"
 
     def above(self, x=0.0, y=0.0, z=0.05, yaw=0.0):
         """Tool pose over the socket: x along it, y across, z above the seated pose [m], yaw [rad]."""

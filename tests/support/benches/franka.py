@@ -1,5 +1,7 @@
 """A Franka behind the arm server: the real libfranka, and an emulated control box with the RAM board."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from emulators.franka import FrankaEmulator
@@ -17,19 +19,21 @@ def franka_config(emulator: FrankaEmulator) -> EnvConfig:
     return replace(served_config("franka", franka=franka), task=TaskConfig(seated_pose=seated))
 
 
-def make() -> Bench:
-    emulator = FrankaEmulator()
-    try:
-        config = franka_config(emulator)
-        driver = FrankaDriver(config.arm.franka)
-    except BaseException:
-        emulator.close()
-        raise
+@contextmanager
+def station() -> Iterator[Callable[[], Bench]]:
+    """One robot for all benches, switched off and on for each."""
+    with FrankaEmulator() as emulator:
+        yield lambda: make(emulator)
+
+
+def make(emulator: FrankaEmulator) -> Bench:
+    emulator.reset()
+    config = franka_config(emulator)
     return serve(
-        driver,
+        FrankaDriver(config.arm.franka),
         config,
         # The worst kind: latched, its cause still there, and not one error flag set.
         break_it=lambda: emulator.fault("reflex", flags=False, persists=True),
         repair_it=emulator.release,
-        close=emulator.close,
+        stopped_ns=lambda: emulator.status()["stopped_ms"] * 1_000_000,
     )

@@ -1,5 +1,9 @@
 """The simulated arm in lockstep."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -13,7 +17,13 @@ from handrail.robot_env.sim.config import ArmName
 from handrail.robot_env.tasks import RamInsertion
 
 
-def make(arm_name: ArmName = "panda") -> Bench:
+@contextmanager
+def station(arm_name: ArmName) -> Iterator[Callable[[], Bench]]:
+    """Nothing outlives a bench."""
+    yield partial(make, arm_name)
+
+
+def make(arm_name: ArmName) -> Bench:
     cell = SimCell(SimConfig(arm=arm_name))
     arm = LockstepArm(cell, LimitsConfig(), RamInsertion(TaskConfig(), cell).frame(), PERIOD_S)
 

@@ -3,11 +3,12 @@
 It breaks by its server's death: while an arm is not engaged, that is all that the protocol can tell of.
 """
 
-import atexit
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
-from functools import cache
 from typing import Any, cast
 
+from device_clock import DeviceClock
 from emulators.serl_cell import SerlCell
 
 from benches.bench import Bench
@@ -15,7 +16,6 @@ from benches.served import serve, served_config
 from handrail.robot_env.arms.serl_http import SerlHttpConfig, SerlHttpDriver
 from handrail.robot_env.clock import Clock
 from handrail.robot_env.config import TaskConfig
-from handrail.robot_env.remote.make import DeviceClock
 from handrail.robot_env.remote.operator import ArmOperator
 
 
@@ -37,16 +37,14 @@ class BothClocks:
         return 0
 
 
-@cache
-def shared_cell() -> SerlCell:
+@contextmanager
+def station() -> Iterator[Callable[[], Bench]]:
     """One process for all benches: starting Python takes longer than most of their tests."""
-    cell = SerlCell()
-    atexit.register(cell.close)
-    return cell
+    with closing(SerlCell()) as cell:
+        yield lambda: make(cell)
 
 
-def make() -> Bench:
-    cell = shared_cell()
+def make(cell: SerlCell) -> Bench:
     cell.renew()
     settings = SerlHttpConfig(
         cell.url,

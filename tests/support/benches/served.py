@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+from device_clock import DeviceClock
 
 from benches.bench import PERIOD_S, Bench
 from handrail.robot_env.arms.arm import ArmMode
@@ -18,7 +19,7 @@ from handrail.robot_env.arms.config import ArmConfig, ArmKind, ArmServerConfig
 from handrail.robot_env.arms.driver import ArmDriver
 from handrail.robot_env.config import EnvConfig
 from handrail.robot_env.remote.client import ArmClient
-from handrail.robot_env.remote.make import DeviceClock, make_server
+from handrail.robot_env.remote.make import make_server
 from handrail.robot_env.remote.server import ArmServer
 
 START_S = 30.0
@@ -76,7 +77,7 @@ def serve(
     break_it: Callable[[], None],
     repair_it: Callable[[], None],
     close: Callable[[], None] = lambda: None,
-    tolerance_m: float = 5e-4,
+    stopped_ns: Callable[[], int] | None = None,
 ) -> Bench:
     """A bench around a driver.
 
@@ -85,8 +86,8 @@ def serve(
         config: from `served_config`.
         break_it: brings a fault of the robot about; need not wait for it.
         repair_it: takes its cause away.
-        close: ends the emulator, after the server has let go of it.
-        tolerance_m: how exactly it stands where it was sent [m].
+        close: ends what else there is, after the server has let go of it.
+        stopped_ns: when the robot stopped in `break_it`, by its own clock [ns].
     """
     try:
         running = RunningServer(driver, config)
@@ -116,5 +117,5 @@ def serve(
         repair_it,
         end,
         running.config,
-        tolerance_m,
+        stopped_ns,
     )

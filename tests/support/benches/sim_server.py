@@ -1,15 +1,23 @@
 """The simulated arm in real time, behind the arm server."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 from benches.bench import Bench
 from benches.served import serve, served_config
 from handrail.robot_env.arms.sim import SimDriver
 from handrail.robot_env.config import SimConfig
 from handrail.robot_env.sim.cell import SimCell
-from handrail.robot_env.sim.config import ArmName
 
 
-def make(arm_name: ArmName = "panda") -> Bench:
-    driver = SimDriver(SimCell(SimConfig(arm=arm_name)))
+@contextmanager
+def station() -> Iterator[Callable[[], Bench]]:
+    """Nothing outlives a bench."""
+    yield make
+
+
+def make() -> Bench:
+    driver = SimDriver(SimCell(SimConfig(arm="panda")))
     return serve(
         driver,
         served_config("sim_server"),

@@ -1,5 +1,7 @@
 """A UR behind the arm server: the real ur_rtde, and an emulated controller with the RAM board."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from emulators.ur import UREmulator
@@ -19,23 +21,29 @@ def ur_config(emulator: UREmulator) -> EnvConfig:
     return replace(served_config("ur", ur=ur), task=TaskConfig(seated_pose=seated))
 
 
-def make() -> Bench:
-    emulator = UREmulator()
-    try:
-        config = ur_config(emulator)
-        driver = URDriver(config.arm.ur)
-    except BaseException:
-        emulator.close()
-        raise
+@contextmanager
+def station() -> Iterator[Callable[[], Bench]]:
+    """One controller for all benches, switched off and on for each."""
+    with UREmulator() as emulator:
+        yield lambda: make(emulator)
+
+
+def make(emulator: UREmulator) -> Bench:
+    emulator.reset()
+    config = ur_config(emulator)
 
     def stop() -> None:
         emulator.ask("unlock_after", seconds=1e6)
         emulator.ask("protective_stop")
 
+    def stopped_ns() -> int:
+        stops = [time_s for time_s, what in emulator.status()["events"] if "protective stop:" in what]
+        return round(stops[-1] * 1e9)
+
     return serve(
-        driver,
+        URDriver(config.arm.ur),
         config,
         break_it=stop,
         repair_it=lambda: emulator.ask("unlock_after", seconds=0.0),
-        close=emulator.close,
+        stopped_ns=stopped_ns,
     )

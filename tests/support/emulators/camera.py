@@ -1,8 +1,10 @@
-"""A camera that does what a test says, on a clock that stands still until the test moves it."""
+"""A camera that does what a test says, on a clock that stands still until the test moves it, or films."""
 
 import queue
+import threading
 import time
 from collections.abc import Callable
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,3 +86,46 @@ class Bench:
         """Open with a first frame, number 0."""
         self.driver.script.put(DeviceFrame(self.picture(), 0, 0))
         self.stream.open()
+
+
+class Film:
+    """What is before a camera, in real time: a new picture for each frame, until it freezes or falls silent.
+
+    Use as a context manager. A frozen camera goes on delivering its last picture under new numbers.
+
+    Args:
+        config: Size and rate of the frames.
+
+    Attributes:
+        driver: The camera.
+        now: What it does.
+        fresh_ns: When the newest picture that is unlike the one before was delivered [ns].
+    """
+
+    def __init__(self, config: CameraDeviceConfig) -> None:
+        self.driver = ScriptedDriver()
+        self.now: Literal["live", "frozen", "silent"] = "live"
+        self.fresh_ns = 0
+        self._config = config
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="film")
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        random, number = np.random.default_rng(0), 0
+        picture = np.zeros((self._config.height, self._config.width, 3), np.uint8)
+        while not self._stop.wait(1.0 / self._config.fps):
+            number += 1
+            now = self.now
+            if now == "live":
+                picture = random.integers(0, 256, picture.shape, np.uint8)
+                self.fresh_ns = time.monotonic_ns()
+            if now != "silent":
+                self.driver.script.put(DeviceFrame(picture.copy(), number))

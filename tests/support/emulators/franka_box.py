@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from emulators.franka_cell import RamSimulator
+from franky_sim.constants import FRANKA_HAND_MAX_WIDTH
 from franky_sim.franka_gripper_protocol import GripperCommandStatus
 from franky_sim.franka_gripper_server import FrankaGripperServer
 from franky_sim.franka_robot_protocol import (
@@ -169,9 +170,14 @@ class ControlBox(FrankaRobotServer):
             tau_ext_hat_filtered=tuple(self.torques),
         )
 
+    def home_hand(self, homed: bool) -> None:
+        """Whether the hand has been homed since it was switched on; it knows its widest opening only then."""
+        self._hand._max_width = FRANKA_HAND_MAX_WIDTH if homed else 0.0
+
     def _bind_children(self, hostname: str) -> None:
         hand = _Hand(self.robot, hostname)
         hand.init()
+        self._hand = hand
         vars(self)["_FrankaRobotServer__gripper_server"] = hand
 
     def start_motion(self, *args: Any) -> None:

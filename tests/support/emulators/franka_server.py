@@ -100,6 +100,9 @@ class Desk:
     def do_sensor(self, bias: list[float], singular: bool = False) -> None:
         self.box.bias, self.box.singular = np.array(bias), singular
 
+    def do_hand(self, homed: bool) -> None:
+        self.box.home_hand(homed)
+
 
 class Channel:
     """Lines of JSON over a socket that is looked at, never waited for."""

@@ -87,6 +87,18 @@ class UREmulator:
         """Let it go on."""
         os.kill(self._process.pid, signal.SIGCONT)
 
+    def reset(self) -> None:
+        """As it was when it was switched on, at time zero; the driver must have gone."""
+        for _ in range(200):
+            try:
+                self.ask("reset")
+                return
+            except RuntimeError as error:
+                if "connected" not in str(error):
+                    raise
+                time.sleep(0.01)  # the controller has yet to notice that it hung up
+        raise RuntimeError("a client is still connected to the emulated UR")
+
     def kill(self) -> None:
         """Let the controller die."""
         self._process.kill()

@@ -35,20 +35,28 @@ class Robot:
     """
 
     def __init__(self, options: dict[str, Any]) -> None:
-        host, jaws = options.pop("host", ""), int(options.pop("jaws", 255))
+        host = options.pop("host", "")
+        self._options = options
+        self.host, self.ports = open_ports(host, self._switch_on(**options))
+
+    def renew(self) -> None:
+        """As it was when it was switched on; nobody may be connected."""
+        self.ports.renew(self._switch_on(**self._options))
+
+    def _switch_on(self, jaws: int = 255, **rules: Any) -> dict[int, Service]:
+        """A new controller and arm; what answers on which port."""
         self.cell = SimCell(SimConfig(arm="ur5e", chunk_s=TICK_S))
-        self.box = ControlBox(self.cell, Rules(**options))
+        self.box = ControlBox(self.cell, Rules(**rules))
         self.gripper = Robotiq(self.box, jaws)
         self.rtde = RtdeServer(VERSION, 1.0 / TICK_S, self.box.value, self.box.write)
         self.script = ""
         greeting = "Connected: Universal Robots Dashboard Server"
-        services: dict[int, Service] = {
+        return {
             29999: LineService(Dashboard(self.box).answer, greeting),
             30003: ScriptPort(self._load),
             30004: self.rtde,
             63352: LineService(self.gripper.answer),
         }
-        self.host, self.ports = open_ports(host, services)
 
     def _load(self, text: str) -> None:
         self.script = text
@@ -112,6 +120,10 @@ class Desk:
             "script_sha256": hashlib.sha256(self._robot.script.encode()).hexdigest(),
         }
 
+    def do_reset(self) -> None:
+        """Somebody switches the controller off and on; the arm is back at home."""
+        self._robot.renew()
+
     def do_script(self) -> str:
         """The text of the program that was uploaded last."""
         return self._robot.script
@@ -169,6 +181,10 @@ class Desk:
     def do_gripper(self, active: bool) -> None:
         """Somebody activates the gripper at the pendant, or not."""
         self._robot.gripper.activate(active)
+
+    def do_sensor(self, offset: list[float]) -> None:
+        """The force sensor drifts: what it shows beside the truth, (6,), base orientation."""
+        self._robot.box.motion.offset[:] = offset
 
     def do_writes(self) -> list[tuple[float, float]]:
         """When force mode's commands came: host and controller time [s]."""

@@ -87,8 +87,11 @@ class Hands:
         self.driver.engage(Gains())
         target = self.driver.read().pose.copy()
         target[0] += 0.005
-        reading = self.run(0.8, target)
-        assert reading.engaged and np.linalg.norm(reading.pose[:3] - target[:3]) < 1e-3
+        self.driver.set_setpoint(target)
+        reading = self.until(
+            lambda reading: bool(np.linalg.norm(reading.pose[:3] - target[:3]) < 1e-3), "where it was sent"
+        )
+        assert reading.engaged
         self.driver.disengage()
 
 

@@ -99,6 +99,7 @@ class Motion:
         joints: the joint motion under way.
         damping: force mode's damping, 0 to 1.
         scaling: force mode's gain scaling, 0 to 2.
+        offset: (6,) what the force sensor shows beside the truth, base orientation, until it is zeroed.
     """
 
     def __init__(self, cell: SimCell) -> None:
@@ -116,6 +117,7 @@ class Motion:
         self.force: ForceMode | None = None
         self.joints: JointMove | None = None
         self.damping, self.scaling = 0.025, 0.5
+        self.offset = np.zeros(6)
 
     @property
     def commanded(self) -> Array:
@@ -130,7 +132,7 @@ class Motion:
     def base_wrench(self) -> Array:
         """(6,) environment on tool, in base orientation: what a UR calls actual_TCP_force."""
         quat, wrench = self.state.pose[3:], self.state.wrench
-        return np.concatenate((quat_rotate(quat, wrench[:3]), quat_rotate(quat, wrench[3:])))
+        return np.concatenate((quat_rotate(quat, wrench[:3]), quat_rotate(quat, wrench[3:]))) + self.offset
 
     def begin_joints(self, goal: Array, speed: float, acceleration: float) -> None:
         """Start a `movej` from where the commanded pose is.

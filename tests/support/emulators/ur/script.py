@@ -147,6 +147,7 @@ class ControlScript:
                 return lambda: motion.at_rest
             case Command.ZERO_FT:
                 self._cell.tare()
+                motion.offset[:] = 0.0
             case Command.SET_PAYLOAD:
                 self.payload = box.floats_in(0, 4).tolist()
             case Command.DAMPING:

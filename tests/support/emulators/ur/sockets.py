@@ -71,6 +71,17 @@ class Ports:
             self.close()
             raise
 
+    def renew(self, services: dict[int, Service]) -> None:
+        """Put others in the place of what answers on the ports; nobody may be connected.
+
+        Raises:
+            RuntimeError: somebody is.
+        """
+        if self._clients:
+            raise RuntimeError("a client is connected")
+        for listener in self._listeners:
+            self._selector.modify(listener, selectors.EVENT_READ, services[listener.getsockname()[1]])
+
     def poll(self, timeout_s: float) -> None:
         """Serve whoever wants something now, waiting at most so long for the first."""
         for key, _ in self._selector.select(max(0.0, timeout_s)):
