@@ -5,8 +5,8 @@ zero speed, not with a jump), average out a trembling hand. A hand that lets go 
 decaying tail.
 
 What results are directions either of the tool (`mapping.frame`: end_effector) or of the arm's base, as an
-operator beside the arm sees them. The latter are turned into the base's axes by where that operator looks, and
-then into the tool's frame by the tool's present orientation, so that up stays up while the tool turns.
+operator beside the arm sees them. The latter are turned into the base's axes by where that operator looks,
+and then into the tool's frame by the tool's present orientation, so that up stays up while the tool turns.
 """
 
 import math

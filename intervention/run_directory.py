@@ -54,6 +54,14 @@ class RunDirectory:
             raise RunError(
                 f"{self.path} already holds a run; choose another id, or resume it with run={self.id}."
             )
+        return self.remake(config_yaml, meta)
+
+    def remake(self, config_yaml: str, meta: dict[str, Any]) -> "RunDirectory":
+        """Describe a run anew, of which nothing but its description is there; for whoever holds its locks.
+
+        Raises:
+            RunError: the folder cannot be written.
+        """
         try:
             for folder in (self.segments, self.checkpoints, self.policy, self.tensorboard, self.logs):
                 folder.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
-"""`handrail arm state|stop|recover`: the operator's words to a running arm server; and `keys`, to reach one.
+"""`handrail arm state|stop|recover|open|close|tare`: words to a running arm server; and `keys`.
 
 None of them needs the lease: whoever commands the arm, a person may stop it, and only a person acknowledges a
-fault.
+fault. The gripper and the force reading are the operator's while nobody commands the arm.
 """
 
 import json
@@ -20,7 +20,9 @@ from handrail.robot_env.remote.endpoints import make_keys
 from handrail.robot_env.remote.messages import State
 from handrail.robot_env.remote.operator import ArmOperator
 
-VERBS = ("state", "stop", "recover", "keys")
+VERBS = ("state", "stop", "recover", "open", "close", "tare", "keys")
+_TO_ALL = ("state", "stop")
+"""What may be said to every server at once."""
 
 
 def main(options: Options, overrides: list[str]) -> int:
@@ -44,13 +46,13 @@ def main(options: Options, overrides: list[str]) -> int:
     if verb == "recover" and options["by"] is None:
         raise ConfigError("`handrail arm recover` needs by=<your name>: a fault is acknowledged by a person")
     named = overrides[1:] or options["run"] is not None or options["arm_address"] is not None
-    servers = [arm_link.meant(options, overrides[1:]).env] if named else arm_link.around()
+    servers = [arm_link.named(options, overrides[1:])] if named else arm_link.around()
     if not servers:
         raise ArmError(
             "no arm server of yours runs on this machine; start one with `handrail arm-server`, or name "
             "another by its station=, run= or arm_address="
         )
-    if verb == "recover" and len(servers) > 1:
+    if verb not in _TO_ALL and len(servers) > 1:
         listed = ", ".join(each.arm.server.address for each in servers)
         raise ConfigError(
             f"{len(servers)} arm servers run on this machine; say which: arm_address= one of {listed}"
@@ -82,6 +84,10 @@ def _say(verb: str, by: str, server: EnvConfig) -> State:
             raise ArmError("the arm server did not hear the stop; use the emergency stop")
         if verb == "recover":
             operator.recover(by)
+        if verb == "open" or verb == "close":
+            operator.gripper(verb)
+        if verb == "tare":
+            operator.tare()
         return arm_link.newest(operator)
 
 

@@ -7,7 +7,7 @@ from handrail.agent.config import RunConfig
 from handrail.intervention.run_directory import RunDirectory
 from handrail.launch import compose, runs
 from handrail.launch.options import Options
-from handrail.robot_env.arms.config import ArmConfig
+from handrail.robot_env.arms.config import ArmConfig, ArmServerConfig
 from handrail.robot_env.config import EnvConfig
 from handrail.robot_env.errors import ArmError, ConfigError
 from handrail.robot_env.remote.client import greet
@@ -54,9 +54,30 @@ def meant(options: Options, overrides: list[str], missing: compose.Missing = "re
     return dataclasses.replace(config, env=at(config.env, address))
 
 
+def named(options: Options, overrides: list[str]) -> EnvConfig:
+    """How to reach the one server that a command line names: by its run, its station, or its address alone.
+
+    All that is wanted of a configuration is where its server is; what else it lacks is of no matter.
+
+    Raises:
+        ConfigError: an override is refused, or there is no arm server to speak of.
+        RunMissing: no run of that name.
+    """
+    address = options["arm_address"]
+    if address is None or overrides or options.get("run") is not None:
+        return meant(options, overrides, "ignored").env
+    known = [each for each in around() if each.arm.server.address == address]
+    return known[0] if known else _behind(ArmServerConfig(address=address))
+
+
 def around() -> list[EnvConfig]:
     """How to reach every arm server of this user's on this machine, stations and runs alike."""
-    return [EnvConfig(arm=ArmConfig(kind="sim_server", server=server)) for server in announced()]
+    return [_behind(server) for server in announced()]
+
+
+def _behind(server: ArmServerConfig) -> EnvConfig:
+    """Whatever arm is there: to an operator's words its kind is of no matter."""
+    return EnvConfig(arm=ArmConfig(kind="sim_server", server=server))
 
 
 def at(config: EnvConfig, address: str | None) -> EnvConfig:

@@ -79,7 +79,7 @@ COMMANDS: dict[str, Command] = {
     "arm-server": Command(
         "arm_server",
         "own an arm: gate, watchdog and limits around the only hands on its SDK",
-        "handrail arm-server station=franka_cell env.arm.franka.host=172.16.0.2",
+        "handrail arm-server arm=sim_server",
         (OF_RUN, RUNS, ARM_ADDRESS),
         configured=True,
     ),
@@ -93,8 +93,8 @@ COMMANDS: dict[str, Command] = {
     ),
     "arm": Command(
         "arm",
-        "the operator's word to a running arm server: state, stop, recover; or keys, to reach one elsewhere",
-        "handrail arm recover by=Ada station=franka_cell",
+        "the operator's word to an arm server: state, stop, recover, open, close, tare; and keys for one",
+        "handrail arm recover by=Ada",
         (
             Option("by", str, "who acknowledges the fault; goes into the server's log"),
             Option("folder", str, "of `arm keys`: where the new keys go"),
@@ -108,14 +108,14 @@ COMMANDS: dict[str, Command] = {
     "regrasp": Command(
         "regrasp",
         "open, have the part placed, close, lift: by the operator's keys, at the arm server",
-        "handrail regrasp station=franka_cell task=ram_insertion_real",
+        "HANDRAIL_CONF=~/handrail-conf handrail regrasp station=my_franka task=my_ram",
         (ARM_ADDRESS,),
         configured=True,
     ),
     "doctor": Command(
         "doctor",
         "check machine, station and runs, one line a check; `doctor device` shows live axes",
-        "handrail doctor station=franka_cell --json",
+        "handrail doctor arm=sim_server --json",
         (RUNS, ARM_ADDRESS, JSON),
         configured=True,
     ),

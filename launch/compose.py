@@ -42,8 +42,8 @@ KEYS = frozenset(schema.to_plain(RunConfig()))
 """The keys at the top of a configuration."""
 
 Missing = Literal["refused", "taught", "ignored"]
-"""What becomes of a `???`: refused; let pass where it is read from the arm itself, once its server runs; or let
-pass altogether, by a command that only wants to know where the server is."""
+"""What becomes of a `???`: refused; let pass where it is read from the arm itself, once its server runs; or
+let pass altogether, by a command that only wants to know where the server is."""
 
 TAUGHT = ("env.task.seated_pose", "env.regrasp.grasp_pose", "env.arm.joint_home")
 """Facts that are read from the arm itself, so that its server must run without them."""
@@ -123,11 +123,10 @@ def compose(overrides: Sequence[str] = (), missing: Missing = "refused") -> Comp
                     )
             # Merged last, not as Hydra's first: a `???` of a station would vanish behind a default.
             unknown = _require_facts(made, missing)
-            plain = OmegaConf.to_container(made, resolve=True)
-            assert isinstance(plain, dict)
-            _forget(plain, unknown)
+            known: Any = OmegaConf.to_container(made, resolve=True)
+            _forget(known, unknown)
             defaults = OmegaConf.create(schema.to_plain(RunConfig()))
-            plain = OmegaConf.to_container(OmegaConf.merge(defaults, plain), resolve=True)
+            plain = OmegaConf.to_container(OmegaConf.merge(defaults, known), resolve=True)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(f"the configuration cannot be composed: {error}") from None
     choices = {group: str(chosen[group]) for group in groups() if group in chosen} | choices

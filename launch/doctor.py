@@ -97,11 +97,32 @@ def _cores() -> Check:
 
 
 def _real_time(config: RunConfig) -> Check:
-    """Whether a control loop may run under SCHED_FIFO."""
+    """Whether a control loop may run under SCHED_FIFO, and the arm's own driver as it wants to."""
+    arm = config.env.arm
+    if arm.kind == "franka" and arm.franka.realtime == "enforce":
+        trouble = _no_realtime_for_franka()
+        if trouble:
+            around = "or, for trials, set env.arm.franka.realtime=ignore"
+            return Check("real time", "fail", f"{trouble}; {around}: the arm then stops itself now and then")
     if realtime.fifo_permitted():
         return Check("real time", "ok", "SCHED_FIFO permitted")
     text = f"SCHED_FIFO not permitted (a real arm needs it): {realtime.REMEDY}"
     return Check("real time", "fail" if config.env.arm.needs_realtime else "note", text)
+
+
+def _no_realtime_for_franka() -> str:
+    """Why libfranka would refuse to move the arm; "" when it would not."""
+    if not realtime.kernel_is_realtime():
+        return (
+            f"no real-time kernel ({realtime.KERNEL_MARK} is not there or not 1), and the Franka's own 1 kHz "
+            "loop refuses any other: boot a PREEMPT_RT kernel"
+        )
+    if not realtime.fifo_permitted(realtime.DRIVER_PRIORITY):
+        return (
+            f"SCHED_FIFO not permitted at priority {realtime.DRIVER_PRIORITY}, which the Franka's own 1 kHz "
+            f"loop asks for: {realtime.REMEDY}"
+        )
+    return ""
 
 
 def _nice() -> Check:

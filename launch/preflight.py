@@ -8,9 +8,11 @@ import math
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,9 +21,14 @@ from handrail.launch import arm_checks
 from handrail.launch.checks import Check
 from handrail.robot_env.cameras.config import CameraDeviceConfig
 from handrail.robot_env.config import EnvConfig
-from handrail.robot_env.errors import HandrailError
+from handrail.robot_env.errors import ConfigError, HandrailError
+
+if TYPE_CHECKING:
+    from handrail.robot_env.cameras.report import CameraReport
+    from handrail.robot_env.cameras.stream import FrameStream
 
 _BLIND = "none; the policy sees the state alone"
+_SKEW_PERIOD_S = 0.01
 _LEAST_RATE = 0.8  # of the frames a second that were asked for
 _LINK_REQUESTS = 50
 _LINK_MS = 20.0
@@ -38,6 +45,8 @@ def examine(config: RunConfig, *, by_hand: bool) -> Iterator[Check]:
     yield _guarded("device", lambda: _device(config, by_hand))
     yield from arm_checks.examine(config.env)
     yield _workspace(config)
+    if (home := arm_checks.joint_home(config.env)) is not None:
+        yield home
     yield _guarded("link", _link)
 
 
@@ -65,20 +74,63 @@ def _cameras(config: RunConfig) -> Iterator[Check]:
     if not env.camera_devices:
         yield Check("cameras", "note", f"{_BLIND} (env.camera_devices is empty)")
         return
-    for device in env.camera_devices:
-        yield _guarded(f"camera {device.name}", lambda device=device: _camera(device))
-
-
-def _camera(device: CameraDeviceConfig) -> Check:
-    """Watch one camera for two seconds; all that stand beside it on the bus have their turn."""
-    from handrail.robot_env.cameras.make import make_streams
-
-    stream = make_streams([device])[device.name]
-    stream.open()
     try:
-        report = stream.probe()
-    finally:
-        stream.close()
+        yield from _all_cameras(config)
+    except HandrailError as error:
+        yield Check("cameras", "fail", str(error))
+
+
+def _all_cameras(config: RunConfig) -> Iterator[Check]:
+    """Watch all cameras together, as the environment opens them: they share bus, serial numbers and a moment.
+
+    Raises:
+        ConfigError: two are the same camera, or an image looks through none, or beyond a camera's picture.
+        MissingExtra: a camera's SDK is not installed.
+    """
+    from handrail.robot_env.cameras.make import make_cameras, make_streams
+
+    env = config.env
+    make_cameras(env)  # refuses what the environment would refuse
+    streams = make_streams(env.camera_devices)
+    with contextlib.ExitStack() as stack:
+        opened: list[CameraDeviceConfig] = []
+        for device in env.camera_devices:
+            try:
+                streams[device.name].open()
+            except HandrailError as error:
+                yield Check(f"camera {device.name}", "fail", str(error))
+            else:
+                stack.callback(streams[device.name].close)
+                opened.append(device)
+        with ThreadPoolExecutor(max(1, len(opened))) as pool:
+            watched = [pool.submit(streams[device.name].probe) for device in opened]
+            skew = _skew([streams[device.name] for device in opened], watched)
+        for device, report in zip(opened, watched, strict=True):
+            yield _guarded(
+                f"camera {device.name}", lambda device=device, report=report: _camera(device, report.result())
+            )
+    if len(opened) > 1:
+        said = f"images up to {1000 * skew:.0f} ms apart, limit {1000 * env.camera_skew_s:.0f} ms"
+        remedy = "lower their resolution or put them on separate USB controllers"
+        if skew > env.camera_skew_s:
+            yield Check("camera skew", "fail", f"{said}; {remedy}")
+        else:
+            yield Check("camera skew", "ok", said)
+
+
+def _skew(streams: Sequence["FrameStream"], watched: Sequence["Future[CameraReport]"]) -> float:
+    """Typical distance between the newest frames of different cameras while they are watched [s]."""
+    distances = [0.0]
+    while not all(report.done() for report in watched):
+        with contextlib.suppress(HandrailError):
+            stamps = [stream.latest().frame.t_ns for stream in streams]
+            distances.append((max(stamps) - min(stamps)) / 1e9)
+        time.sleep(_SKEW_PERIOD_S)
+    return float(np.percentile(distances, 99))
+
+
+def _camera(device: CameraDeviceConfig, report: "CameraReport") -> Check:
+    """How one camera did."""
     counts = report.counts
     said = (
         f"{report.identity}: {report.rate_hz:.1f} of {device.fps} frames/s, "
@@ -135,18 +187,23 @@ def _workspace(config: RunConfig) -> Check:
         if outside := _grasp_outside(env):
             return Check("workspace", "fail", outside)
         said = f"box {box} cm, starts, home and grasp inside it"
-    contact = env.arm.contact
-    if contact is not None and contact.clip_m is not None:
-        clips = (*contact.clip_m, *(contact.clip_neg_m or ()))
-        push_n = contact.translation_n_m * max(clips)
-        if push_n > limits.force_limit_n:
+    pushes = {}
+    for name, gains in (("contact", env.arm.contact), ("moving", env.arm.moving)):
+        if gains is None or gains.clip_m is None:
+            continue
+        push_n = gains.translation_n_m * max(*gains.clip_m, *(gains.clip_neg_m or ()))
+        if push_n >= limits.force_limit_n:
+            what = "contact" if name == "contact" else "a lift out of the socket"
             return Check(
                 "workspace",
                 "fail",
-                f"the impedance pushes steadily with up to {push_n:.0f} N and env.limits.force_limit_n is "
-                f"{limits.force_limit_n:.0f} N: contact would trip it; lower the clips of env.arm.contact",
+                f"the impedance of env.arm.{name} pushes steadily with up to {push_n:.0f} N and "
+                f"env.limits.force_limit_n is {limits.force_limit_n:.0f} N: {what} would trip it; lower the "
+                f"clips of env.arm.{name}",
             )
-        said += f", steady push up to {push_n:.0f} N of {limits.force_limit_n:.0f} N"
+        pushes[name] = push_n
+    if pushes:
+        said += f", steady push up to {max(pushes.values()):.0f} N of {limits.force_limit_n:.0f} N"
     asked = (
         (step_m * env.hz, motion.linear_speed_m_s, "m/s"),
         (step_rad * env.hz, motion.angular_speed_rad_s, "rad/s"),
@@ -165,23 +222,14 @@ def _workspace(config: RunConfig) -> Check:
 
 def _grasp_outside(env: EnvConfig) -> str:
     """Why the regrasp's poses do not lie in the box; "" when they do, or nobody can tell yet."""
-    from handrail.robot_env.gate import GateLimits
     from handrail.robot_env.tasks import RamInsertion
 
     if env.regrasp is None or env.task.seated_pose is None:
         return ""
-    frame = RamInsertion(env.task).frame()
-    limits = GateLimits.build(env.limits, frame, env.limits.motion, 1.0 / env.hz)
-    here = frame.coordinates(env.regrasp.pose(frame))
-    above = [*here[:2], max(here[2] + env.regrasp.approach_m, env.regrasp.travel_m), *here[3:]]
-    for what, pose in (("env.regrasp.grasp_pose", here), ("the approach to env.regrasp.grasp_pose", above)):
-        inside = limits.clip(pose)
-        off_m, off_rad = math.dist(pose[:3], inside[:3]), math.dist(pose[3:], inside[3:])
-        if off_m > 0.0 or off_rad > 0.0:
-            return (
-                f"{what} lies {1000 * off_m:.0f} mm and {off_rad:.2f} rad outside the box; move the holder "
-                "nearer, or widen env.limits.workspace_*"
-            )
+    try:
+        env.regrasp.require_inside(env.limits, RamInsertion(env.task).frame())
+    except ConfigError as error:
+        return str(error)
     return ""
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from handrail.agent.config import RunConfig
-from handrail.intervention.run_directory import RunDirectory, write_durably
+from handrail.intervention.log_reader import LogReader
+from handrail.intervention.run_directory import RunDirectory, RunError, write_durably
 from handrail.launch import compose
 from handrail.launch.compose import Composed
 from handrail.launch.errors import RunMissing
@@ -73,6 +74,32 @@ def create(name: str | None, root: str, composed: Composed, overrides: Sequence[
     run = RunDirectory(path_of(name or fresh_name(seed), root))
     run.create(compose.dump(composed.config), describe(seed, composed.choices, overrides))
     return run
+
+
+def empty(run: RunDirectory) -> bool:
+    """Whether nothing has ever happened in a run: whoever was to drive it could not begin."""
+    reader = LogReader(run.segments)
+    happened = any(True for _ in reader.frames()) or reader.damaged
+    return not happened and not any(any(folder.iterdir()) for folder in (run.checkpoints, run.policy))
+
+
+def remake(run: RunDirectory, composed: Composed, overrides: Sequence[str]) -> None:
+    """Give an empty run another configuration, as if it were made now.
+
+    Raises:
+        RunLocked: somebody is about to drive it.
+        RunError: it cannot be made, or is not empty any more.
+    """
+    with contextlib.ExitStack() as stack:
+        for role in ("supervisor", "learner", "actor"):
+            stack.callback(run.lock(role).release)
+        if not empty(run):
+            raise RunError(
+                f"{run.path} has just been used; choose another id, or resume it with run={run.id}."
+            )
+        for file in [*run.segments.iterdir(), run.index_file]:  # of another schema, perhaps
+            file.unlink(missing_ok=True)
+        run.remake(compose.dump(composed.config), describe(composed.config.seed, composed.choices, overrides))
 
 
 def keep_config(run: RunDirectory, config: RunConfig) -> None:

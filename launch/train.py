@@ -10,6 +10,7 @@ from handrail.launch.errors import GoalNotReached
 from handrail.launch.options import Options
 from handrail.launch.supervisor import Interrupt, Outcome, Supervisor, process_specs, view_of
 from handrail.launch.view import RunView
+from handrail.robot_env.errors import ConfigError
 
 CHANGEABLE = (
     "goal.max_env_steps",
@@ -98,11 +99,13 @@ def prepare(options: Options, overrides: list[str]) -> tuple[RunDirectory, RunCo
     """The run that the command line means: a new one, or an earlier one with its own configuration.
 
     What an override changes in an earlier run is written by whoever gets hold of it (`runs.keep_config`):
-    until then it may be somebody else's.
+    until then it may be somebody else's. A run in which nothing has happened yet, because no arm server
+    answered, say, has nothing to be true to: the same command line begins it anew.
 
     Raises:
         ConfigError: an override is refused.
         RunError: the run cannot be made, or has another schema.
+        RunLocked: an empty run is about to be driven by somebody else.
     """
     name, root = options["run"], options["runs"]
     if name is None or not runs.path_of(name, root).exists():
@@ -110,9 +113,16 @@ def prepare(options: Options, overrides: list[str]) -> tuple[RunDirectory, RunCo
         return runs.create(name, root, composed, overrides), composed.config
     run = runs.find(name, root)
     config = compose.load(run.config_file)
-    if overrides:
-        config = compose.amend(config, overrides, CHANGEABLE)
-    return run, config
+    if not overrides:
+        return run, config
+    try:
+        return run, compose.amend(config, overrides, CHANGEABLE)
+    except ConfigError:
+        if not runs.empty(run):
+            raise
+    composed = compose.compose(overrides)
+    runs.remake(run, composed, overrides)
+    return run, composed.config
 
 
 def _name(run: RunDirectory, options: Options) -> str:

@@ -3,7 +3,8 @@
 A goal goes through, in this order: is it finite; is the arm pressing too hard; leash (not too far ahead of
 where the arm is); workspace and rotation box; and then a time-optimal motion within speed, acceleration and
 jerk limits per work axis, from the present set-point to the goal at rest. The policy, the operator, resets
-and the console all pass here; there is no other way to a driver.
+and the console all pass here; there is no other way to a driver. (A joint motion to the configured home is
+the driver's own; the arm server watches over that.)
 
 **Why no set-point ever leaves the box.** Every plan ends at rest inside the box, so at each moment of it a
 way to stop inside exists: the rest of the plan itself. A new plan towards any goal inside the box starts
@@ -12,9 +13,9 @@ moment by moment, so the new plan turns round no later than the old one would ha
 Towards: it is the time-optimal approach to a goal inside, which brakes at the last moment that still stops
 there. A brake is the same argument with the stopping point as its goal; where jerk would carry it over the
 edge, the edge becomes the goal. The box is shrunk by a micrometre so that rounding does not matter. By
-induction from a seed at rest, set-points stay inside for ever. A seed a little outside begins with a plan to the
-nearest point inside; by the same argument no set-point is further out than one before it, and none that is
-inside leaves again.
+induction from a seed at rest, set-points stay inside for ever. A seed a little outside begins with a plan to
+the nearest point inside; by the same argument no set-point is further out than one before it, and none that
+is inside leaves again.
 
 Software limits are not safety-rated. The emergency stop is hardware.
 """

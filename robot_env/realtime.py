@@ -25,9 +25,12 @@ Level = Literal["fifo", "nice", "plain"]
 
 FIFO_PRIORITY = 20
 """Above everything ordinary, below the kernel's own threads and a driver's 1 kHz loop."""
+DRIVER_PRIORITY = 99
+"""What libfranka asks for, for its own 1 kHz loop."""
+KERNEL_MARK = Path("/sys/kernel/realtime")
 NICE = -15
 REMEDY = (
-    "add '@realtime - rtprio 90', '@realtime - nice -15' and '@realtime - memlock unlimited' to "
+    "add '@realtime - rtprio 99', '@realtime - nice -15' and '@realtime - memlock unlimited' to "
     "/etc/security/limits.conf, join that group and log in again"
 )
 
@@ -95,11 +98,18 @@ def raise_priority(*, alone: bool = False) -> Level:
     return "plain"
 
 
-def fifo_permitted() -> bool:
-    """Whether this process may use SCHED_FIFO; tried in the calling thread, and undone."""
+def kernel_is_realtime() -> bool:
+    """Whether the kernel is a PREEMPT_RT one, by the mark that libfranka goes by."""
+    with suppress(OSError):
+        return KERNEL_MARK.read_text().strip() == "1"
+    return False
+
+
+def fifo_permitted(priority: int = FIFO_PRIORITY) -> bool:
+    """Whether this process may use SCHED_FIFO at a priority; tried in the calling thread, and undone."""
     policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
     try:
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(FIFO_PRIORITY))
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
     except OSError:
         return False
     os.sched_setscheduler(0, policy, parameters)

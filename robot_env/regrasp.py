@@ -114,6 +114,16 @@ class RegraspConfig:
         x, y, z, *turn = frame.coordinates(self.pose(frame))
         return frame.pose([x, y, max(z + self.approach_m, self.travel_m), *turn])
 
+    def require_inside(self, limits: "LimitsConfig", frame: WorkFrame) -> None:
+        """Refuse a grasp pose, or a way to it, that the gate would move.
+
+        Raises:
+            ConfigError: naming the axis.
+        """
+        _require_inside("grasp_pose", frame.coordinates(self.pose(frame)), limits)
+        above = frame.coordinates(self.above(frame))
+        _require_inside("grasp_pose with approach_m or travel_m", above, limits)
+
 
 class RegraspPhase(Enum):
     """Where the procedure is. The arm moves in LIFT, TRANSIT, DESCEND and RAISE, and holds in the others."""
@@ -187,10 +197,8 @@ class RegraspProcedure:
         self._frame = frame
         self._grasp = config.pose(frame)
         self._above = config.above(frame)
-        above = frame.coordinates(self._above)
-        self._height_m = above[2]
-        _require_inside("grasp_pose", frame.coordinates(self._grasp), limits)
-        _require_inside("grasp_pose with approach_m or travel_m", above, limits)
+        self._height_m = frame.coordinates(self._above)[2]
+        config.require_inside(limits, frame)
         self._attempts = 0
         self._acknowledged = False
         self._jaws: tuple[float, int] | None = None

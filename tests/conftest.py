@@ -41,7 +41,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Write the figures and show them."""
-    if (figures := config.stash.get(FIGURES, None)) is not None:
+    if (figures := config.stash.get(FIGURES, None)) is not None and not config.option.collectonly:
         figures.write(Path(str(config.getoption("--figures"))))
         terminalreporter.section("figures")
         terminalreporter.write_line("\n".join(figures.table()))

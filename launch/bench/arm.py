@@ -67,11 +67,22 @@ def measure(options: Options, config: RunConfig) -> Iterator[Figure]:
 
 def _prepare(folder: Path, options: Options, config: RunConfig) -> tuple[RunDirectory, RunConfig]:
     """A run whose configuration all processes read: the simulated arm behind a server in `folder`."""
-    arm = dataclasses.replace(config.env.arm, kind="sim_server")
+    # A station's place, posture and port belong to its arm; and no other server may know these names.
+    server = dataclasses.replace(config.env.arm.server, rest_port=0, keys="")
+    arm = dataclasses.replace(
+        config.env.arm, kind="sim_server", server=server, joint_home=(), joint_home_every=0
+    )
     # One long episode: a reset is nobody's to steer.
-    task = dataclasses.replace(config.env.task, max_steps=_ENDLESS)
+    task = dataclasses.replace(config.env.task, max_steps=_ENDLESS, seated_pose=None)
     env = dataclasses.replace(
-        config.env, hz=float(options["hz"]), cameras=(), camera_devices=(), arm=arm, task=task
+        config.env,
+        hz=float(options["hz"]),
+        cameras=(),
+        camera_devices=(),
+        arm=arm,
+        task=task,
+        regrasp=None,
+        regrasp_every=0,
     )
     config = dataclasses.replace(config, env=arm_link.at(env, f"ipc://{folder / 'arm'}"))
     return RunDirectory(folder / "run").create(compose.dump(config), {}), config

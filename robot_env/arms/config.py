@@ -79,8 +79,8 @@ class ArmConfig:
     """The station's arm.
 
     Attributes:
-        kind: "sim" is the simulated arm inside the actor, faster than real time; "sim_server" the same physics
-            behind the arm server, in real time; the others are real arms behind the arm server.
+        kind: "sim" is the simulated arm inside the actor, faster than real time; "sim_server" the same
+            physics behind the arm server, in real time; the others are real arms behind the arm server.
         name: the station's name, in messages and socket names.
         server: the arm server.
         contact: impedance during episodes; None keeps the driver's.
@@ -119,6 +119,14 @@ class ArmConfig:
                 "give 0, or the angles to go to"
             )
         require_range("arm", 0.01, 1.0, joint_speed=self.joint_speed)
+        if self.kind == "serl_http":
+            slowest_s = self.serl_http.deadline_s + 1.0 / self.serl_http.poll_hz
+            if self.server.reading_age_s < slowest_s:
+                raise ConfigError(
+                    f"arm.server.reading_age_s is {self.server.reading_age_s}, but a state of the SERL "
+                    f"server may take {slowest_s:g} s (arm.serl_http.deadline_s and a period of poll_hz); "
+                    f"raise it to {slowest_s:g} or more, or lower the deadline"
+                )
 
     @property
     def served(self) -> bool:

@@ -1,8 +1,9 @@
 """Where an arm's flange is for its joint angles, by the manufacturer's own table.
 
 Only used to check that a robot reports what its configuration says: a wrong tool offset, a mixed-up joint or
-another model shows as a difference. Single robots differ from their table by a millimetre or less, because
-each is calibrated in the factory.
+another model shows as a difference. A Franka's pose agrees with its table to a millimetre. A UR is calibrated
+in the factory, and its controller reckons with that: by the table alone, says UR, the tool may be off by
+centimetres.
 """
 
 import math

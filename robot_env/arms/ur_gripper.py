@@ -19,11 +19,14 @@ TIMEOUT_S = 1.0
 POLL_S = 0.05
 SPEED = 255
 ACTIVE = 3
-"""Value of STA once the gripper has found its end stops."""
+"""Value of STA once the gripper has found its end stops; it loses that with its power, or in a fault."""
 
 
 class RobotiqGripper:
     """The gripper of one robot. Every method returns at once; the last command given wins.
+
+    A gripper that is lost, or that has lost its activation, refuses commands with an `ArmError` until it is
+    well.
 
     Args:
         config: facts of the robot.
@@ -35,6 +38,7 @@ class RobotiqGripper:
     def __init__(self, config: URConfig) -> None:
         self._config = config
         self._buffer = b""
+        self._trouble = ""
         try:
             self._socket = socket.create_connection((config.host, PORT), TIMEOUT_S)
         except OSError as error:
@@ -43,11 +47,8 @@ class RobotiqGripper:
                 "URCap, or set env.arm.ur.gripper to none"
             ) from error
         try:
-            if self._get("STA") != ACTIVE:
-                # Activation closes and opens it fully: that is for somebody who looks.
-                raise ArmError(
-                    "the Robotiq gripper is not activated; activate it at the pendant, where you see it"
-                )
+            if trouble := self._unfit():
+                raise ArmError(f"the Robotiq gripper {trouble}")
             self._width = self._measured()
         except OSError as error:
             self._socket.close()
@@ -89,6 +90,8 @@ class RobotiqGripper:
 
     def _want(self, counts: int, force_n: float) -> None:
         weakest, strongest = self._config.gripper_forces_n
+        if self._trouble:
+            raise ArmError(f"the Robotiq gripper {self._trouble}")
         share = min(1.0, max(0.0, (force_n - weakest) / (strongest - weakest)))
         with self._lock:
             self._wanted = counts, round(255 * share)
@@ -103,15 +106,32 @@ class RobotiqGripper:
     def _work(self) -> None:
         while not self._ended.is_set():
             try:
-                if (wanted := self._take()) is not None:
+                self._note(self._unfit())
+                if (wanted := self._take()) is not None and not self._trouble:
                     counts, force = wanted
                     self._say(f"SET POS {counts} SPE {SPEED} FOR {force} GTO 1")
                 self._width = self._measured()
             except OSError as error:
-                log.warning("Robotiq gripper: %s", error)
+                self._note(f"does not answer: {error}")
+                self._take()
                 self._ended.wait(1.0)
                 self._reconnect()
             self._asked.wait(POLL_S)
+
+    def _note(self, trouble: str) -> None:
+        """Keep what is wrong with it, "" for nothing, and say so once."""
+        if trouble and trouble != self._trouble:
+            log.warning("the Robotiq gripper %s", trouble)
+        self._trouble = trouble
+
+    def _unfit(self) -> str:
+        """Why it would not obey; "" when it would."""
+        fault = self._get("FLT")
+        if self._get("STA") != ACTIVE:
+            # Activation closes and opens it fully: that is for somebody who looks.
+            what = f" (its fault {fault})" if fault else ""
+            return f"is not activated{what}; activate it at the pendant, where you see it"
+        return f"is in its fault {fault}; see its manual, and the pendant" if fault else ""
 
     def _measured(self) -> float:
         opened, closed = self._config.gripper_counts
@@ -122,7 +142,10 @@ class RobotiqGripper:
         answer = self._say(f"GET {name}").split()
         if len(answer) != 2 or answer[0] != name:
             raise OSError(f"asked for {name}, it said {' '.join(answer)!r}")
-        return int(answer[1])
+        try:
+            return int(answer[1])
+        except ValueError:  # "?" while the URCap has lost the gripper itself
+            raise OSError(f"asked for {name}, it said {answer[1]!r}") from None
 
     def _say(self, line: str) -> str:
         self._socket.sendall(line.encode() + b"\n")

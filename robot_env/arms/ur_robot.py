@@ -27,8 +27,8 @@ OWN_PRIORITY = -1
 START_S = 1.0
 """How long the uploaded program may take to show up as running [s]."""
 DRIFT_N = 10.0
-"""What the force sensor may show with nothing at the tool; beyond it the tool touches something, or the payload
-is wrong, and zeroing would hide that and turn it into a push as soon as the tool moves [N]."""
+"""What the force sensor may show with nothing at the tool; beyond it the tool touches something, or the
+payload is wrong, and zeroing would hide that and turn it into a push as soon as the tool moves [N]."""
 SETTLED_S = 0.05
 """How long the force reading takes to go by a new tool or payload [s]."""
 _BASE = [0.0] * 6

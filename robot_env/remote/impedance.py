@@ -1,7 +1,7 @@
 """How hard an arm may be made to press: a commander chooses gains, within what the station allows.
 
-Stiffness times clip is the steady push of an arm that something is in the way of, and the one bound on it that
-does not depend on how soon anybody notices.
+Stiffness times clip is the steady push of an arm that something is in the way of, and the one bound on it
+that does not depend on how soon anybody notices.
 """
 
 from handrail.robot_env.arms.arm import Gains
@@ -33,7 +33,9 @@ class Impedance:
         self._source = "env.arm.contact and env.arm.moving"
         pushes = [self._push(gains) for gains in known]
         if arm.contact is None:
-            self._source = "env.limits.force_limit_n; no env.arm.contact is configured"
+            self._source = (
+                f"env.limits.force_limit_n and {MOST_TORQUE_NM:g} Nm; no env.arm.contact is configured"
+            )
             pushes += [self._push(Gains()), 2 * ([config.limits.force_limit_n] * 3 + [MOST_TORQUE_NM] * 3)]
         self._most = [max(side) for side in zip(*pushes, strict=True)]
         self._asked: Gains | None = None
@@ -58,8 +60,8 @@ class Impedance:
             if not push <= most * _ROUNDING:
                 unit = "Nm" if side.startswith("about") else "N"
                 raise ArmError(
-                    f"stiffness times clip of these gains is {push:.1f} {unit} {side} (limit {most:.1f} {unit}: "
-                    f"{self._source}); lower either, or raise the limit in the station's configuration"
+                    f"stiffness times clip of these gains is {push:.1f} {unit} {side} (limit {most:.1f} "
+                    f"{unit}: {self._source}); lower either, or change the station's configuration"
                 )
         self._asked = gains
 

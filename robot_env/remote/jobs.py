@@ -35,6 +35,14 @@ class Job:
     own: bool = False
 
 
+@dataclass
+class Attempt:
+    """A motion that a commander asked for: whom to tell, and why it must not begin, or go on."""
+
+    done: Done
+    aborted: HandrailError | None = None
+
+
 class JobQueue:
     """Runs jobs one after the other. One thread may use it.
 

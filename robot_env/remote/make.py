@@ -44,8 +44,8 @@ def make_driver(config: EnvConfig) -> ArmDriver:
 def make_server(config: EnvConfig, driver: ArmDriver | None = None) -> ArmServer:
     """The arm server of `config.arm`; `run` serves.
 
-    Without a seated pose, and without a simulated cell that knows it, the server is for teaching: it shows the
-    arm's state, and gives nobody the lease.
+    Without a seated pose, and without a simulated cell that knows it, the server is for teaching: it shows
+    the arm's state, and gives nobody the lease.
 
     Args:
         config: the arm, its limits and its task.

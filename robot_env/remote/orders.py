@@ -17,9 +17,7 @@ def check_home(q: Sequence[float], home: tuple[float, ...]) -> None:
     """
     if not home:
         raise ArmError("env.arm.joint_home is empty, and a joint motion goes nowhere else; configure it")
-    if len(q) != len(home) or not all(
-        abs(a - b) <= HOME_TOLERANCE_RAD for a, b in zip(q, home, strict=True)
-    ):
+    if len(q) != len(home) or not all(abs(a - b) <= HOME_TOLERANCE_RAD for a, b in zip(q, home, strict=True)):
         raise ArmError(f"a joint motion goes to env.arm.joint_home = {home} only, not to {tuple(q)}")
 
 

@@ -44,8 +44,8 @@ class RecoveryBudget:
         left_s = self._window_s - (now_ns - self._taken[0]) / NS_PER_S
         if left_s > 0.0:
             raise ArmFault(
-                f"recovering the arm was tried {self._most} times in {self._window_s:g} s, which is the limit; "
-                f"the next recover() is possible in {left_s:.0f} s: use them to find the cause"
+                f"recovering the arm was tried {self._most} times in {self._window_s:g} s, the limit; the "
+                f"next recover() is possible in {left_s:.0f} s: use them to find the cause"
             )
 
     def take(self, now_ns: int) -> None:

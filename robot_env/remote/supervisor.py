@@ -6,7 +6,6 @@ a time; whoever asked is told in a later tick, by the `done` that it gave.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from handrail.robot_env.arms.arm import ArmMode, Gains
 from handrail.robot_env.arms.driver import ArmDriver
@@ -16,33 +15,19 @@ from handrail.robot_env.gate import GateDecision, GateFlag
 from handrail.robot_env.geometry import Vector, WorkFrame
 from handrail.robot_env.remote.agreement import agreement, check_agreement
 from handrail.robot_env.remote.impedance import Impedance
-from handrail.robot_env.remote.jobs import Done, Job, JobQueue, Submit
+from handrail.robot_env.remote.jobs import Attempt, Done, Job, JobQueue, Submit
 from handrail.robot_env.remote.lease import Commander, Holder, LeaseDesk, Stamp
 from handrail.robot_env.remote.messages import Counters, State
 from handrail.robot_env.remote.modes import ModeMachine
 from handrail.robot_env.remote.orders import check_home, check_load, move_gripper
 from handrail.robot_env.remote.recovery import Recovery
-from handrail.robot_env.remote.timing import waiting_ns, watchdog_ns
+from handrail.robot_env.remote.silence import JOINTS, TARE, SilenceWatch
 from handrail.robot_env.remote.wire import PROTOCOL
 
-TARE_PATIENCE_NS = 3_000_000_000
-"""Longest that an arm in RUN, and its commander, wait for a tare."""
 _NOWHERE = WorkFrame((0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0))
 """Work frame of an arm that nobody may command yet."""
-_TARE = "zero_ft"
-_JOINTS = "move_joints"
-_WAITED_FOR = (_TARE, _JOINTS)
-"""Work that the commander waits for: no commands come meanwhile, but heartbeats must."""
-_LETS_GO = (_JOINTS, "set_load")
+_LETS_GO = (JOINTS, "set_load")
 """Work before which the driver lets go of the arm."""
-
-
-@dataclass
-class _Attempt:
-    """A motion that a commander asked for: whom to tell, and why it must not begin, or go on."""
-
-    done: Done
-    aborted: HandrailError | None = None
 
 
 class ArmSupervisor:
@@ -62,9 +47,7 @@ class ArmSupervisor:
         foreign_stops: stops that somebody other than the commander asked for.
     """
 
-    def __init__(
-        self, driver: ArmDriver, config: EnvConfig, frame: WorkFrame | None, submit: Submit
-    ) -> None:
+    def __init__(self, driver: ArmDriver, config: EnvConfig, frame: WorkFrame | None, submit: Submit) -> None:
         server = config.arm.server
         self._driver = driver
         self._config = config
@@ -75,13 +58,12 @@ class ArmSupervisor:
         self._recovery = Recovery(self.arm, driver, self._jobs, server)
         self._impedance = Impedance(config)
         self._settings = agreement(config)
-        self._watchdog_ns = watchdog_ns(server, 1.0 / config.hz)
+        self._silence = SilenceWatch(self.arm, self._jobs, self._desk, server, 1.0 / config.hz)
         self.watchdog_trips = 0
         self.commands = 0
         self.foreign_stops = 0
-        self._attempt: _Attempt | None = None  # the newest; may be over
-        self._starting: _Attempt | None = None
-        self._patient_until_ns = 0
+        self._attempt: Attempt | None = None  # the newest; may be over
+        self._starting: Attempt | None = None
         self._ending = False
 
     @property
@@ -123,7 +105,7 @@ class ArmSupervisor:
         self._expire()  # a start whose commander has gone must not end in RUN
         self._enter_run()
         self._look_for_silence()
-        moving = self._jobs.running == _JOINTS
+        moving = self._jobs.running == JOINTS
         if arm.mode is ArmMode.RUN or moving:
             if arm.watch_force() and moving:
                 self._cut_short(ArmError("the arm pressed too hard in a joint motion"))
@@ -165,7 +147,7 @@ class ArmSupervisor:
         check_agreement(self._settings, settings)
         self._expire()
         holder = self._desk.acquire(commander, sent_ns, now_ns)
-        self._watchdog_ns = watchdog_ns(self._config.arm.server, commander.period_s)
+        self._silence.follow(commander.period_s)
         self._impedance.forget()
         self._set_resetting(False)
         self.arm.note(f"{commander} commands the arm")
@@ -200,7 +182,7 @@ class ArmSupervisor:
             arm.run()
             done(None)
             return
-        attempt = _Attempt(done)
+        attempt = Attempt(done)
 
         def ended(error: HandrailError | None) -> None:
             if error is None:
@@ -243,7 +225,7 @@ class ArmSupervisor:
         check_home(q, home)
         if self.arm.tripped:
             raise ArmError("the arm pressed too hard; start() it and lift the tool before a joint motion")
-        attempt = _Attempt(done)
+        attempt = Attempt(done)
 
         def work() -> None:
             self._driver.disengage()
@@ -252,13 +234,13 @@ class ArmSupervisor:
         def ended(error: HandrailError | None) -> None:
             done(attempt.aborted or error)
 
-        self._jobs.add(Job(_JOINTS, work, ended, lambda: self.arm.resting))
+        self._jobs.add(Job(JOINTS, work, ended, lambda: self.arm.resting))
         self._attempt = attempt
 
     def tare(self, now_ns: int, stamp: Stamp, done: Done) -> None:
         """Zero the force reading, with the set-point at rest.
 
-        The commander waits meanwhile, and so does the watchdog: for `TARE_PATIENCE_NS`, while heartbeats come.
+        The commander waits meanwhile, and so does the watchdog: three seconds, while heartbeats come.
         An operator may ask for it too, while nobody commands the arm.
         """
         self._admit_by_hand(now_ns, stamp)
@@ -267,8 +249,8 @@ class ArmSupervisor:
             self.arm.command_ns = self.arm.now  # the commander may speak again
             done(error)
 
-        self._jobs.add(Job(_TARE, self._driver.zero_ft, ended, lambda: self.arm.resting))
-        self._patient_until_ns = now_ns + TARE_PATIENCE_NS
+        self._jobs.add(Job(TARE, self._driver.zero_ft, ended, lambda: self.arm.resting))
+        self._silence.tares()
 
     def load(self, now_ns: int, stamp: Stamp, mass_kg: float, com_m: Vector, done: Done) -> None:
         """Tell the robot what it carries; it must not be under control meanwhile."""
@@ -369,24 +351,11 @@ class ArmSupervisor:
             self.stop(self.arm.now, f"{commander} has lost the lease")
 
     def _look_for_silence(self) -> None:
-        arm, job = self.arm, self._jobs.name
-        if job not in _WAITED_FOR:
-            silent_ns = arm.now - arm.command_ns
-            if arm.mode is ArmMode.RUN and silent_ns > self._watchdog_ns:
-                self._fell_silent(f"no command for {silent_ns / 1e6:.0f} ms")
-            return
-        going = job == _JOINTS and self._attempt is not None and self._attempt.aborted is None
-        if arm.mode is ArmMode.RUN or going:
-            silent_ns = self._desk.silent_ns(arm.now)
-            if silent_ns > waiting_ns(self._watchdog_ns):
-                self._fell_silent(f"no heartbeat for {silent_ns / 1e6:.0f} ms in {job}")
-            elif job == _TARE and arm.now > self._patient_until_ns:
-                self._fell_silent(f"{job} took longer than {TARE_PATIENCE_NS / 1e9:g} s")
-
-    def _fell_silent(self, why: str) -> None:
-        self.arm.flag(GateFlag.WATCHDOG)
-        self.watchdog_trips += 1
-        self.stop(self.arm.now, why)
+        why = self._silence.look(self._attempt is not None and self._attempt.aborted is None)
+        if why:
+            self.arm.flag(GateFlag.WATCHDOG)
+            self.watchdog_trips += 1
+            self.stop(self.arm.now, why)
 
     def _enter_run(self) -> None:
         """Finish a start whose driver has engaged."""
@@ -406,12 +375,12 @@ class ArmSupervisor:
         """End slow motions, and what would lead to one."""
         if self._attempt is not None and self._attempt.aborted is None:
             self._attempt.aborted = why
-        if self._jobs.running == _JOINTS:
+        if self._jobs.running == JOINTS:
             try:
                 self._driver.abort()
             except Exception as error:  # whatever an SDK raises: what follows must still be done
                 self.arm.note(f"abort failed: {error}")
-        self._jobs.drop_waiting(_JOINTS, "engage", error=why)
+        self._jobs.drop_waiting(JOINTS, "engage", error=why)
 
     def _faulted(self, fault: str) -> None:
         """A fault was latched: no motion goes on, and the driver lets go as soon as it can."""

@@ -24,7 +24,7 @@ _PATTERN = "server-*.json"
 
 
 def announce(endpoints: Endpoints) -> Callable[[], None]:
-    """Say that a server listens there; returns what takes that back. Where nothing can be written, nothing is."""
+    """Say that a server listens there, wherever that can be written; returns what takes it back."""
     keys = "" if endpoints.keys is None else str(endpoints.keys.absolute())
     address = endpoints.commands
     if endpoints.folder is not None:
@@ -68,7 +68,10 @@ def _folders() -> Iterator[Path]:
     runtimes = ([Path(runtime)] if runtime else []) + [SHARED_RUNTIME / str(user)]
     temporary = [Path(tempfile.gettempdir()), SHARED_TEMPORARY]
     yield from dict.fromkeys(
-        [*(folder / "handrail" for folder in runtimes), *(folder / f"handrail-{user}" for folder in temporary)]
+        [
+            *(folder / "handrail" for folder in runtimes),
+            *(folder / f"handrail-{user}" for folder in temporary),
+        ]
     )
 
 

@@ -146,10 +146,10 @@ class SerlCommander:
             ConfigError: an unknown parameter, or a value that is refused.
         """
         merged = {**self._params, **params}
-        self._gains = gains_from_serl(merged)
-        self._params = merged
+        gains = gains_from_serl(merged)
         if self._running and self._arm is not None:
-            self._arm.set_gains(self._gains)
+            self._arm.set_gains(gains)  # which may refuse them
+        self._gains, self._params = gains, merged
 
     def joint_reset(self) -> None:
         """Move to the joint home and hold there; returns when the arm has arrived."""
@@ -211,8 +211,11 @@ class SerlCommander:
         if not self._running:
             arm.start(self._gains)
             self._running = True
-            state = arm.state()  # Flags of before are nobody's now.
-            self._goal = state.pose
+            try:
+                self._goal = arm.state().pose  # Flags of before are nobody's now.
+            except ArmError:
+                self._pause()
+                raise
             self._commanded_s = time.monotonic()
             self._look_for_stops(arm)  # one that came just before the start
             self._refuse_stopped()

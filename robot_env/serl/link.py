@@ -228,7 +228,7 @@ class SerlLink:
             await asyncio.sleep(period_s)
 
     async def _pull_on(self) -> Array | None:
-        """Send the set-point of the moment at which it is sent, and return it; None when there is none more."""
+        """Send the set-point that is wanted when it is sent, and return it; None when there is none."""
         async with self._sending:
             if self._config.clear_errors and self._wanted() is not None:
                 await self.session.call("clearerr")

@@ -11,16 +11,21 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
+from recording import RecordingGripper
 
 from handrail.intervention.log_reader import LogReader
 from handrail.intervention.run_directory import RunDirectory
 from handrail.launch import arm_link
+from handrail.launch import arm_server as arm_server_command
 from handrail.launch.cli import main
 from handrail.launch.compose import compose
+from handrail.robot_env import realtime
 from handrail.robot_env.arms.sim import SimDriver
-from handrail.robot_env.errors import ArmError
+from handrail.robot_env.errors import ArmError, ConfigError
+from handrail.robot_env.remote import whereabouts
 from handrail.robot_env.remote.client import ArmClient
 from handrail.robot_env.remote.make import make_server
 from handrail.robot_env.sim.cell import SimCell
@@ -46,10 +51,14 @@ def words(tmp_path: Path) -> list[str]:
 
 
 @contextmanager
-def arm_server(*words: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def arm_server(*words: str, **environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A real `handrail arm-server`, and the line with which it began to serve."""
     process = subprocess.Popen(
-        command("arm-server", *words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command("arm-server", *words),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment},
     )
     try:
         assert process.stdout is not None
@@ -94,6 +103,8 @@ def test_serve_look_stop_and_end(words: list[str], capsys: pytest.CaptureFixture
         # Somebody drives; the operator's stop counts all the same.
         client = ArmClient(compose(words).config.env, "driver")
         client.connect()
+        assert main(["arm", "open", *words]) == 3  # the jaws are the commander's
+        assert "commanded by 'driver'" in capsys.readouterr().err
         client.start()
         dropped: list[str] = []
         driver = threading.Thread(target=drive, args=(client, dropped))
@@ -128,7 +139,8 @@ def test_serve_look_stop_and_end(words: list[str], capsys: pytest.CaptureFixture
         assert all(each["role"] == "arm-server" and each["timestamp"] for each in events)
         assert any("commands the arm" in each["event"] for each in events)
     assert main(["arm", "state", *words]) == 3
-    assert "start it: handrail arm-server arm=sim_server" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "start `handrail arm-server` with the same station= and task= (or overrides) as here" in said
 
 
 @pytest.mark.timeout(120)
@@ -161,16 +173,96 @@ def test_a_fault_is_shown_and_acknowledged_by_a_person(
     assert not thread.is_alive()
 
 
+class Bare:
+    """The simulated arm as a real one is: without a cell that knows where the task is."""
+
+    scene = None
+
+    def __init__(self, driver: SimDriver) -> None:
+        self._driver = driver
+        self.gripper = RecordingGripper()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._driver, name)
+
+
+@pytest.mark.timeout(60)
+def test_a_station_is_taught_before_there_is_a_task(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`handrail arm-server` with nothing but the station: to look, to move the jaws and to tare."""
+    words = [
+        "station=franka_cell",
+        "task=ram_insertion_real",
+        "env.arm.franka.host=127.0.0.1",
+        "env.arm.franka.tcp=null",
+        "env.arm.franka.load_mass_kg=0",
+        "env.arm.franka.load_com_m=[0,0,0]",
+        "env.arm.server.require_realtime=false",
+        "env.arm.server.reading_age_s=5.0",  # the test's own work holds the server up
+        f"env.arm.server.address=ipc://{tmp_path}/arm",
+        "env.camera_devices.0.serial=1",
+        "env.camera_devices.1.serial=2",
+    ]
+    driver = Bare(SimDriver(SimCell(compose(["arm=sim_server"]).config.env.sim)))
+    address = next(word for word in words if "address" in word)
+    monkeypatch.setattr(arm_server_command, "make_driver", lambda env: driver)
+    monkeypatch.setattr(
+        arm_server_command.realtime, "claim", lambda *_, **__: realtime.Granted("plain", False)
+    )
+    env = compose(["arm=sim_server", address]).config.env  # before the thread: Hydra does one at a time
+    stop = threading.Event()
+    monkeypatch.setattr(arm_server_command.lifetime, "begin", lambda role: stop)
+    options = {"run": None, "runs": "runs", "arm_address": None}
+    thread = threading.Thread(target=arm_server_command.main, args=(options, words))
+    thread.start()
+    try:
+        until(lambda: arm_link.answers(env), "the server")
+        # The station alone says where it is; what else it lacks is of no matter.
+        state = arm(capsys, "state", "station=franka_cell", "task=ram_insertion_real", address)
+        assert state["mode"] == "hold" and [len(cast("list[float]", state[name])) for name in ("q", "pose")] == [7, 7]
+        assert arm(capsys, "close", address, "arm=franka")["mode"] == "hold"
+        arm(capsys, "open", address, "arm=franka")
+        assert driver.gripper.calls == ["close", "open"]
+        assert arm(capsys, "tare", address, "arm=franka")["fault"] == ""
+        taught = compose(
+            [
+                *words,
+                "env.task.seated_pose=[0.5,0,0.07,1,0,0,0]",
+                "env.regrasp.grasp_pose=[0,-0.06,0,0,0,0]",
+                "env.arm.joint_home=[0,-0.19,0,-2.51,0,2.32,0.785]",
+            ]
+        ).config.env
+        client = ArmClient(taught)
+        with pytest.raises(ConfigError, match=r"teach env\.task\.seated_pose first"):
+            client.connect()
+    finally:
+        stop.set()
+        thread.join(DEADLINE_S)
+    assert not thread.is_alive()
+
+
 @pytest.mark.timeout(60)
 def test_who_has_to_stop_an_arm_need_not_know_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Every server of this user's is meant; to recover one it must be said which."""
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    """Every server of this user's is meant, whatever its session; to recover one it must be said which."""
+    monkeypatch.setattr(
+        whereabouts, "SHARED_RUNTIME", tmp_path
+    )  # servers of other tests are none of this one's
+    monkeypatch.setattr(whereabouts, "SHARED_TEMPORARY", tmp_path)
+    monkeypatch.setattr(whereabouts.tempfile, "gettempdir", lambda: str(tmp_path))
+    for session in ("login", "desktop", "service"):
+        (tmp_path / session).mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "login"))
     assert main(["arm", "stop"]) == 3
     assert "no arm server of yours runs on this machine" in capsys.readouterr().err
     names = [f"env.arm.name={name}" for name in ("left", "right")]
-    with arm_server("arm=sim_server", names[0]), arm_server("arm=sim_server", names[1]) as (process, _):
+    with (
+        arm_server("arm=sim_server", names[0], XDG_RUNTIME_DIR=str(tmp_path / "desktop")),
+        arm_server("arm=sim_server", names[1], XDG_RUNTIME_DIR=str(tmp_path / "service")) as (process, _),
+    ):
         assert main(["arm", "stop"]) == 0
         lines = capsys.readouterr().out.splitlines()
         assert [re.sub(r".*/arm-(\w+): (\w+) .*", r"\1 \2", each) for each in lines] == [
@@ -179,6 +271,8 @@ def test_who_has_to_stop_an_arm_need_not_know_its_name(
         ]
         assert main(["arm", "recover", "by=Ada"]) == 2
         assert "arm-left" in capsys.readouterr().err
+        assert main(["arm", "state", f"arm_address=ipc://{tmp_path}/desktop/handrail/arm-left"]) == 0
+        capsys.readouterr()
         process.kill()
         process.wait()
         assert main(["arm", "state"]) == 0  # a server that has died is not waited for

@@ -96,9 +96,11 @@ def holding(node: Node, **deflection: float) -> Iterator[None]:
 
     hand = threading.Thread(target=push)
     hand.start()
-    yield
-    let_go.set()
-    hand.join()
+    try:
+        yield
+    finally:
+        let_go.set()
+        hand.join()
 
 
 def moved(reading: Reading) -> bool:
@@ -444,12 +446,11 @@ def test_a_click_shorter_than_a_step_is_seen_once(desk: Desk) -> None:
 def test_with_a_deadman_it_is_dead_unless_held(desk: Desk, figure: Figure) -> None:
     node = desk.api.plug(NODE)
     loop = Loop(desk, desk.mouse(success="none", takeover="LEFT"))
-    with holding(node, x=0.9):
-        before = loop.mouse.reports
-        while loop.mouse.reports < before + 6:
-            assert loop.step()[0] is Driver.POLICY
     for _ in range(5):
         with holding(node, x=0.9):
+            before = loop.mouse.reports
+            while loop.mouse.reports < before + 6:
+                assert loop.step()[0] is Driver.POLICY
             node.press((1, 0))
             loop.until(Driver.HUMAN)
             let_go_s = time.monotonic()

@@ -1,14 +1,19 @@
 """What the doctor says of an arm, from states as a server sends them; each limit is crossed once."""
 
 import dataclasses
+from contextlib import ExitStack
 
 import msgspec
 import numpy as np
 import pytest
+from emulators.camera import Film
 
 from handrail.launch import arm_checks, preflight
 from handrail.launch.arm import sentence
+from handrail.launch.checks import Check
 from handrail.launch.compose import compose
+from handrail.robot_env.cameras import make
+from handrail.robot_env.cameras.config import CameraDeviceConfig
 from handrail.robot_env.config import EnvConfig
 from handrail.robot_env.geometry import pose_compose, pose_from, quat_from_rotvec
 from handrail.robot_env.remote.messages import Counters, State
@@ -98,6 +103,19 @@ def test_a_ur_is_recognised_by_its_joints() -> None:
 
 
 @pytest.mark.parametrize(
+    ("off_m", "verdict"), [(0.0019, "ok"), (0.0021, "note"), (0.0199, "note"), (0.0201, "fail")]
+)
+def test_a_ur_s_calibration_is_no_failure_but_a_larger_difference_is(off_m: float, verdict: str) -> None:
+    q = (0.3, -1.2, 1.5, -1.9, -1.5, 0.4)
+    pose = tuple(pose_compose(arm_checks.UR["ur5e"].flange(q), (off_m, 0, 0.163, 0, 0, 0, 1)).tolist())
+    check = arm_checks.kinematics(
+        config("arm=ur", "env.arm.ur.tcp=[0,0,0.163,0,0,0,1]"), state(q=q, pose=pose)
+    )
+    assert check.verdict == verdict and "of a ur5e, the model that fits best" in check.text
+    assert ("20 mm" in check.text) is (verdict == "fail")
+
+
+@pytest.mark.parametrize(
     ("words", "part"),
     [
         (("arm=franka",), "env.arm.franka.tcp is not set"),
@@ -131,6 +149,26 @@ def test_the_tool_s_place() -> None:
     assert arm_checks.place(config("arm=sim_server"), state()).verdict == "skip"
 
 
+@pytest.mark.parametrize(
+    ("words", "verdict", "part"),
+    [
+        # HIL-SERL's seated pose with another arm's posture: below it and aside.
+        (("env.arm.joint_home=[0,-0.19,0,-2.51,0,2.32,0.785]",
+          "env.task.seated_pose=[0.588,-0.036,0.278,1,0,0,0]"), "fail", "joint_home_every=0"),
+        (("env.arm.joint_home=[0,-0.19,0,-2.51]", SEATED), "fail", "4 angles"),
+        (("env.arm.joint_home={q}", SEATED), "ok", "every 50 episodes"),
+        (("env.arm.joint_home={q}", SEATED, "env.arm.franka.tcp=null"), "skip", "tcp is not set"),
+    ],
+)  # fmt: skip
+def test_a_joint_motion_must_end_inside_the_workspace(words, verdict: str, part: str) -> None:
+    q = str([round(float(angle), 6) for angle in state().q])
+    words = [word.replace("{q}", q) for word in words]
+    check = arm_checks.joint_home(config("arm=franka", "env.arm.joint_home_every=50", FRANKA_TCP, *words))
+    assert check is not None
+    assert (check.verdict, part in check.text) == (verdict, True), check.text
+    assert arm_checks.joint_home(config("arm=sim_server")) is None
+
+
 def test_without_a_server_a_real_arm_fails_and_a_simulated_one_is_noted(tmp_path) -> None:
     address = f"env.arm.server.address=ipc://{tmp_path}"
     for words, verdict in ((("arm=franka", SEATED), "fail"), (("arm=sim_server",), "note")):
@@ -155,10 +193,16 @@ def test_without_a_server_a_real_arm_fails_and_a_simulated_one_is_noted(tmp_path
         (("env.arm.contact={translation_n_m: 2000.0, clip_m: [0.02, 0.02, 0.02]}",), "fail", "up to 40 N"),
         (("env.arm.contact={translation_n_m: 2000.0, clip_m: [0.001, 0.001, 0.005]}",), "ok",
          "steady push up to 10 N of 35 N"),
+        (("env.arm.moving={translation_n_m: 2000.0, clip_m: [0.01, 0.01, 0.0175]}",), "fail",
+         "env.arm.moving pushes steadily with up to 35 N"),
+        (("env.arm.moving={translation_n_m: 2000.0, clip_m: [0.01, 0.01, 0.01]}",), "ok",
+         "steady push up to 20 N of 35 N"),
         (("arm=franka",), "fail", "env.task.seated_pose is not set"),
         ((SEATED, "env.regrasp={grasp_pose: [0.0, 0.04, 0.0, 0, 0, 0]}"), "ok", "grasp inside it"),
-        ((SEATED, "env.regrasp={grasp_pose: [0.0, 0.06, 0.0, 0, 0, 0]}"), "fail", "lies 10 mm"),
-        ((SEATED, "env.regrasp={grasp_pose: [0.0, 0.0, 0.06, 0, 0, 0]}"), "fail", "the approach"),
+        ((SEATED, "env.regrasp={grasp_pose: [0.0, 0.06, 0.0, 0, 0, 0]}"), "fail",
+         "grasp_pose: y is 0.0600, outside the workspace"),
+        ((SEATED, "env.regrasp={grasp_pose: [0.0, 0.0, 0.06, 0, 0, 0]}"), "fail",
+         "approach_m or travel_m: z is 0.1100"),
     ],
 )  # fmt: skip
 def test_workspace(words, verdict: str, part: str) -> None:
@@ -172,6 +216,47 @@ def test_a_camera_that_is_not_there_fails_in_one_line() -> None:
     (check,) = preflight._cameras(compose(words).config)
     assert (check.name, check.verdict) == ("camera side", "fail")
     assert "/nowhere/side.mp4" in check.text and "\n" not in check.text
+
+
+def cameras(monkeypatch: pytest.MonkeyPatch, *words: str) -> dict[str, Check]:
+    """What the doctor says of two filmed cameras, by line."""
+    devices = [CameraDeviceConfig(name=name, serial=name, width=64, height=48) for name in ("left", "right")]
+    with ExitStack() as stack:
+        films = {device.name: stack.enter_context(Film(device)) for device in devices}
+        monkeypatch.setattr(make, "make_driver", lambda device: films[device.name].driver)
+        for name, film in films.items():
+            film.driver.identity = name
+        if "twins" in words:
+            films["right"].driver.identity = "left"
+        listed = ",".join(f"{{name: {d.name}, serial: {d.name}, width: 64, height: 48}}" for d in devices)
+        found = [word for word in words if "=" in word]
+        config = compose([f"env.camera_devices=[{listed}]", *found]).config
+        return {check.name: check for check in preflight._cameras(config)}
+
+
+def test_cameras_are_watched_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = "env.cameras=[{name: a, view: left}, {name: b, view: right}]"
+    said = cameras(monkeypatch, both)
+    assert list(said) == ["camera left", "camera right", "camera skew"]
+    assert "ms apart, limit 50 ms" in said["camera skew"].text
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (("twins",), "are both left"),
+        (("env.cameras=[{name: a, view: lefft}]",), "did you mean 'left'"),
+        (("env.cameras=[{name: a, view: left, crop: [40, 0, 48, 48]}]",), "reaches beyond"),
+        (("env.camera_skew_s=0.01", "env.cameras=[{name: a, view: left}, {name: b, view: right}]"),
+         "env.camera_skew_s is 0.01"),
+    ],
+)  # fmt: skip
+def test_what_the_environment_would_refuse_of_its_cameras_the_doctor_does(
+    words, part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("cv2")
+    (check,) = cameras(monkeypatch, *words).values()
+    assert (check.name, check.verdict) == ("cameras", "fail") and part in check.text
 
 
 def test_nobody_at_a_real_arm_fails() -> None:

@@ -13,7 +13,9 @@ import pytest
 
 from handrail.launch.cli import main
 from handrail.launch.commands import COMMANDS
+from handrail.launch.compose import compose
 from handrail.launch.errors import EXIT_CODES
+from handrail.launch.options import split
 
 ROOT = Path(__file__).resolve().parents[2]
 VISIBLE = [name for name, command in COMMANDS.items() if not command.hidden]
@@ -40,6 +42,30 @@ def test_every_command_has_help_with_an_example(name: str, capsys: pytest.Captur
     assert all(option.help in shown for option in COMMANDS[name].options)
 
 
+@pytest.mark.parametrize("name", [name for name in COMMANDS if COMMANDS[name].configured])
+def test_every_example_composes_as_printed(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A station and a task of one's own are there, as the hardware pages say; nothing else is."""
+    for group, text in (
+        ("station/my_franka", "defaults: [sim_panda]\nenv: {arm: {kind: franka}}"),
+        ("task/my_ram", "env: {task: {seated_pose: [0.5, 0, 0.06, 1, 0, 0, 0]}}"),
+    ):
+        file = tmp_path / f"{group}.yaml"
+        file.parent.mkdir()
+        file.write_text(f"# @package _global_\n{text}\n")
+    before, _, words = COMMANDS[name].example.partition(f"handrail {name}")
+    if before:
+        assert before == "HANDRAIL_CONF=~/handrail-conf "
+        monkeypatch.setenv("HANDRAIL_CONF", str(tmp_path))
+    _, rest = split(words.split(), COMMANDS[name].options)
+    if name in ("arm", "bench"):
+        rest = [word for word in rest[1:] if not word.startswith("steps=")]
+    config = compose(rest).config
+    if name in ("arm-server", "serl-rest", "regrasp"):
+        assert config.env.arm.served
+
+
 def test_help_of_bench_lists_the_benchmarks(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "--help"]) == 0
     shown = capsys.readouterr().out
@@ -64,7 +90,7 @@ def test_help_of_bench_lists_the_benchmarks(capsys: pytest.CaptureFixture[str]) 
         (["evaluate", "run=nowhere"], 20, ["no run 'nowhere'"]),
         (["learner", "run=nowhere"], 20, ["no run 'nowhere'"]),
         (["bench"], 2, ["there are: arm, learner, "]),
-        (["arm"], 2, ["state, stop or recover"]),
+        (["arm"], 2, ["state, stop, recover, open, close, tare or keys"]),
         (["arm", "sate"], 2, ["'sate'", "did you mean 'state'"]),
         (["arm", "state", "station=sim_panda"], 2, ["inside the actor", "arm=sim_server"]),
         (["arm", "recover", "arm=sim_server"], 2, ["by=<your name>"]),

@@ -92,7 +92,8 @@ def test_the_real_task_has_the_worked_example_s_forces() -> None:
     assert contact.translation_n_m * contact.clip_neg_m[2] == pytest.approx(11.0)  # down
     assert contact.translation_n_m * contact.clip_m[0] == pytest.approx(3.2)  # sideways
     assert moving is not None and moving.clip_m is not None
-    assert moving.translation_n_m * max(moving.clip_m) <= env.limits.force_limit_n
+    assert moving.translation_n_m * max(moving.clip_m) == pytest.approx(20.0)  # less than trips
+    assert env.limits.force_limit_n == 30.0
 
 
 def test_missing_facts_are_refused_all_at_once_with_both_remedies() -> None:

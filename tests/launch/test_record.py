@@ -9,6 +9,7 @@ from handrail.intervention.index import EpisodeIndex
 from handrail.intervention.log_reader import LogReader
 from handrail.intervention.run_directory import RunDirectory
 from handrail.launch.cli import main
+from handrail.launch.compose import load
 
 
 @pytest.fixture(scope="module")
@@ -106,3 +107,24 @@ def test_nobody_can_demonstrate_without_a_device(tmp_path: Path, capsys: pytest.
 def test_a_run_without_a_policy_is_not_evaluated(recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", f"run={recorded}"]) == 24
     assert "no policy yet" in capsys.readouterr().err
+
+
+def test_a_run_that_could_not_begin_is_begun_anew_by_the_same_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What failed was the station, not the experiment; no configuration of it may stay behind."""
+    folder, nowhere = tmp_path / "run", tmp_path / "nobody"
+    words = ["record", f"run={folder}", "demos=1", "operator.level=expert"]
+    served = [*words, "arm=sim_server", f"env.arm.server.address=ipc://{nowhere}"]
+    for _ in range(2):
+        assert main(served) == 3  # not 2: the same line means the same
+        assert "no arm server answers" in capsys.readouterr().err
+    assert main([*words, "preset=parity", "seed=4"]) == 0
+    config = load(folder / "config.yaml")
+    assert (config.env.arm.kind, config.seed, config.agent.n_step) == ("sim", 4, 1)
+    assert json.loads((folder / "meta.json").read_text())["choices"]["preset"] == "parity"
+    assert main([*words, "seed=5"]) == 2  # now it has a configuration of its own
+    assert "this run has its configuration already" in capsys.readouterr().err
+    assert main(["record", f"run={tmp_path / 'other'}", *served[2:]]) == 3
+    with RunDirectory(tmp_path / "other").lock("actor"):  # somebody is about to begin it
+        assert main(["record", f"run={tmp_path / 'other'}", *words[2:], "seed=4"]) == 12

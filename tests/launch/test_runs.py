@@ -37,6 +37,7 @@ def test_a_run_is_taken_up_with_its_own_configuration(tmp_path: Path) -> None:
     run, made = prepare(options(words), ["seed=3", "agent.n_step=1"])
     _, again = prepare(options(words), [])
     assert again == made
+    (run.checkpoints / "1.safetensors").touch()  # something has happened in it
     with pytest.raises(ConfigError, match=r"agent\.n_step=3: this run has its configuration already"):
         prepare(options(words), ["agent.n_step=3"])
     _, longer = prepare(options(words), ["goal.max_env_steps=30000"])

@@ -3,6 +3,8 @@ import math
 
 import pytest
 
+from handrail.robot_env.arms.config import ArmConfig, ArmServerConfig
+from handrail.robot_env.arms.serl_http import SerlHttpConfig
 from handrail.robot_env.config import CameraConfig, EnvConfig, LimitsConfig, MotionLimits, TaskConfig
 from handrail.robot_env.errors import ConfigError, HandrailError
 
@@ -60,3 +62,11 @@ def test_bad_settings_are_refused_in_one_line_with_the_value_and_the_remedy(make
         make()
     assert "\n" not in str(caught.value)
     assert isinstance(caught.value, HandrailError) and caught.value.exit_code == 2
+
+
+def test_a_reading_may_be_as_old_as_a_serl_server_may_make_it():
+    with pytest.raises(ConfigError, match=r"reading_age_s is 0\.1, .*0\.27 s .* raise it to 0\.27"):
+        ArmConfig(kind="serl_http")
+    assert ArmConfig(kind="serl_http", server=ArmServerConfig(reading_age_s=0.27))
+    quick = SerlHttpConfig(deadline_s=0.05, poll_hz=100.0)
+    assert ArmConfig(kind="serl_http", serl_http=quick)

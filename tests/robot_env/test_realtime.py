@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -86,3 +87,20 @@ print(level, own == os.SCHED_FIFO, *(each == os.SCHED_FIFO for each in others))
 def test_what_is_granted_needs_no_warning() -> None:
     code = "from handrail.robot_env import realtime; print(realtime.claim('test', required=True))"
     assert "level='fifo'" in in_a_process(code) and "warning=''" in in_a_process(code)
+
+
+@pytest.mark.parametrize(("text", "yes"), [("1\n", True), ("0\n", False), (None, False)])
+def test_a_real_time_kernel_is_known_by_its_mark(
+    text: str | None, yes: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(realtime, "KERNEL_MARK", tmp_path / "realtime")
+    if text is not None:
+        (tmp_path / "realtime").write_text(text)
+    assert realtime.kernel_is_realtime() is yes
+
+
+def test_the_remedy_permits_what_a_driver_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert f"rtprio {realtime.DRIVER_PRIORITY}" in realtime.REMEDY
+    asked = []
+    monkeypatch.setattr(os, "sched_setscheduler", lambda _, policy, param: asked.append(param.sched_priority))
+    assert realtime.fifo_permitted(realtime.DRIVER_PRIORITY) and asked[0] == 99

@@ -130,9 +130,46 @@ def test_flags_add_up_until_they_are_taken(servo):
     assert servo.take_flags() == GateFlag.NONE
 
 
-def test_a_seed_a_little_outside_is_pulled_in_and_one_far_outside_refused(servo):
-    servo.seed(FRAME.pose((0.0, 0.0, -0.012, 0.0, 0.0, 0.0)), 0)
-    assert servo.setpoint(0).position[2] >= -0.01
+def outside_m(position):
+    return max(0.0, -0.01 - position[2])
+
+
+def test_a_seed_a_little_outside_is_pulled_in_within_the_limits(driver):
+    servo = Servo(driver, LimitsConfig(), FRAME, 0.1)
+    below = (0.0, 0.0, -0.021, 0.0, 0.0, 0.0)
+    servo.seed(FRAME.pose(below), 0)
+    np.testing.assert_allclose(servo.setpoint(0).position, below, atol=1e-9)
+    np.testing.assert_allclose(servo.setpoint(0).velocity, 0.0, atol=1e-9)
+    for ms in range(0, 300, 5):
+        servo.tick(ms * NS_PER_MS)
+    z = np.array([FRAME.coordinates(pose)[2] for pose in driver.poses])
+    assert (np.diff(z) >= -1e-9).all() and np.diff(z).max() <= 0.25 * 0.005 + 1e-9
+    assert z[-1] == pytest.approx(-0.01, abs=2e-6) and servo.resting(300 * NS_PER_MS)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_on_its_way_into_the_workspace_nothing_sends_a_set_point_further_out(driver, seed):
+    rng = np.random.default_rng(seed)
+    servo = Servo(driver, LimitsConfig(), FRAME, 0.1)
+    here = FRAME.pose((0.0, 0.0, -0.021, 0.0, 0.0, 0.0))
+    servo.seed(here, 0)
+    now, last_m = 0, outside_m(servo.setpoint(0).position)
+    for _ in range(30):
+        kind = rng.integers(4)
+        if kind == 0:
+            servo.brake(now)
+        elif kind == 1:
+            servo.command(np.full(7, np.nan), here, 0.0, now)
+        else:
+            servo.command(FRAME.pose((*rng.normal(0.0, 0.02, 3), 0.0, 0.0, 0.0)), here, 0.0, now)
+        for _ in range(rng.integers(1, 10)):
+            now += NS_PER_MS
+            now_m = outside_m(servo.setpoint(now).position)
+            assert now_m <= last_m + 1e-9
+            last_m = now_m
+
+
+def test_a_seed_far_outside_is_refused(servo):
     for far in ((0.0, 0.2, 0.04, 0.0, 0.0, 0.0), (0.0, 0.0, 0.04, 0.5, 0.0, 0.0)):
         with pytest.raises(ArmFault, match="outside the workspace"):
             servo.seed(FRAME.pose(far), 0)

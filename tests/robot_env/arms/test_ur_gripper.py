@@ -10,6 +10,7 @@ from emulators.ur import UREmulator
 from emulators.ur.hands import Hands
 
 from handrail.robot_env.errors import ArmError
+from handrail.robot_env.gripper import Gripper
 
 pytest.importorskip("rtde_control")
 
@@ -56,6 +57,31 @@ def test_one_that_is_not_activated_is_left_to_people():
         assert emulator.status()["gripper"] == []
         with pytest.raises(ArmError, match="not connected"):
             hands.driver.read()
+
+
+def refuses(gripper: Gripper, words: str) -> bool:
+    try:
+        gripper.open()
+    except ArmError as error:
+        assert words in str(error)
+        return True
+    return False
+
+
+def test_one_that_loses_its_activation_or_its_cable_refuses_commands_until_it_is_well():
+    with UREmulator() as emulator, Hands(emulator, gripper="robotiq") as hands:
+        gripper = hands.driver.gripper
+        assert gripper is not None
+        emulator.ask("gripper", active=False)
+        wait_for(lambda: refuses(gripper, "is not activated"))
+        emulator.ask("gripper", active=True)
+        wait_for(lambda: not refuses(gripper, "is not activated"))
+        emulator.ask("gripper_cable", plugged=False)  # the URCap says "POS ?"
+        wait_for(lambda: refuses(gripper, "does not answer"))
+        emulator.ask("gripper_cable", plugged=True)
+        wait_for(lambda: not refuses(gripper, "does not answer"))
+        gripper.close()
+        wait_for(lambda: gripper.width_m < 1e-3)
 
 
 def test_one_that_is_not_there_names_the_setting(monkeypatch):

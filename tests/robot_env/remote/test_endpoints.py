@@ -40,12 +40,20 @@ def test_an_address_without_a_usable_port_is_refused(address):
         Endpoints.of(arm(address=address))
 
 
-@pytest.mark.parametrize("host", ["*", "0.0.0.0", "192.168.1.5", "robot.local"])
+@pytest.mark.parametrize(
+    "host",
+    ["*", "0.0.0.0", "192.168.1.5", "robot.local", "127.evil.example.org", "127.0.0.1.evil.example.org"],
+)
 def test_off_loopback_keys_are_needed(host, tmp_path):
     with pytest.raises(ConfigError, match="anybody on the network"):
         Endpoints.of(arm(address=f"tcp://{host}:5810"))
     make_keys(tmp_path)
     assert Endpoints.of(arm(address=f"tcp://{host}:5810", keys=str(tmp_path))).keys == tmp_path
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.3.2.1", "[::1]"])
+def test_on_loopback_they_are_not(host):
+    assert Endpoints.of(arm(address=f"tcp://{host}:5810")).keys is None
 
 
 def test_a_folder_that_is_too_long_for_a_socket_is_refused():

@@ -1,9 +1,15 @@
+import threading
+
 import pytest
+import zmq
 
 from handrail.robot_env.arms.config import ArmServerConfig
 from handrail.robot_env.errors import ArmError, ArmFault
+from handrail.robot_env.remote.endpoints import Endpoints
 from handrail.robot_env.remote.jobs import Job, JobQueue, Worker
+from handrail.robot_env.remote.messages import Heartbeat, Stop
 from handrail.robot_env.remote.recovery import RecoveryBudget
+from handrail.robot_env.remote.requester import Requester
 from handrail.robot_env.remote.timing import SenderAge, watchdog_ns
 
 MS = 1_000_000
@@ -58,6 +64,42 @@ def test_a_worker_does_one_thing_after_the_other_and_hands_errors_back():
     assert isinstance(futures[1].exception(5.0), RuntimeError)
     futures[2].result(5.0)
     assert order == [1, 2] and worker.close()
+
+
+def test_work_that_cannot_say_whether_it_may_begin_fails_and_holds_up_nobody():
+    worker, told, ran = Worker(), [], threading.Event()
+    jobs = JobQueue(worker.submit)
+
+    def ready():
+        raise AttributeError("a bug")
+
+    jobs.add(Job("set_load", lambda: None, told.append, ready))
+    assert type(told[0]) is ArmError and "set_load failed: AttributeError: a bug" in str(told[0])
+    jobs.add(Job("next", ran.set, told.append))
+    assert ran.wait(5.0) and worker.close()
+
+
+class Gone:
+    """A socket whose peer goes between the look at it and its use."""
+
+    def poll(self, timeout, what):
+        return what
+
+    def send(self, frame, flags):
+        raise zmq.Again
+
+    def close(self):
+        pass
+
+
+def test_a_server_that_goes_in_the_middle_of_a_question_is_an_error_of_the_arm(tmp_path):
+    requester = Requester(Endpoints(f"ipc://{tmp_path}/commands", f"ipc://{tmp_path}/state"))
+    requester._socket.close()
+    requester._socket = Gone()  # type: ignore
+    with pytest.raises(ArmError, match=r"cannot be asked .*; see whether it runs"):
+        requester.ask(Stop(), 1.0)
+    requester.tell(Heartbeat())
+    requester.close()
 
 
 def test_whatever_work_raises_is_told_as_an_error_of_the_arm():

@@ -109,7 +109,7 @@ def with_server(config, **changes):
 
 def test_without_a_server_the_client_says_how_to_start_one(tmp_path):
     config = with_server(CONFIG, address=f"ipc://{tmp_path}")
-    with pytest.raises(ArmError, match=r"no arm server answers for 'arm' .* start it: handrail arm-server"):
+    with pytest.raises(ArmError, match=r"no arm server answers for 'arm' .* start `handrail arm-server` with"):
         greet(config, timeout_s=0.1)
 
 
@@ -242,6 +242,49 @@ def test_a_server_that_ends_lets_go_of_the_arm_and_the_client_faults_and_finds_t
                 client.set_target(pose())
             client.start()
             assert client.state().mode is ArmMode.RUN
+
+
+def test_a_server_that_ends_cannot_be_started_again(driver):
+    running = RunningServer(driver, CONFIG)
+    gone = threading.Event()
+
+    def insist():
+        with RawCommander(running.config) as raw:
+            raw.acquire()
+            raw.ask(Start())
+            side = 1
+            while not gone.is_set():
+                raw.send(Start())
+                raw.send(Target(pose(x=0.03 * side).tolist()))
+                if abs(driver.pose[0] - pose(x=0.03 * side)[0]) < 0.005:
+                    side = -side
+                time.sleep(0.002)
+
+    insisting = threading.Thread(target=insist)
+    insisting.start()
+    try:
+        deadline_s = time.monotonic() + SOON_S
+        while len(driver.setpoints) < 100 and time.monotonic() < deadline_s:
+            time.sleep(0.01)
+    finally:
+        running.close()
+        gone.set()
+        insisting.join()
+    supervisor = running.server.supervisor
+    assert len(driver.setpoints) >= 100 and supervisor.mode is ArmMode.HOLD and supervisor.arm.resting
+    assert driver.calls[-1] == "disengage" and driver.closed.is_set()
+
+
+def test_a_client_whose_joint_motion_takes_long_is_heard_all_the_while(driver):
+    config = with_server(CONFIG, watchdog_s=0.8, lease_s=8.0)
+    with serving(config, driver) as running, closing(ArmClient(running.config)) as client:
+        client.connect()
+        stopper = threading.Thread(target=lambda: (driver.let_go.wait(1.7), driver.let_go.set()))
+        stopper.start()
+        with pytest.raises(ArmError, match="aborted"):  # what the driver says when it is told to let go
+            client.move_joints(HOME)
+        stopper.join()
+        assert driver.aborted == 0 and client.newest.counters.watchdog == 0
 
 
 def test_a_robot_that_cannot_be_reached_ends_the_server_with_its_reason(driver):

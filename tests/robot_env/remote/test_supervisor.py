@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from supervised import ABOVE, FRAME, MS, Cell, served
@@ -71,6 +73,97 @@ def test_a_start_that_is_stopped_before_the_driver_has_engaged_does_not_run():
     assert cell.driver.setpoints == []
 
 
+def engaging(config=None):
+    """A start whose driver takes its time."""
+    cell = Cell(config, at_once=False)
+    cell.open()
+    cell.elsewhere.finish()
+    cell.tick()
+    cell.acquire("first")
+    cell.start()
+    cell.tick()
+    return cell
+
+
+def finished(cell):
+    cell.elsewhere.finish()
+    cell.tick(3)
+    return cell
+
+
+def test_a_refused_start_does_not_undo_a_stop():
+    cell = engaging()
+    cell.supervisor.stop(cell.now, "second thoughts")
+    cell.tick(205)
+    cell.acquire("second")
+    with pytest.raises(ArmError, match=r"busy \(engage\)"):
+        cell.start()
+    finished(cell)
+    assert cell.mode == "HOLD" and "second thoughts" in str(cell.answers[-1])
+    assert cell.driver.setpoints == []
+
+
+def test_a_refused_joint_motion_does_not_undo_a_stop():
+    cell = engaging(EnvConfig(arm=ArmConfig(kind="franka", joint_home=HOME)))
+    cell.supervisor.stop(cell.now, "second thoughts")
+    with pytest.raises(ArmError, match=r"busy \(engage\)"):
+        move(cell)
+    assert finished(cell).mode == "HOLD"
+
+
+@pytest.mark.parametrize("how", ["released", "lost", "lost in the round in which the driver has engaged"])
+def test_a_start_whose_lease_has_ended_does_not_run(how):
+    cell = engaging()
+    if how == "released":
+        cell.supervisor.release(cell.now, cell.stamp())
+    elif how == "lost":
+        cell.tick(205)
+    else:
+        cell.elsewhere.finish()
+        cell.tick(ms=1100)
+    finished(cell)
+    assert cell.mode == "HOLD" and cell.answers[-1] is not None and cell.driver.setpoints == []
+    cell.acquire("second")
+    cell.start()
+    cell.tick()
+    assert cell.mode == "RUN"
+
+
+def test_an_ending_server_takes_no_more_orders():
+    cell = Cell(EnvConfig(arm=ArmConfig(kind="franka", joint_home=HOME))).running()
+    cell.target(x=0.012)
+    cell.tick(6)
+    cell.supervisor.end(cell.now, "the arm server ends")
+    for order in (
+        cell.start,
+        cell.target,
+        lambda: move(cell),
+        lambda: cell.acquire("another"),
+        cell.recover,
+        lambda: cell.supervisor.resetting(cell.now, cell.stamp(), True),
+    ):
+        with pytest.raises(ArmError, match="ending"):
+            order()
+        cell.tick()
+    cell.tick(30)
+    assert cell.mode == "HOLD" and cell.supervisor.arm.resting
+    cell.supervisor.stop(cell.now)  # anybody still may
+    cell.supervisor.release(cell.now, cell.stamp())
+
+
+def test_a_tool_a_little_outside_the_workspace_is_pulled_in_within_the_limits(cell):
+    cell.open().acquire()
+    cell.driver.pose = FRAME.pose((0.0, -0.061, 0.04, 0.1, 0.0, 0.5))
+    cell.tick()
+    cell.start()
+    cell.tick(60)
+    moved = np.array([FRAME.coordinates(pose) for _, pose, _ in cell.driver.setpoints])
+    np.testing.assert_allclose(moved[0], (0.0, -0.061, 0.04, 0.1, 0.0, 0.5), atol=1e-9)
+    np.testing.assert_allclose(moved[-1], (0.0, -0.05, 0.04, 0.1, 0.0, 0.45), atol=2e-6)
+    steps = np.abs(np.diff(moved, axis=0))
+    assert steps[:, :3].max() <= 0.25 * 0.005 + 1e-9 and steps[:, 3:].max() <= 1.2 * 0.005 + 1e-9
+
+
 def test_a_stop_brakes_within_the_limits_and_a_start_right_after_it_does_not_jump(cell):
     cell.running()
     cell.target(x=0.012)
@@ -132,6 +225,50 @@ def test_the_watchdog_waits_while_the_commander_waits_for_a_tare():
     cell.elsewhere.finish()
     cell.tick(60)
     assert cell.mode == "HOLD" and cell.answers[-1] is None
+
+
+def taring():
+    """An arm in RUN that is being tared."""
+    cell = Cell(at_once=False)
+    cell.open()
+    cell.elsewhere.finish()
+    cell.tick()
+    cell.acquire()
+    cell.start()
+    cell.elsewhere.finish()
+    cell.tick()
+    cell.supervisor.tare(cell.now, cell.stamp(), cell.done)
+    assert cell.state().job == "zero_ft" and cell.mode == "RUN"
+    return cell
+
+
+def test_a_commander_that_falls_silent_in_a_tare_is_missed():
+    cell = taring()
+    began = cell.now
+    while cell.mode == "RUN":
+        cell.tick()
+    assert (cell.now - began) / MS == pytest.approx(305, abs=5)
+    assert cell.flags & GateFlag.WATCHDOG and cell.supervisor.watchdog_trips == 1
+
+
+def test_a_tare_that_takes_too_long_ends_in_hold():
+    cell = taring()
+    began = cell.now
+    while cell.mode == "RUN":
+        cell.tick()
+        cell.supervisor.heartbeat(cell.now, cell.stamp())
+    assert (cell.now - began) / MS == pytest.approx(3005, abs=5) and cell.flags & GateFlag.WATCHDOG
+
+
+def test_a_tare_waits_for_the_set_point_to_rest(cell):
+    cell.running()
+    cell.target(x=0.012)
+    cell.tick()
+    cell.supervisor.tare(cell.now, cell.stamp(), cell.done)
+    while "zero_ft" not in cell.driver.calls:
+        assert not cell.supervisor.arm.resting and cell.state().job == "zero_ft"
+        cell.tick()
+    assert cell.supervisor.arm.resting and cell.mode == "RUN"
 
 
 def test_a_stalled_server_does_not_make_up_for_lost_time_with_a_jump(cell):
@@ -304,6 +441,48 @@ def test_an_emergency_stop_is_never_cleared_by_software(cell):
     assert cell.mode == "HOLD"
 
 
+def test_an_emergency_stop_before_the_link_was_lost_does_not_bar_the_way_back(cell):
+    cell.running()
+    cell.break_it(fault="emergency stop", estop=True)
+    cell.driver.failure = ArmError("the robot was switched off")
+    cell.tick(2)
+    reconnect = cell.driver.clear_fault
+
+    def clear_fault():
+        cell.driver.failure = None
+        cell.repair()
+        reconnect()
+
+    cell.driver.clear_fault = clear_fault
+    cell.recover()
+    cell.tick(2)
+    assert cell.mode == "HOLD" and cell.answers[-1] is None
+
+
+def test_an_emergency_stop_that_is_last_heard_of_long_ago_does_not_either(cell):
+    cell.running()
+    cell.break_it(fault="emergency stop", estop=True)
+    cell.driver.frozen = True
+    cell.tick(15)
+    with pytest.raises(ArmFault, match="release it"):
+        cell.recover()
+    cell.tick(10)
+    cell.recover()
+    assert cell.driver.calls[-1] == "clear_fault"
+
+
+def test_recoveries_that_fail_are_counted_too(cell):
+    cell.running()
+    cell.break_it()
+    for _ in range(3):
+        cell.recover()
+        cell.tick(2)
+        assert "still there" in str(cell.answers[-1])
+    with pytest.raises(ArmFault, match="3 times in 600 s"):
+        cell.recover()
+    assert cell.driver.calls.count("clear_fault") == 3
+
+
 def test_a_recovery_has_a_name_and_they_are_counted(cell):
     cell.running()
     for _ in range(3):
@@ -390,6 +569,77 @@ def test_resets_move_with_limits_and_impedance_of_their_own():
     assert cell.driver.gains == Gains()
 
 
+HARD = Gains(translation_n_m=10_000.0, clip_m=(0.05, 0.05, 0.05))
+CAPPED = Gains(
+    translation_n_m=2000.0,
+    rotation_nm_rad=100.0,
+    clip_m=(0.005, 0.005, 0.006),
+    clip_neg_m=(0.005, 0.005, 0.0025),
+    clip_rad=(0.05, 0.05, 0.02),
+)
+
+
+@pytest.mark.parametrize(
+    ("gains", "says"),
+    [
+        (HARD, r"500\.0 N \+x \(limit 10\.0 N: env\.arm\.contact and env\.arm\.moving"),
+        (Gains(1000.0, 40.0, clip_m=(0.01, 0.01, 0.0121)), r"12\.1 N \+z \(limit 12\.0 N"),
+        (
+            Gains(1000.0, 40.0, clip_m=(0.01, 0.01, 0.01), clip_neg_m=(0.01, 0.011, 0.005)),
+            r"11\.0 N -y \(limit 10\.0 N",
+        ),
+        (Gains(1000.0, 40.0, clip_m=(0.01, 0.01, 0.01)), r"10\.0 N -z \(limit 5\.0 N"),
+        (
+            Gains(1000.0, 100.0, clip_m=(0.005, 0.005, 0.005), clip_rad=(0.05, 0.05, 0.03)),
+            r"3\.0 Nm about \+z \(limit 2\.0 Nm",
+        ),
+    ],
+)
+def test_gains_that_press_harder_than_configured_are_refused(gains, says):
+    cell = Cell(EnvConfig(arm=ArmConfig(kind="franka", contact=CAPPED))).running()
+    for asked in (lambda: cell.supervisor.gains(cell.now, cell.stamp(), gains), lambda: cell.start(gains)):
+        with pytest.raises(ArmError, match=says):
+            asked()
+    cell.supervisor.stop(cell.now)
+    with pytest.raises(ArmError, match=says):
+        cell.start(gains)
+    assert cell.mode == "HOLD"
+    cell.start()
+    assert cell.driver.gains == CAPPED
+
+
+def test_the_harder_of_contact_and_moving_is_the_bound():
+    moving = Gains(2000.0, clip_m=(0.015, 0.015, 0.015))
+    asked = Gains(1000.0, 50.0, clip_m=(0.03, 0.03, 0.03))
+    cell = Cell(EnvConfig(arm=ArmConfig(kind="franka", contact=CAPPED, moving=moving))).running()
+    cell.supervisor.gains(cell.now, cell.stamp(), asked)
+    assert cell.driver.gains == asked
+    with pytest.raises(ArmError, match=r"30\.1 N"):
+        cell.supervisor.gains(cell.now, cell.stamp(), replace(asked, clip_m=(0.0301, 0.03, 0.03)))
+
+
+def test_where_none_is_configured_the_force_limit_bounds_the_push():
+    cell = Cell().running()
+    for pushes in (Gains(), Gains(3400.0), Gains(700.0, clip_m=(0.05, 0.05, 0.05))):
+        cell.supervisor.gains(cell.now, cell.stamp(), pushes)
+        assert cell.driver.gains == pushes
+    # A Franka's own clip is 7.5 mm, 10 mm upwards and down.
+    for pushes, says in (
+        (Gains(3600.0), r"36\.0 N \+z \(limit 35\.0 N: env\.limits\.force_limit_n"),
+        (HARD, r"500\.0 N"),
+        (Gains(rotation_nm_rad=100.0, clip_rad=(0.4, 0.1, 0.1)), r"40\.0 Nm about \+x \(limit 30\.0"),
+    ):
+        with pytest.raises(ArmError, match=says):
+            cell.supervisor.gains(cell.now, cell.stamp(), pushes)
+
+
+def test_a_driver_without_clips_of_its_own_is_bounded_by_the_leash():
+    cell = Cell(EnvConfig(arm=ArmConfig(kind="sim_server"))).running()
+    cell.supervisor.gains(cell.now, cell.stamp(), Gains(2900.0))
+    with pytest.raises(ArmError, match=r"36\.0 N"):
+        cell.supervisor.gains(cell.now, cell.stamp(), Gains(3000.0))
+
+
 def joint_cell(at_once=False, home=HOME):
     cell = Cell(EnvConfig(arm=ArmConfig(kind="franka", joint_home=home)), at_once)
     cell.open()
@@ -459,16 +709,48 @@ def test_a_stop_ends_a_joint_motion_at_once():
 
 def test_a_commander_that_dies_ends_its_joint_motion():
     cell = moving()
-    cell.tick(205)
-    assert cell.driver.aborted == 1
-
-
-@pytest.mark.parametrize("where", [(0.2, 0.0, 0.05), (0.0, 0.0, 0.25), (0.0, 0.0, -0.03)])
-def test_a_joint_motion_that_leads_astray_is_a_fault(where):
-    cell = moving()
-    cell.driver.pose = FRAME.pose((*where, 0.0, 0.0, 0.0))
+    began = cell.now
+    while not cell.driver.aborted:
+        cell.tick()
+    assert 250 < (cell.now - began) / MS <= 305 and cell.flags & GateFlag.WATCHDOG
+    cell.tick(50)
+    assert cell.driver.aborted == 1 and cell.supervisor.watchdog_trips == 1
+    cell.elsewhere.finish()
     cell.tick()
-    assert cell.driver.aborted == 1 and cell.mode == "FAULT" and "outside the workspace" in fault(cell)
+    assert "no heartbeat" in str(cell.answers[-1])
+
+
+def test_heartbeats_keep_a_joint_motion_going():
+    cell = moving()
+    for _ in range(200):
+        cell.tick(15)
+        cell.supervisor.heartbeat(cell.now, cell.stamp())
+    assert cell.driver.aborted == 0 and cell.supervisor.watchdog_trips == 0
+
+
+@pytest.mark.parametrize(
+    ("where", "says"),
+    [
+        ((0.2, 0.0, 0.05, 0.0, 0.0, 0.0), "outside the workspace"),
+        ((0.0, 0.0, 0.25, 0.0, 0.0, 0.0), "outside the workspace"),
+        ((0.0, 0.0, -0.03, 0.0, 0.0, 0.0), "outside the workspace"),
+        ((0.0, 0.0, 0.05, 0.7, 0.0, 0.0), "0.70 rad about x"),
+        ((0.0, 0.0, 0.05, 0.0, -0.7, 0.0), "-0.70 rad about y"),
+        ((0.0, 0.0, 0.05, 0.0, 0.0, 1.0), "1.00 rad about z"),
+    ],
+)
+def test_a_joint_motion_that_leads_astray_is_a_fault(where, says):
+    cell = moving()
+    cell.driver.pose = FRAME.pose(where)
+    cell.tick()
+    assert cell.driver.aborted == 1 and cell.mode == "FAULT" and says in fault(cell)
+
+
+def test_a_joint_motion_may_turn_the_tool_a_little_beyond_its_limits():
+    cell = moving()
+    cell.driver.pose = FRAME.pose((0.0, 0.0, 0.05, 0.5, 0.0, 0.7))
+    cell.tick()
+    assert cell.driver.aborted == 0 and cell.mode == "HOLD"
 
 
 def test_a_joint_motion_that_presses_is_ended():
@@ -482,6 +764,7 @@ def test_a_joint_motion_that_presses_is_ended():
 
 def test_one_slow_thing_at_a_time():
     cell = joint_cell()
+    cell.supervisor.stop(cell.now)
     cell.supervisor.tare(cell.now, cell.stamp(), cell.done)
     with pytest.raises(ArmError, match=r"busy \(zero_ft\)"):
         cell.supervisor.load(cell.now, cell.stamp(), 0.1, (0, 0, 0), cell.done)
@@ -490,6 +773,22 @@ def test_one_slow_thing_at_a_time():
     cell.supervisor.load(cell.now, cell.stamp(), 0.1, (0, 0, 0), cell.done)
     cell.elsewhere.finish()
     assert cell.driver.calls[-3:] == ["zero_ft", "disengage", "set_load"] and cell.elsewhere.most == 1
+
+
+def test_a_load_is_changed_at_rest_and_let_go():
+    cell = joint_cell()
+    with pytest.raises(ArmError, match="RUN; stop"):
+        cell.supervisor.load(cell.now, cell.stamp(), 0.1, (0, 0, 0.02), cell.done)
+    cell.target(x=0.012)
+    cell.tick(5)
+    cell.supervisor.stop(cell.now)
+    cell.supervisor.load(cell.now, cell.stamp(), 0.1, (0, 0, 0.02), cell.done)
+    assert not cell.supervisor.arm.resting and cell.driver.calls[-1] == "engage"
+    cell.tick(40)
+    cell.elsewhere.finish()
+    cell.tick()
+    assert cell.driver.calls[-2:] == ["disengage", "set_load"] and cell.answers[-1] is None
+    assert cell.mode == "HOLD"
 
 
 @pytest.mark.parametrize(

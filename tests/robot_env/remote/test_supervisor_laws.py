@@ -178,6 +178,7 @@ class Chaos:
     def on_release(self):
         if self.rng.random() < 0.3:
             self.supervisor.release(self.cell.now, self.cell.stamp())
+            self.start_asked = False
 
     def on_start(self):
         gains = Gains() if self.rng.random() < 0.3 else None
@@ -189,6 +190,7 @@ class Chaos:
 
     def on_stop(self):
         self.supervisor.stop(self.cell.now)
+        self.start_asked = False  # a start from before it must not run
 
     def on_resetting(self):
         self.supervisor.resetting(self.cell.now, self.stamp(), self.rng.random() < 0.5)

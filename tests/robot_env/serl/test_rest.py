@@ -17,11 +17,13 @@ from handrail.robot_env.arms.compliance import gains_from_serl
 from handrail.robot_env.arms.config import ArmConfig, ArmServerConfig
 from handrail.robot_env.arms.sim import SimDriver
 from handrail.robot_env.config import EnvConfig, LimitsConfig
-from handrail.robot_env.errors import ConfigError
+from handrail.robot_env.errors import ArmError, ConfigError
 from handrail.robot_env.geometry import matrix_from_quat, pose_compose, pose_distance
 from handrail.robot_env.remote.client import ArmClient
 from handrail.robot_env.remote.make import make_server
 from handrail.robot_env.remote.operator import ArmOperator
+from handrail.robot_env.serl.calls import WaitingCalls
+from handrail.robot_env.serl.commander import SerlCommander
 from handrail.robot_env.serl.protocol import com_in_tool
 from handrail.robot_env.serl.rest import RestServer, serve_rest
 from handrail.robot_env.sim.cell import SimCell
@@ -384,6 +386,145 @@ def test_stopimp_holds_and_gives_the_lease_back(served, rest):
     rest("stopimp")
     until(lambda: mode(served) is ArmMode.HOLD and served.operator.newest.lease == 0)
     assert rest.pose(above(served)).status == 409
+
+
+def test_stopimp_ends_a_joint_reset_at_once_and_what_waits_is_refused(served, rest, monkeypatch):
+    aborted, replies = threading.Event(), {}
+
+    def move(q, speed):
+        if aborted.wait(8.0):
+            raise ArmError("the motion was aborted")
+
+    monkeypatch.setattr(served.driver, "move_joints", move)
+    monkeypatch.setattr(served.driver, "abort", aborted.set)
+    stops = served.operator.newest.counters.stops
+
+    def ask(name, call):
+        replies[name] = call()
+
+    reset = threading.Thread(target=ask, args=("reset", lambda: rest("jointreset")))
+    reset.start()
+    until(lambda: served.operator.newest.job)
+    waiting = threading.Thread(
+        target=ask, args=("pose", lambda: rest("pose", {"arr": above(served).tolist()}))
+    )
+    waiting.start()
+    time.sleep(0.3)
+    assert rest("stopimp").status == 200
+    assert aborted.is_set()
+    reset.join()
+    waiting.join()
+    assert replies["reset"].status == 409 and replies["pose"].status == 409
+    until(lambda: mode(served) is ArmMode.HOLD and served.operator.newest.lease == 0)
+    assert rest.pose(above(served)).status == 409
+    assert served.operator.newest.counters.stops == stops  # the commander's own
+
+
+def test_an_operators_stop_counts_while_the_arm_holds_anyway(served, rest):
+    rest.pose(above(served))
+    until(lambda: mode(served) is ArmMode.HOLD)  # the pose was pursued to its end
+    stops = served.operator.newest.counters.stops
+    served.operator.stop()
+    since_ns = served.operator.newest.mode_ns
+    for _ in range(3):
+        reply = rest.pose(above(served, x=0.03))
+        assert reply.status == 409 and "startimp" in reply.text
+    assert served.operator.newest.counters.stops == stops + 1
+    assert served.operator.newest.mode_ns == since_ns  # it held all the time
+    assert rest("startimp").status == 200
+    assert rest.pose(above(served)).status == 200
+
+
+def test_an_operators_stop_after_a_joint_reset_was_ended_counts(served, rest, monkeypatch):
+    aborted = threading.Event()
+    monkeypatch.setattr(served.driver, "move_joints", lambda q, speed: aborted.wait(8.0))
+    monkeypatch.setattr(served.driver, "abort", aborted.set)
+    rest.pose(above(served))
+    reset = threading.Thread(target=rest, args=("jointreset",))
+    reset.start()
+    until(lambda: served.operator.newest.job)
+    served.operator.stop()
+    reset.join()
+    assert rest.pose(above(served)).status == 409
+
+
+def test_only_a_client_that_was_told_may_wait_a_stop_out(served):
+    server = RestServer(served.config, port=0, pursue_s=0.2, idle_s=0.5)
+    server.start()
+    rest = Client(server.port)
+    try:
+        assert rest.pose(above(served)).status == 200
+        until(lambda: served.operator.newest.lease == 0)
+        served.operator.stop()
+        time.sleep(0.7)
+        assert rest.pose(above(served)).status == 409  # silent for long enough, but of its own accord
+        time.sleep(0.7)
+        assert rest.pose(above(served)).status == 200
+    finally:
+        server.close()
+
+
+def test_a_bug_lets_the_arm_go_and_the_next_call_is_answered(served, monkeypatch):
+    server = RestServer(served.config, port=0, pursue_s=30.0)
+    server.start()
+    rest = Client(server.port)
+    try:
+        assert rest.pose(above(served)).status == 200
+        with monkeypatch.context() as patch:
+            patch.setattr(ArmClient, "set_target", lambda *_: 1 // 0)
+            until(lambda: mode(served) is ArmMode.HOLD and served.operator.newest.lease == 0)
+        reply = rest.pose(above(served))
+        assert reply.status == 409 and "bug" in reply.text
+        assert rest("startimp").status == 200
+        with monkeypatch.context() as patch:
+            patch.setattr(ArmClient, "set_target", lambda *_: 1 // 0)
+            assert rest.pose(above(served)).status in (409, 500)
+            until(lambda: mode(served) is ArmMode.HOLD and served.operator.newest.lease == 0)
+    finally:
+        server.close()
+
+
+def test_whatever_ends_the_thread_no_call_waits_for_it(monkeypatch):
+    def end():
+        raise SystemExit
+
+    commander = SerlCommander(lambda: None, 0.1)
+    monkeypatch.setattr(commander, "_tick", end)
+    futures = [commander.submit(time.monotonic) for _ in range(3)]
+    with pytest.raises(SystemExit):
+        commander._run()
+    assert futures[0].result(5.0)
+    for future in futures[1:]:
+        with pytest.raises(ArmError, match="closing"):
+            future.result(5.0)
+    with pytest.raises(ArmError, match="closing"):
+        commander.submit(time.monotonic)
+
+
+def test_too_many_calls_are_refused_and_a_lone_one_goes_before_them():
+    calls = WaitingCalls()
+    waiting = [calls.add(lambda: "late") for _ in range(16)]
+    with pytest.raises(ArmError, match="16 calls"):
+        calls.add(lambda: "too late")
+    calls.add_alone(lambda: "first", "something better came")
+    for future in waiting:
+        with pytest.raises(ArmError, match="something better"):
+            future.result(0.0)
+    assert calls.next(0.0).run() == "first" and calls.next(0.0) is None
+
+
+def test_the_pursuit_is_a_setting(served):
+    arm = served.config.arm
+    brief = replace(served.config, arm=replace(arm, server=replace(arm.server, rest_pursue_s=0.2)))
+    server = RestServer(brief, port=0)
+    server.start()
+    try:
+        assert Client(server.port).pose(above(served)).status == 200
+        began_ns = until(lambda: (s := served.operator.newest).mode == "run" and s.mode_ns)
+        ended_ns = until(lambda: (s := served.operator.newest).mode == "hold" and s.mode_ns)
+        assert ended_ns - began_ns < 1.5e9
+    finally:
+        server.close()
 
 
 def test_it_waits_for_its_turn(served, rest):

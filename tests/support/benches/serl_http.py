@@ -52,7 +52,7 @@ def make(cell: SerlCell) -> Bench:
         manage_impedance=True,
         poll_hz=100.0,
         pose_hz=100.0,
-        deadline_s=1.0,
+        deadline_s=0.9,
         slow_deadline_s=3.0,
         gone_s=3.0,
         frozen_states=50,  # the robot's side is as busy as the rest of the machine

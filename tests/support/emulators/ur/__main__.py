@@ -182,6 +182,10 @@ class Desk:
         """Somebody activates the gripper at the pendant, or not."""
         self._robot.gripper.activate(active)
 
+    def do_gripper_cable(self, plugged: bool) -> None:
+        """Somebody pulls the gripper's cable, or plugs it in."""
+        self._robot.gripper.cable = plugged
+
     def do_sensor(self, offset: list[float]) -> None:
         """The force sensor drifts: what it shows beside the truth, (6,), base orientation."""
         self._robot.box.motion.offset[:] = offset

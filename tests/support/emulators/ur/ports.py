@@ -141,6 +141,7 @@ class Robotiq:
         self._registers = {"ACT": 1, "GTO": 1, "STA": 3, "FLT": 0, "POS": 3, "SPE": 255, "FOR": 0, "PRE": 3}
         self._from, self._since_s = 3.0, 0.0
         self.commands: list[str] = []
+        self.cable = True
 
     @property
     def position(self) -> float:
@@ -159,6 +160,8 @@ class Robotiq:
         """The answer to a line."""
         words = line.split()
         if len(words) == 2 and words[0] == "GET":
+            if not self.cable:
+                return f"{words[1]} ?"
             if words[1] == "POS":
                 return f"POS {round(self.position)}"
             if words[1] == "OBJ":
