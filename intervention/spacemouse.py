@@ -34,8 +34,8 @@ _MOTION = (1, 8)  # usage page, usage
 _VENDOR = 0x256F
 _QUEUE = 256  # reports taken in at a time at most; the kernel keeps 64
 
-# A two-button mouse behind the Universal Receiver reports as MENU and FIT. It has no button left to pause with:
-# a held session is resumed with success, too.
+# A two-button mouse behind the Universal Receiver reports as MENU and FIT. It has no button left to pause
+# with: a held session is resumed with success, too.
 _DEFAULTS: dict[str, Button] = {
     **{"LEFT": "success", "RIGHT": "failure"},
     **{"BTN_1": "success", "BTN_2": "failure", "BTN_3": "discard", "ESC": "pause"},

@@ -27,7 +27,7 @@ def main(options: Options, overrides: list[str]) -> int:
     Raises:
         ConfigError: no port is given, or it cannot be had.
     """
-    config = arm_link.meant(options, overrides)
+    config = arm_link.meant(options, overrides, "taught")
     if not config.env.arm.server.rest_port:
         raise ConfigError(
             "env.arm.server.rest_port is 0, which offers nothing; HIL-SERL's clients expect 5000"

@@ -30,6 +30,7 @@ from handrail.robot_env.errors import (
 )
 from handrail.robot_env.gate import GateFlag
 from handrail.robot_env.geometry import Array, pose_compose
+from handrail.robot_env.hand import follow
 from handrail.robot_env.regrasp import RegraspProcedure
 from handrail.robot_env.reset import ResetSequence
 from handrail.robot_env.spec import STATE_SPEC, ActionSpec, schema_hash
@@ -108,11 +109,10 @@ class RobotEnv(gym.Env[Any, NDArray[np.float32]]):
         self.action_space = spaces.Box(-1.0, 1.0, (self.action_spec.size,), np.float32)
         self.interrupt: Callable[[], str] | None = None
         self._frame = task.frame()
-        self._resets = ResetSequence(arm, clock, task.config)
+        self._resets = ResetSequence(arm, clock, task.config, config.arm)
         self._ticker = Ticker(clock, round(self.period_s * NS_PER_S))
         self._opened = False
         self._running = False
-        self._resets_done = 0
         self._flags_on_the_way = GateFlag.NONE
         self._steps = 0
         self._streak = 0
@@ -221,8 +221,7 @@ class RobotEnv(gym.Env[Any, NDArray[np.float32]]):
             self._goal = self._frame.pose(start.coordinates)
             return self._goal
 
-        state = self._resets.run(self._frame, at_home, self._joint_home(), self.interrupt)
-        self._resets_done += 1
+        state = self._resets.run(self._frame, at_home, self.interrupt)
         self._reset_s = (self._clock.now_ns() - began_ns) / NS_PER_S
         self._steps = self._streak = 0
         self._running = True
@@ -242,46 +241,40 @@ class RobotEnv(gym.Env[Any, NDArray[np.float32]]):
         wanted = self.action_spec.check(action)
         clipped = wanted.clip(-1.0, 1.0)
         flags = GateFlag.NONE if (clipped == wanted).all() else GateFlag.ACTION
-        return self._advance(lambda: self._command(clipped), clipped, flags)
+
+        def command() -> Array:
+            self._command(clipped)
+            return clipped
+
+        return self._advance(command, flags)
 
     def step_by_hand(
         self, hand: Callable[[], ArrayLike]
     ) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Command one step of an operator's hand, followed at `human_hz` within the step.
 
-        Each time the hand is looked at, the arm is sent where the step would end if the hand stayed as it is.
-        At the tick that is the mean of what the hand asked for: `info["action"]`, one action as a policy's,
-        which would have sent the arm to the same goal.
+        What it comes to is one action as a policy's, `info["action"]`: the mean of what the hand asked for.
+        Raises what `step` raises.
 
         Args:
             hand: what the operator asks for now, (6,) in [−1, 1]; what lies outside is clipped.
-
-        Raises:
-            Whatever `step` raises.
         """
         self._require_episode()
         looks = max(1, round(self.config.human_hz / self.config.hz))
-        mean = np.zeros(self.action_spec.size)
 
-        def follow() -> None:
-            began_ns = self._clock.now_ns()
-            slice_ns = max(0, self._ticker.due_ns - began_ns) // looks
-            total = np.zeros_like(mean)
-            for look in range(looks):
-                self._clock.wait_until(began_ns + look * slice_ns)
-                asked = self.action_spec.check(hand()).clip(-1.0, 1.0)
-                mean[:] = (total + (looks - look) * asked) / looks
-                total += asked
-                self._command(mean)
+        def clipped() -> Array:
+            return self.action_spec.check(hand()).clip(-1.0, 1.0)
 
-        return self._advance(follow, mean, GateFlag.NONE)
+        return self._advance(
+            lambda: follow(clipped, self._command, self._clock, self._ticker.due_ns, looks), GateFlag.NONE
+        )
 
     def _advance(
-        self, command: Callable[[], None], action: Array, flags: GateFlag
+        self, command: Callable[[], Array], flags: GateFlag
     ) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Command, wait for the tick, read, judge. `action` may be filled in by `command`."""
+        """Command, wait for the tick, read, judge; `command` returns the action it came to."""
         try:
-            command()
+            action = command()
             self._ticker.wait()
             state = self._arm.state()
             if state.mode is ArmMode.FAULT:
@@ -330,13 +323,6 @@ class RobotEnv(gym.Env[Any, NDArray[np.float32]]):
                 camera.close()
         if isinstance(self._clock, MonotonicClock):
             self._clock.close()
-
-    def _joint_home(self) -> tuple[float, ...] | None:
-        """The joint angles to reset to this time; None most times."""
-        arm = self.config.arm
-        # Never the first: nobody has seen this arm reach a start yet, and a joint motion passes no gate.
-        due = arm.joint_home_every > 0 and self._resets_done > 0
-        return arm.joint_home if due and self._resets_done % arm.joint_home_every == 0 else None
 
     def _require_episode(self) -> None:
         if not self._running:

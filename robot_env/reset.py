@@ -6,10 +6,11 @@ has a deadline; a leg that misses it is a `ResetError`, and no episode begins.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 
 from handrail.robot_env.arms.arm import Arm, ArmState
+from handrail.robot_env.arms.config import ArmConfig
 from handrail.robot_env.clock import NS_PER_S, Clock
 from handrail.robot_env.config import TaskConfig
 from handrail.robot_env.errors import ArmError, ArmFault, ResetError
@@ -26,12 +27,15 @@ class ResetSequence:
         arm: the arm, connected.
         clock: what waiting means for it.
         config: heights, tolerances and deadlines.
+        arm_config: whether and how often the joints are reset, too.
     """
 
-    def __init__(self, arm: Arm, clock: Clock, config: TaskConfig) -> None:
+    def __init__(self, arm: Arm, clock: Clock, config: TaskConfig, arm_config: ArmConfig) -> None:
         self._arm = arm
         self._clock = clock
         self._config = config
+        self._arm_config = arm_config
+        self._done = 0
         self._interrupt: Callable[[], str] | None = None
         self._tick_ns = round(config.reset_tick_s * NS_PER_S)
 
@@ -39,7 +43,6 @@ class ResetSequence:
         self,
         frame: WorkFrame,
         at_home: Callable[[], Array],
-        joint_home: Sequence[float] | None = None,
         interrupt: Callable[[], str] | None = None,
     ) -> ArmState:
         """Lift out, pass the home, go to the start, come to rest, tare.
@@ -47,7 +50,6 @@ class ResetSequence:
         Args:
             frame: work frame at the nominal socket, as it was in the last episode.
             at_home: called when the module is clear of the socket; returns the start pose (7,), base frame.
-            joint_home: joint angles [rad] to go to from the home, in a joint motion; None for none.
             interrupt: asked once a tick; a reason ends the reset.
 
         Returns:
@@ -63,9 +65,9 @@ class ResetSequence:
         try:
             self._lift(frame)
             self._pass_home(frame)
-            if joint_home is not None:
+            if self._joints_are_due():
                 self._arm.stop()
-                self._arm.move_joints(joint_home)
+                self._arm.move_joints(self._arm_config.joint_home)
                 self._arm.start()
             self._settle(at_home())
         except BaseException:
@@ -74,9 +76,15 @@ class ResetSequence:
                 self._arm.set_resetting(False)
             raise
         self._arm.set_resetting(False)
+        self._done += 1
         self._arm.zero_ft()
         self._arm.state()  # Peak force and flags of the way here belong to no episode.
         return self._arm.state()
+
+    def _joints_are_due(self) -> bool:
+        # Never the first time: nobody has seen this arm reach a start yet, and a joint motion passes no gate.
+        every = self._arm_config.joint_home_every
+        return every > 0 and self._done > 0 and self._done % every == 0
 
     def _lift(self, frame: WorkFrame) -> None:
         """Straight up, neither moving aside nor turning, until the module is free."""

@@ -220,7 +220,8 @@ def test_a_station_is_taught_before_there_is_a_task(
         until(lambda: arm_link.answers(env), "the server")
         # The station alone says where it is; what else it lacks is of no matter.
         state = arm(capsys, "state", "station=franka_cell", "task=ram_insertion_real", address)
-        assert state["mode"] == "hold" and [len(cast("list[float]", state[name])) for name in ("q", "pose")] == [7, 7]
+        assert state["mode"] == "hold"
+        assert [len(cast("list[float]", state[name])) for name in ("q", "pose")] == [7, 7]
         assert arm(capsys, "close", address, "arm=franka")["mode"] == "hold"
         arm(capsys, "open", address, "arm=franka")
         assert driver.gripper.calls == ["close", "open"]

@@ -109,7 +109,7 @@ def with_server(config, **changes):
 
 def test_without_a_server_the_client_says_how_to_start_one(tmp_path):
     config = with_server(CONFIG, address=f"ipc://{tmp_path}")
-    with pytest.raises(ArmError, match=r"no arm server answers for 'arm' .* start `handrail arm-server` with"):
+    with pytest.raises(ArmError, match=r"no arm server answers for 'arm' .* start `handrail arm-server`"):
         greet(config, timeout_s=0.1)
 
 
