@@ -488,7 +488,10 @@ def test_whatever_ends_the_thread_no_call_waits_for_it(monkeypatch):
     def end():
         raise SystemExit
 
-    commander = SerlCommander(lambda: None, 0.1)
+    def no_arm() -> ArmClient:
+        raise ArmError("nobody is asked for an arm here")
+
+    commander = SerlCommander(no_arm, 0.1)
     monkeypatch.setattr(commander, "_tick", end)
     futures = [commander.submit(time.monotonic) for _ in range(3)]
     with pytest.raises(SystemExit):
@@ -510,7 +513,8 @@ def test_too_many_calls_are_refused_and_a_lone_one_goes_before_them():
     for future in waiting:
         with pytest.raises(ArmError, match="something better"):
             future.result(0.0)
-    assert calls.next(0.0).run() == "first" and calls.next(0.0) is None
+    first = calls.next(0.0)
+    assert first is not None and first.run() == "first" and calls.next(0.0) is None
 
 
 def test_the_pursuit_is_a_setting(served):
