@@ -122,7 +122,9 @@ class ArmClient:
         self._config = config
         self._name = name
         self._endpoints = Endpoints.of(config.arm)
-        self._limit_ns = watchdog_ns(config.arm.server, 1.0 / config.hz)
+        # Within the watchdog's time, though a state is a round old when looked at, and the look another.
+        limit_ns = watchdog_ns(config.arm.server, 1.0 / config.hz)
+        self._limit_ns = max(limit_ns // 2, limit_ns - round(2e9 / config.arm.server.rate_hz))
         self._command_s = max(_COMMAND_S, config.arm.server.command_age_s)
         welcome = greet(config)
         self.gripper: Gripper | None = RemoteGripper(self) if welcome.gripper else None
