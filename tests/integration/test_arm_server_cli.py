@@ -44,10 +44,14 @@ def until(condition: Callable[[], bool], what: str, deadline_s: float = DEADLINE
         time.sleep(0.05)
 
 
+PATIENT = "env.arm.server.reading_age_s=2"
+"""The simulated robot shares the server's process: when the machine stalls, both do."""
+
+
 @pytest.fixture
 def words(tmp_path: Path) -> list[str]:
     """The simulated arm behind a server at an address of this test's own."""
-    return ["arm=sim_server", f"env.arm.server.address=ipc://{tmp_path}/arm"]
+    return ["arm=sim_server", f"env.arm.server.address=ipc://{tmp_path}/arm", PATIENT]
 
 
 @contextmanager
@@ -336,6 +340,7 @@ def test_a_run_trains_in_real_time_behind_an_arm_server_of_its_own(tmp_path: Pat
             "display=plain",
             "arm=sim_server",
             name,
+            PATIENT,
             "goal.max_env_steps=60",
             *SMALL,
         ),

@@ -23,6 +23,8 @@ from handrail.robot_env.remote.make import make_server
 
 def configured(address, hz=10.0, **server):
     """The configuration that a process is given."""
+    # The simulated robot shares the server's process: when the machine stalls, both do.
+    server = {"reading_age_s": 2.0, **server}
     arm = ArmConfig(kind="sim_server", server=ArmServerConfig(address=address, **server))
     return EnvConfig(hz=hz, arm=arm)
 
