@@ -12,16 +12,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
+from emulators.scene import EmulatedScene
 
-from handrail.robot_env.geometry import Array
-from handrail.robot_env.sim.config import RandomizationConfig
-from handrail.robot_env.sim.randomize import Draw, draw
 from handrail.robot_env.sim.truth import RamTruth
 
 SUPPORT = Path(__file__).resolve().parents[1]
@@ -122,23 +119,12 @@ class FrankaEmulator:
         self.close()
 
 
-class FrankaScene:
+class FrankaScene(EmulatedScene):
     """The cell around an emulated Franka, as `RobotEnv` and the scripted expert know it.
 
     Args:
         emulator: the robot.
     """
-
-    def __init__(self, emulator: FrankaEmulator) -> None:
-        self._emulator = emulator
-        self.seated_pose: Array = np.array(emulator.truth()["seated_pose"])
-
-    def randomize(self, rng: np.random.Generator, config: RandomizationConfig | None = None) -> Draw:
-        """Put the next episode's circumstances in force."""
-        episode = Draw() if config is None else draw(rng, config)
-        self._emulator.ask("randomize", draw=asdict(episode))
-        self.seated_pose = np.array(self._emulator.truth()["seated_pose"])
-        return episode
 
     def success(self) -> bool:
         """Whether both corners are deeper than 90 % of the groove now."""
