@@ -1,6 +1,6 @@
 """The house rules that can be read off the imports: layers, confinement, no pickle, no bare package names.
 
-    robot_env  <-  intervention  <-  { reward_classifier, agent }  <-  launch
+    robot_env  <-  intervention  <-  vision  <-  { reward_classifier, agent }  <-  launch
 
 An arrow points at what may be imported. The files are parsed, never run, so a rule holds even for an import
 inside a function.
@@ -17,14 +17,15 @@ ROOT = Path(__file__).resolve().parent.parent
 MAY_IMPORT = {
     "robot_env": {"robot_env"},
     "intervention": {"robot_env", "intervention"},
-    "reward_classifier": {"robot_env", "intervention", "reward_classifier"},
-    "agent": {"robot_env", "intervention", "agent"},
-    "launch": {"robot_env", "intervention", "reward_classifier", "agent", "launch"},
+    "vision": {"robot_env", "intervention", "vision"},
+    "reward_classifier": {"robot_env", "intervention", "vision", "reward_classifier"},
+    "agent": {"robot_env", "intervention", "vision", "agent"},
+    "launch": {"robot_env", "intervention", "vision", "reward_classifier", "agent", "launch"},
 }
 
 # Distribution -> where it may be imported (a folder or a file, from the root).
 CONFINED = {
-    "torch": ("agent/", "reward_classifier/"),
+    "torch": ("vision/", "agent/", "reward_classifier/"),
     "hydra": ("launch/",),
     "omegaconf": ("launch/",),
     "mujoco": ("robot_env/sim/", "robot_env/arms/mujoco.py", "robot_env/cameras/mujoco.py"),

@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 SETUPTOOLS = PROJECT["tool"]["setuptools"]
-TOP = ("agent", "intervention", "launch", "reward_classifier", "robot_env")
+TOP = ("agent", "intervention", "launch", "reward_classifier", "robot_env", "vision")
 
 
 def test_every_package_in_the_tree_is_listed_and_mapped() -> None:

@@ -1,9 +1,7 @@
 """Dense layers on the CPU: the matrix products of an update, forwards and backwards.
 
-Why this file exists: PyTorch sends float32 products on x86 to MKL, which on AMD processors runs at about half
-the rate of oneDNN (a library that PyTorch ships and uses for convolutions). A batched product (`torch.bmm`)
-over an ensemble is slower still. So each member's product goes to oneDNN's linear primitive, and each hidden
-layer (linear, LayerNorm, tanh) is one step of a hand-written backward pass, which also spares the autograd
+Why this file exists: a batched product (`torch.bmm`) over an ensemble is slow on a CPU, and single ones are
+fastest through oneDNN (`vision/products.py`). So each member's product goes there, and each hidden layer (linear, LayerNorm, tanh) is one step of a hand-written backward pass, which also spares the autograd
 graph. The plain PyTorch expression of the same network stays in `mlp.py`; it runs on a GPU and is what the
 tests compare with.
 """
@@ -13,22 +11,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from handrail.vision.products import linear
+
 _LAYER_NORM_EPSILON = 1e-5
-
-
-def onednn_available() -> bool:
-    """Whether this build of PyTorch offers oneDNN's linear primitive."""
-    return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-
-
-_ONEDNN = onednn_available()
-
-
-def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """`x @ weight.T + bias` without a graph; x (B, in), weight (out, in), bias (out,) or None -> (B, out)."""
-    if _ONEDNN:
-        return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
-    return torch.nn.functional.linear(x, weight, bias)
 
 
 def tanh_(x: Tensor) -> Tensor:

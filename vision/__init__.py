@@ -1,0 +1,1 @@
+"""Seeing: what the policy and the reward classifier share of turning camera images into features."""
