@@ -56,5 +56,5 @@ class VisionConfig:
             raise ConfigError("vision.weights is empty; give 'auto', 'random' or the path of a file")
         if self.trunk == "cnn" and self.frozen and self.weights == "random":
             raise ConfigError(
-                "vision.trunk is 'cnn' with frozen random weights, which shows little; set vision.frozen=false"
+                "vision.trunk is 'cnn' with frozen random weights, which see little; set vision.frozen=false"
             )

@@ -1,7 +1,8 @@
 """From feature maps and state to one vector: the part of seeing that is always trained.
 
-For each camera: spatial learned embeddings, dropout, a dense bottleneck with LayerNorm and tanh; for the state
-a dense layer of the same kind (HIL-SERL, arXiv 2410.21845, and its source). The vectors stand side by side.
+For each camera: spatial learned embeddings, dropout, a dense bottleneck with LayerNorm and tanh; for the
+state a dense layer of the same kind (HIL-SERL, arXiv 2410.21845, and its source). The vectors stand side by
+side.
 """
 
 from __future__ import annotations

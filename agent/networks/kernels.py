@@ -1,9 +1,10 @@
 """Dense layers on the CPU: the matrix products of an update, forwards and backwards.
 
 Why this file exists: a batched product (`torch.bmm`) over an ensemble is slow on a CPU, and single ones are
-fastest through oneDNN (`vision/products.py`). So each member's product goes there, and each hidden layer (linear, LayerNorm, tanh) is one step of a hand-written backward pass, which also spares the autograd
-graph. The plain PyTorch expression of the same network stays in `mlp.py`; it runs on a GPU and is what the
-tests compare with.
+fastest through oneDNN (`vision/products.py`). So each member's product goes there, and each hidden layer
+(linear, LayerNorm, tanh) is one step of a hand-written backward pass, which also spares the autograd graph.
+The plain PyTorch expression of the same network stays in `mlp.py`; it runs on a GPU and is what the tests
+compare with.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from handrail.agent.networks import kernels
+from handrail.vision import products
 from handrail.agent.networks.mlp import EnsembleMLP
 
 ROWS = 40  # more than the few for which the batched form is taken
@@ -87,5 +87,5 @@ def test_without_onednn_the_same_products(monkeypatch):
     x = torch.randn(ROWS, 7)
     with torch.no_grad():
         before = net(x)
-        monkeypatch.setattr(kernels, "_ONEDNN", False)
+        monkeypatch.setattr(products, "_ONEDNN", False)
         torch.testing.assert_close(net(x), before, atol=2e-6, rtol=1e-5)
