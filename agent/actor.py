@@ -15,18 +15,21 @@ from typing import Any
 import torch
 
 from handrail.agent.config import RunConfig
+from handrail.agent.feature_link import FeatureSender, features_address
 from handrail.agent.history import DEMONSTRATION, TRAINING
 from handrail.agent.limiter import SamplesPerInsertLimiter
 from handrail.agent.link import LogServer, WeightSubscriber, log_address, weights_address
 from handrail.agent.policy import ActorPolicy
 from handrail.agent.session import Session
+from handrail.agent.sight import sight_of
 from handrail.agent.weights import WeightsError, decode_weights
-from handrail.intervention.log_format import EpisodeEnd
+from handrail.intervention.log_format import EpisodeEnd, frame_id
 from handrail.intervention.log_reader import LogReader
 from handrail.intervention.recovery import Recovery
 from handrail.intervention.run_directory import RunDirectory
 from handrail.intervention.transition import Source, Transition
 from handrail.robot_env import realtime
+from handrail.robot_env.judge import Judge
 
 Report = Callable[[dict[str, Any]], None]
 _REPORT_EVERY_S = 0.25
@@ -55,7 +58,11 @@ class Actor:
         )
         self._weights = WeightSubscriber(weights_address(sockets))
         self._limiter = SamplesPerInsertLimiter(self.config.agent.utd, self.config.learner.slack_steps)
-        self.policy = ActorPolicy(self.config.agent, env.state_spec, env.action_spec.size)
+        self._sight = sight_of(run.path, self.config)
+        self._features: FeatureSender | None = None
+        if self._sight is not None and self._sight.frozen:
+            self._features = FeatureSender(features_address(sockets))
+        self.policy = ActorPolicy(self.config.agent, env.state_spec, env.action_spec.size, sight=self._sight)
         self._phase = ""
         self._driver = "reset"
         self._held_for = ""
@@ -68,6 +75,8 @@ class Actor:
         """Close the sockets; the session belongs to the caller."""
         self._server.close()
         self._weights.close()
+        if self._features is not None:
+            self._features.close()
 
     def demonstrate(self) -> None:
         """Record demonstrations until as many as configured carry their label."""
@@ -150,11 +159,23 @@ class Actor:
             return not self._stop.is_set()
         self._driver = _DRIVERS[transition.source]
         self.online_steps += 1
+        self._hand_on_maps(transition)
         self._take_weights()
         if self.session.env.lockstep:  # time stands still between two steps, so waiting costs nothing
             self._wait_for_learner()
         self._tell()
         return self._may_go_on()
+
+    def _hand_on_maps(self, transition: Transition) -> None:
+        """What the policy has just seen the step's images as: the learner need not look again."""
+        if self._features is None or self._sight is None:
+            return
+        maps = {
+            frame_id(transition.episode, transition.step, number): self.policy.maps[name]
+            for number, name in enumerate(transition.images)
+            if name in self.policy.maps
+        }
+        self._features.send(self._sight.trunk.key, maps)
 
     def _wait_for_learner(self) -> None:
         while not self._stop.is_set():
@@ -217,8 +238,21 @@ def _recovered(recovery: Recovery) -> Iterator[str]:
         yield f"{damage.length} damaged bytes in {damage.segment} at {damage.offset} are skipped"
 
 
-def run_actor(run: RunDirectory, config: RunConfig, stop: threading.Event, report: Report) -> None:
+def run_actor(
+    run: RunDirectory,
+    config: RunConfig,
+    stop: threading.Event,
+    report: Report,
+    judge: Judge | None = None,
+) -> None:
     """Run the control loop until `stop` is set or the step limit is reached.
+
+    Args:
+        run: the run's directory.
+        config: its configuration.
+        stop: ends the loop at the next step.
+        report: takes status reports; must not block.
+        judge: what judges the images, where the configuration asks for a classifier.
 
     Raises:
         RunLocked: another actor drives this run.
@@ -227,7 +261,7 @@ def run_actor(run: RunDirectory, config: RunConfig, stop: threading.Event, repor
         ArmError: no arm server answers, or a real arm is to be driven without real-time priority.
     """
     torch.set_num_threads(1)
-    with Session(run, config) as session:
+    with Session(run, config, judge) as session:
         if config.env.arm.served:
             granted = realtime.claim("actor", required=config.env.arm.needs_realtime)
             if granted.warning:

@@ -13,6 +13,9 @@ class Batch:
 
     `discount` is Acme's: γᵏ after k steps, and 0 when the last of them terminated. A truncated step keeps its
     γᵏ, so that its target bootstraps. With one-step targets k = 1.
+
+    With cameras, `pixels` and `next_pixels` are what the encoder sees: feature maps of a frozen trunk,
+    (B, cameras, C, S) float16, or images for a trunk that is trained, (B, cameras, H, W, 3) uint8.
     """
 
     observation: Tensor  # (B, D) float32, in the units of the state spec
@@ -21,6 +24,8 @@ class Batch:
     discount: Tensor  # (B,) float32
     next_observation: Tensor  # (B, D) float32, after k steps
     human: Tensor  # (B,) float32, 1 where a human drove
+    pixels: Tensor | None = None
+    next_pixels: Tensor | None = None  # after k steps
 
     def __len__(self) -> int:
         return self.observation.shape[0]

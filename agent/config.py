@@ -18,6 +18,7 @@ from handrail.intervention.config import (
 )
 from handrail.robot_env.config import EnvConfig
 from handrail.robot_env.errors import ConfigError
+from handrail.vision.config import VisionConfig
 
 HAND_DEVICES = ("keyboard", "spacemouse", "gamepad")
 """The values of `actor.device` behind which there is a person."""
@@ -120,6 +121,7 @@ class LearnerConfig:
     """How the learner process runs."""
 
     capacity: int = 200_000  # transitions in memory; the oldest leave first
+    frame_mb: int = 6000  # with cameras: memory for their images, which then bounds the transitions [MB]
     training_starts: int = 100  # environment steps before the first update
     publish_every: int = 50  # updates between two sets of weights
     metrics_every: int = 100  # updates between two reports
@@ -131,6 +133,7 @@ class LearnerConfig:
     def __post_init__(self) -> None:
         for name in (
             "capacity",
+            "frame_mb",
             "training_starts",
             "publish_every",
             "metrics_every",
@@ -201,6 +204,7 @@ class RunConfig:
     operator: OperatorConfig = field(default_factory=OperatorConfig)
     log: LogConfig = field(default_factory=LogConfig)
     agent: AgentConfig = field(default_factory=AgentConfig)
+    vision: VisionConfig = field(default_factory=VisionConfig)
     learner: LearnerConfig = field(default_factory=LearnerConfig)
     actor: ActorConfig = field(default_factory=ActorConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)

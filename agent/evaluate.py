@@ -95,7 +95,7 @@ def evaluate(
         observation, _ = env.reset(seed=start_seed(which, index))
         finished, success, steps = False, False, 0
         while not finished:
-            action = policy.act(observation["state"]).action
+            action = policy.act(observation).action
             observation, _, terminated, truncated, info = env.step(action)
             finished, success, steps = terminated or truncated, bool(info["success"]), steps + 1
             peak = max(peak, float(info["peak_force_n"]))

@@ -22,6 +22,7 @@ from handrail.agent.config import RunConfig
 from handrail.agent.evaluate import EvaluationResult, StartSet, evaluate
 from handrail.agent.link import WeightSubscriber, weights_address
 from handrail.agent.policy import ActorPolicy
+from handrail.agent.sight import sight_of
 from handrail.agent.weights import (
     PASSED_FILE,
     WeightsError,
@@ -31,6 +32,7 @@ from handrail.agent.weights import (
     keep_weights,
 )
 from handrail.intervention.run_directory import RunDirectory
+from handrail.robot_env.judge import RewardConfig
 from handrail.robot_env.make import make_env
 
 Report = Callable[[dict[str, Any]], None]
@@ -41,9 +43,15 @@ class Evaluator:
 
     def __init__(self, run: RunDirectory, config: RunConfig, stop: threading.Event, report: Report) -> None:
         self.run, self.config, self._stop, self._report = run, config, stop, report
-        self.env = make_env(config.env)
+        # What a run is measured by must not be what it has learned from: a simulated cell knows better.
+        real = config.env.arm.real
+        self.env = make_env(config.env if real else dataclasses.replace(config.env, reward=RewardConfig()))
         self.policy = ActorPolicy(
-            config.agent, self.env.state_spec, self.env.action_spec.size, deterministic=True
+            config.agent,
+            self.env.state_spec,
+            self.env.action_spec.size,
+            deterministic=True,
+            sight=sight_of(run.path, config),
         )
         self._next_step = config.evaluation.first_step
         self._held = 0

@@ -33,7 +33,7 @@ class RunHistory:
         self.robot_ns = 0
         self.finished: deque[tuple[bool, bool]] = deque(maxlen=100)
         self.sequence = 0
-        self._demonstrating = False
+        self._purpose: str = TRAINING
         self._demonstrated: set[int] = set()
         self._t_ns: int | None = None
 
@@ -43,17 +43,17 @@ class RunHistory:
         match record:
             case EpisodeStart():
                 self.next_episode = record.episode + 1
-                if self._demonstrating:  # what came before a first training episode is not its time
+                if self._purpose != TRAINING:  # what came before a first training episode is not its time
                     self._t_ns = None
-                self._demonstrating = record.purpose == DEMONSTRATION
+                self._purpose = record.purpose
                 self._tick(record.t_ns)
-            case StepRecord() if self._demonstrating:
+            case StepRecord() if self._purpose == DEMONSTRATION:
                 self.demonstration_steps += 1
-            case StepRecord():
+            case StepRecord() if self._purpose == TRAINING:
                 self._tick(record.t_ns)
                 self.online_steps += 1
                 self.human_steps += record.source == Source.HUMAN
-            case EpisodeEnd() if not self._demonstrating and record.truncated_by != "stop":
+            case EpisodeEnd() if self._purpose == TRAINING and record.truncated_by != "stop":
                 self.takeovers += record.takeovers
                 self.finished.append((record.success, record.unaided))
             case Event() if record.kind == "label":
@@ -67,7 +67,7 @@ class RunHistory:
 
     def _tick(self, t_ns: int) -> None:
         """Add the time since the last record; a restarted process's clock begins anew, which adds nothing."""
-        if not self._demonstrating and self._t_ns is not None:
+        if self._purpose == TRAINING and self._t_ns is not None:
             self.robot_ns += max(0, t_ns - self._t_ns)
         self._t_ns = t_ns
 

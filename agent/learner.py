@@ -11,6 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,20 +26,27 @@ from handrail.agent.checkpoint import (
     save_checkpoint,
 )
 from handrail.agent.config import RunConfig
-from handrail.agent.history import DEMONSTRATION, RunHistory
+from handrail.agent.history import RunHistory
 from handrail.agent.limiter import SamplesPerInsertLimiter
 from handrail.agent.link import LogPuller, WeightPublisher, log_address, weights_address
 from handrail.agent.metrics import Scalars
+from handrail.agent.pixels import Pixels
 from handrail.agent.replay import ReplayMemory
 from handrail.agent.sac import SAC
 from handrail.agent.sampling import Sampler
+from handrail.agent.sight import sight_of
 from handrail.agent.weights import LATEST_FILE, encode_weights, keep_weights
-from handrail.intervention.labels import Label
-from handrail.intervention.log_format import EpisodeStart, Event, StepRecord, decode_record, transition_from
+from handrail.intervention.log_format import (
+    EpisodeStart,
+    Event,
+    FrameRecord,
+    StepRecord,
+    decode_record,
+    transition_from,
+)
 from handrail.intervention.run_directory import RunDirectory
-from handrail.intervention.transition import Transition
 from handrail.robot_env.errors import HandrailError
-from handrail.robot_env.spec import STATE_SPEC, ActionSpec, schema_hash
+from handrail.robot_env.spec import ActionSpec, schema_hash, state_spec
 
 Report = Callable[[dict[str, Any]], None]
 _REPORT_EVERY_S = 0.5
@@ -63,13 +71,17 @@ class Learner:
         self.run, self.config = run, config
         self.boot_id = uuid.uuid4().hex
         cameras = {camera.name: (camera.height, camera.width, 3) for camera in config.env.cameras}
-        self.schema_hash = schema_hash(STATE_SPEC, ActionSpec(*config.env.action_scale), cameras)
+        state = state_spec(config.env)
+        self.schema_hash = schema_hash(state, ActionSpec(*config.env.action_scale), cameras)
         action_size = 6
-        self.agent = SAC(config.agent, STATE_SPEC, action_size, config.seed)
-        self.memory = ReplayMemory(config.learner.capacity, STATE_SPEC.size, action_size)
+        sight = sight_of(run.path, config)
+        self.pixels = Pixels(sight, config) if sight is not None else None
+        self.agent = SAC(config.agent, state, action_size, config.seed, sight)
+        self.memory = self._memory(state.size, action_size)
         self.rng = np.random.default_rng([config.seed, 1])
-        agent = config.agent
-        self.sampler = Sampler(self.memory, agent.batch_size, agent.discount, agent.n_step, self.rng)
+        agent, source = config.agent, self.pixels and self.pixels.source
+        self.sampler = Sampler(self.memory, agent.batch_size, agent.discount, agent.n_step, self.rng, source)
+        self._draw = self.sampler.symmetric if agent.symmetric else partial(self.sampler.only, "replay")
         self.limiter = SamplesPerInsertLimiter(agent.utd, config.learner.slack_steps)
         self.history = RunHistory()
         self.updates = 0
@@ -77,7 +89,6 @@ class Learner:
         self.rollbacks = 0
         self.began_at: int | None = None  # online steps when training began
         self.cloned = agent.clone_updates == 0
-        self._demonstration: tuple[int, list[Transition]] | None = None  # an episode, and its steps so far
         self.catch_up_to = 0
         self.notices: list[str] = []
 
@@ -87,17 +98,13 @@ class Learner:
         self.history.ingest(sequence, record)
         match record:
             case EpisodeStart():
-                # Demonstrations are selected by label: their steps wait here until the label arrives.
-                demonstrating = record.purpose == DEMONSTRATION
-                self._demonstration = (record.episode, []) if demonstrating else None
+                self.memory.begin(record.episode, record.purpose)
+            case FrameRecord():
+                self.memory.add_image(record)
             case StepRecord():
-                transition = transition_from(record)
-                if self._demonstration is None:
-                    self.memory.add(transition)
-                else:
-                    self._demonstration[1].append(transition)
-            case Event() if record.kind == "label":
-                self._relabel(record)
+                self.memory.add(transition_from(record), record.frames, record.next_frames)
+            case Event() if record.kind == "label" and record.new is not None:
+                self.memory.label(record.episode, record.new, record.step)
         if self._annealed:
             self.agent.imitation_weight = self._imitation_weight()
 
@@ -110,18 +117,12 @@ class Learner:
         agent = self.config.agent
         return agent.imitation_weight * max(agent.imitation_floor, 1.0 - self.history.unaided_rate())
 
-    def _relabel(self, event: Event) -> None:
-        pending = self._demonstration
-        if event.new == Label.DEMO and pending is not None and pending[0] == event.episode:
-            for transition in pending[1]:
-                self.memory.add(transition)
-            self._demonstration = None
-        elif event.new == Label.EXCLUDE:
-            self.memory.exclude(event.episode)
-        elif event.who != "task":  # the task's own word is in the reward already
-            self.memory.relabel(event.episode, success=event.new != Label.FAILURE)
-            if event.old == Label.DEMO:
-                self.memory.exclude(event.episode, views=(self.memory.demo,))
+    def _memory(self, state_size: int, action_size: int) -> ReplayMemory:
+        settings, pixels = self.config.learner, self.pixels
+        if pixels is None:
+            return ReplayMemory(settings.capacity, state_size, action_size)
+        capacity = min(settings.capacity, settings.frame_mb * 1_000_000 // pixels.frames.frame_bytes)
+        return ReplayMemory(capacity, state_size, action_size, pixels.frames)
 
     def ready_to_clone(self) -> bool:
         """Whether all demonstrations are there and the cloned start is still to be made."""
@@ -159,7 +160,7 @@ class Learner:
     def update(self) -> dict[str, Tensor]:
         """One critic update, and every `cta_ratio`-th time an actor update with it."""
         agent = self.config.agent
-        batch = self.sampler.symmetric() if agent.symmetric else self.sampler.only("replay")
+        batch = self._draw()
         self.updates += 1
         with_actor = self.updates % agent.cta_ratio == 0 and self.updates > agent.critic_only_updates
         return self.agent.update(batch, with_actor=with_actor)
@@ -266,6 +267,8 @@ def run_learner(run: RunDirectory, config: RunConfig, stop: threading.Event, rep
         sockets = run.socket_dir()
         puller = LogPuller(log_address(sockets), run.id, learner.schema_hash, learner.boot_id, os.getpid())
         publisher = WeightPublisher(weights_address(sockets))
+        if learner.pixels is not None:
+            learner.pixels.listen(sockets)
         scalars = Scalars(run.tensorboard / "learner")
         try:
             _train(learner, puller, publisher, scalars, stop, report)
@@ -275,6 +278,8 @@ def run_learner(run: RunDirectory, config: RunConfig, stop: threading.Event, rep
             report(learner.status())
             puller.close()
             publisher.close()
+            if learner.pixels is not None:
+                learner.pixels.close()
             scalars.close()
 
 
@@ -304,6 +309,8 @@ def _train(
             wait_s=0.0 if busy else 0.01,
         ):
             learner.ingest(sequence, payload)
+        if learner.pixels is not None:
+            learner.pixels.take(complete=not busy)
         if learner.ready_to_clone():
             learner.clone(stop, report)
             if learner.cloned:  # not when it was interrupted: then it begins anew

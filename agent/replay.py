@@ -1,12 +1,22 @@
-"""The replay memory: one frame pool, one transition table, and views of them.
+"""The replay memory: a pool of frames, one transition table, and views of it.
 
-A transition names its observations by frame id. Consecutive steps of an episode share a frame (the next
-observation of one is the observation of the other), and no other pairing can arise: a step that does not
-continue the one before it brings its own frames. So an intervention segment can never be completed with
-another segment's frame.
+A transition names its observations by number. Consecutive steps of an episode share one (the next observation
+of one is the observation of the other), and no other pairing can arise: a step that does not continue the one
+before it brings its own. So an intervention segment can never be completed with another segment's frame.
 
-The replay buffer and the demo buffer are two *views*, index sets over the same table: every transition is in
-replay, those that a human drove (demonstrations and interventions) are in demo as well.
+The replay buffer and the demo buffer are two *views*, index sets over the same table. Which steps of an
+episode are in them, and what its steps are worth, follows from what was recorded, what the episode was
+recorded for, and the last label that was put on it; earlier labels leave no trace:
+
+    label     replay           demo                           reward and end
+    none      all (demo: no)   a human's (demo: none)         as recorded
+    success   up to the step   a human's, up to the step      as recorded, 1 at the step; it is terminal
+    demo      up to the step   somebody's, up to the step     the same
+    failure   all              a human's (demo: none)         nothing gained, nothing terminal
+    exclude   none             none
+
+"(demo: …)" is for episodes that were recorded as demonstrations: those without a label have failed, or are
+still being recorded.
 
 Everything is a preallocated ring. Memory is touched as it fills; the oldest transitions leave first, from
 every view.
@@ -14,82 +24,130 @@ every view.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
+from handrail.agent.frames import FramePool
+from handrail.agent.views import View
+from handrail.intervention.labels import Label
+from handrail.intervention.log_format import FrameRecord
 from handrail.intervention.transition import Source, Transition
 
+_STORED = ("train", "demo")
 
-class View:
-    """A growing set of transitions, by absolute number, in order of arrival."""
 
-    def __init__(self) -> None:
-        self._numbers = np.empty(1024, dtype=np.int64)
-        self._head = 0
-        self._tail = 0
+@dataclass(slots=True)
+class _Episode:
+    """Where an episode's steps are: absolute numbers [first, stop); and what is said of it."""
 
-    def __len__(self) -> int:
-        return self._tail - self._head
-
-    def add(self, number: int) -> None:
-        """Append a transition's absolute number."""
-        if self._tail == len(self._numbers):
-            live = self._numbers[self._head : self._tail]
-            grown = np.empty(max(1024, 2 * len(live)), dtype=np.int64)
-            grown[: len(live)] = live
-            self._numbers, self._head, self._tail = grown, 0, len(live)
-        self._numbers[self._tail] = number
-        self._tail += 1
-
-    def forget_before(self, number: int) -> None:
-        """Drop what the table no longer holds."""
-        while self._head < self._tail and self._numbers[self._head] < number:
-            self._head += 1
-
-    def discard(self, numbers: np.ndarray) -> None:
-        """Take transitions out (an excluded episode)."""
-        live = self._numbers[self._head : self._tail]
-        kept = live[~np.isin(live, numbers)]
-        self._numbers[: len(kept)], self._head, self._tail = kept, 0, len(kept)
-
-    def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
-        """(count,) absolute numbers, uniform with replacement. The view must not be empty."""
-        return self._numbers[self._head + rng.integers(0, len(self), count)]
+    purpose: str
+    first: int
+    stop: int
+    label: Label | None = None
 
 
 class ReplayMemory:
-    """Frame pool and transition table. One thread may use it (the learner's).
+    """Frame pool and transition table.
+
+    One thread at a time may use it. Whoever draws batches in another thread than the one that adds holds
+    `lock` meanwhile, as the methods that change anything do.
 
     Args:
         capacity: transitions kept.
         observation_size: D.
         action_size: A.
+        frames: where images go; None for a policy on the state alone.
+
+    Attributes:
+        added: transitions that ever came; the next one's absolute number.
+        left_out: steps that were not taken because an image of theirs was not in the log.
+        replay: what a policy learns from.
+        demo: the part of it to imitate.
     """
 
-    def __init__(self, capacity: int, observation_size: int, action_size: int) -> None:
+    def __init__(
+        self, capacity: int, observation_size: int, action_size: int, frames: FramePool | None = None
+    ) -> None:
         self.capacity = capacity
-        self.added = 0
-        # A transition brings two frames at most, so the frames of the last `capacity` transitions always fit.
-        self._frame_count = 2 * capacity + 2
-        self._frames_added = 0
-        self._frames = np.empty((self._frame_count, observation_size), dtype=np.float32)
+        self.frames = frames
+        self.added = self.left_out = 0
+        self.lock = threading.RLock()
+        # A transition brings two states at most, so the states of the last `capacity` transitions always fit.
+        self._state_count = 2 * capacity + 2
+        self._states_added = 0
+        self._states = np.empty((self._state_count, observation_size), dtype=np.float32)
+        self._frame = np.empty(0 if frames is None else self._state_count, dtype=np.int64)  # a state's frame number
         self._observation = np.empty(capacity, dtype=np.int64)
         self._next_observation = np.empty(capacity, dtype=np.int64)
         self._action = np.empty((capacity, action_size), dtype=np.float32)
         self._reward = np.empty(capacity, dtype=np.float32)
         self._terminated = np.empty(capacity, dtype=bool)
+        self._recorded_reward = np.empty(capacity, dtype=np.float32)
+        self._recorded_terminated = np.empty(capacity, dtype=bool)
         self._human = np.empty(capacity, dtype=np.float32)
-        self._episode = np.empty(capacity, dtype=np.int64)
-        self._successor = np.empty(
-            capacity, dtype=np.int64
-        )  # absolute number of the next step by the same driver, or −1
+        self._driven = np.empty(capacity, dtype=bool)  # by a policy or a human: somebody chose the action
+        self._step = np.empty(capacity, dtype=np.int64)
+        # Absolute number of the next step by the same driver, or −1.
+        self._successor = np.empty(capacity, dtype=np.int64)
+        self._episodes: dict[int, _Episode] = {}  # oldest first
+        self._begun: tuple[int, str] | None = None
         self._last: Transition | None = None
         self.replay = View()
         self.demo = View()
 
-    def add(self, transition: Transition) -> int:
-        """Store one step; returns its absolute number."""
+    def begin(self, episode: int, purpose: str) -> None:
+        """An episode begins; steps of one that is neither "train" nor "demo" are not for a policy.
+
+        An episode that was never begun is one for training.
+        """
+        self._begun = (episode, purpose)
+
+    def add_image(self, record: FrameRecord) -> None:
+        """Take an image, before the first step that refers to it.
+
+        Raises:
+            CameraError: it has another size than the policy's cameras.
+        """
+        if self.frames is not None and self._purpose_of(record.frame_id >> 32) in _STORED:
+            with self.lock:
+                self.frames.put(record)
+
+    def add(
+        self,
+        transition: Transition,
+        frames: Mapping[str, int] | None = None,
+        next_frames: Mapping[str, int] | None = None,
+    ) -> int | None:
+        """Store one step.
+
+        Args:
+            transition: The step; its own images are not looked at.
+            frames: The log's ids of its images, by camera.
+            next_frames: The same after the step.
+
+        Returns:
+            Its absolute number; None if it was left out (not for a policy, or an image is missing).
+        """
+        purpose = self._purpose_of(transition.episode)
+        if purpose not in _STORED:
+            return None
+        before: int | None = -1
+        after: int | None = -1
+        if self.frames is not None:
+            before, after = self.frames.number(frames or {}), self.frames.number(next_frames or {})
+        if before is None or after is None:
+            self.left_out += 1
+            return None
+        with self.lock:
+            return self._store(transition, purpose, before, after)
+
+    def _purpose_of(self, episode: int) -> str:
+        return self._begun[1] if self._begun is not None and self._begun[0] == episode else "train"
+
+    def _store(self, transition: Transition, purpose: str, before: int, after: int) -> int:
         number, slot = self.added, self.added % self.capacity
         last = self._last
         continues = (
@@ -100,66 +158,108 @@ class ReplayMemory:
         )
         previous = (number - 1) % self.capacity
         self._observation[slot] = (
-            self._next_observation[previous] if continues else self._add_frame(transition.observation)
+            self._next_observation[previous] if continues else self._add_state(transition.observation, before)
         )
-        self._next_observation[slot] = self._add_frame(transition.next_observation)
+        self._next_observation[slot] = self._add_state(transition.next_observation, after)
         self._action[slot] = transition.action
-        self._reward[slot] = transition.reward
-        self._terminated[slot] = transition.terminated
-        self._human[slot] = transition.source == Source.HUMAN
-        self._episode[slot] = transition.episode
+        self._reward[slot] = self._recorded_reward[slot] = transition.reward
+        self._terminated[slot] = self._recorded_terminated[slot] = transition.terminated
+        human = transition.source == Source.HUMAN
+        self._human[slot] = human
+        self._driven[slot] = transition.source != Source.SCRIPT
+        self._step[slot] = transition.step
         self._successor[slot] = -1
         if continues and last is not None and last.source == transition.source:
             self._successor[previous] = number
         self._last = transition
         self.added += 1
-        self.replay.add(number)
-        if transition.source == Source.HUMAN:
-            self.demo.add(number)
-        oldest = self.added - self.capacity
-        if oldest > 0:
-            self.replay.forget_before(oldest)
-            self.demo.forget_before(oldest)
+        entry = self._episodes.get(transition.episode)
+        if entry is None:
+            self._episodes[transition.episode] = _Episode(purpose, number, number + 1)
+        else:
+            entry.stop = number + 1
+        if purpose == "train":
+            self.replay.add(number)
+            if human:
+                self.demo.add(number)
+        if self.added > self.capacity:
+            self._forget_before(self.added - self.capacity)
         return number
 
-    def _add_frame(self, observation: np.ndarray) -> int:
-        slot = self._frames_added % self._frame_count
-        self._frames[slot] = observation
-        self._frames_added += 1
+    def _add_state(self, observation: np.ndarray, frame: int) -> int:
+        slot = self._states_added % self._state_count
+        self._states[slot] = observation
+        if self.frames is not None:
+            self._frame[slot] = frame
+        self._states_added += 1
         return slot
 
-    def relabel(self, episode: int, *, success: bool) -> None:
-        """Give the last step of an episode the reward of a corrected verdict.
+    def _forget_before(self, oldest: int) -> None:
+        """Drop transitions whose places have been taken, and what only they needed."""
+        self.replay.forget_before(oldest)
+        self.demo.forget_before(oldest)
+        number, entry = next(iter(self._episodes.items()))
+        if entry.stop <= oldest:
+            del self._episodes[number]
+        if self.frames is not None:
+            self.frames.forget_before(int(self._frame[self._observation[oldest % self.capacity]]))
 
-        Only success is a terminal state of the task: an episode that a false positive had ended bootstraps
-        again.
+    def label(self, episode: int, label: str, step: int | None = None) -> None:
+        """Put a label on an episode; it counts instead of every earlier one.
+
+        Args:
+            episode: The episode's number. One whose steps are not here is passed over.
+            label: One of `Label`.
+            step: When success was, for "success" and "demo"; None, or a step behind the last, for the last.
         """
-        slots = self._slots_of(episode)
-        if len(slots):
-            self._reward[slots[-1]] = float(success)
-            self._terminated[slots[-1]] = success
+        entry = self._episodes.get(episode)
+        if entry is None:
+            return
+        with self.lock:
+            entry.label = Label(label)
+            numbers = np.arange(max(entry.first, self.added - self.capacity), entry.stop)
+            slots = numbers % self.capacity
+            self._reward[slots] = self._recorded_reward[slots]
+            self._terminated[slots] = self._recorded_terminated[slots]
+            kept = self._judge(entry.label, slots, step)
+            self.replay.assign(entry.first, entry.stop, numbers[kept])
+            self.demo.assign(entry.first, entry.stop, numbers[kept & self._exemplary(entry, slots)])
 
-    def exclude(self, episode: int, views: Sequence[View] | None = None) -> None:
-        """Take an episode out of `views`, both by default; its frames stay until they are overwritten."""
-        slots = self._slots_of(episode)
-        first = max(0, self.added - self.capacity)
-        numbers = first + (slots - first) % self.capacity
-        for view in (self.replay, self.demo) if views is None else views:
-            view.discard(numbers)
+    def _judge(self, label: Label, slots: np.ndarray, step: int | None) -> np.ndarray:
+        """Give an episode's steps the rewards of a label; returns which of them are in the replay view."""
+        if label is Label.EXCLUDE:
+            return np.zeros(len(slots), dtype=bool)
+        if label is Label.FAILURE:
+            self._reward[slots] = np.minimum(self._reward[slots], 0.0)
+            self._terminated[slots] = False
+            return np.ones(len(slots), dtype=bool)
+        last = len(slots) - 1
+        if step is not None:
+            last = int(np.searchsorted(self._step[slots], step, "right")) - 1
+        if last < 0:  # success was at a step that has left already: all of these came after it
+            return np.zeros(len(slots), dtype=bool)
+        end = slots[last]
+        # The last stage of a staged reward may be worth another number than 1.
+        if not (self._terminated[end] and self._reward[end] > 0.0):
+            self._reward[end], self._terminated[end] = 1.0, True
+        return np.arange(len(slots)) <= last
 
-    def _slots_of(self, episode: int) -> np.ndarray:
-        """Slots of an episode's steps, in order of arrival."""
-        first = max(0, self.added - self.capacity)
-        order = np.arange(first, self.added) % self.capacity
-        return order[self._episode[order] == episode]
+    def _exemplary(self, entry: _Episode, slots: np.ndarray) -> np.ndarray:
+        """Which of an episode's steps are to be imitated, if they are kept at all."""
+        if entry.label is Label.DEMO:
+            return self._driven[slots]
+        if entry.label is Label.FAILURE and entry.purpose == "demo":
+            return np.zeros(len(slots), dtype=bool)
+        return self._human[slots] > 0.0
 
     def gather(self, numbers: np.ndarray, discount: float, n_step: int) -> dict[str, np.ndarray]:
         """Columns of a batch: n-step returns are formed here, so that a relabelled reward counts at once.
 
         Returns:
             observation, action, reward = Σ_{k<K} γᵏ r_k, discount = γᴷ (0 after termination),
-            next_observation after K steps, and human. K ≤ n_step: the sum is cut at termination, truncation,
-            a change of driver, and the end of what has arrived.
+            next_observation after K steps, and human; with cameras also frames and next_frames, the frame
+            numbers of both observations. K ≤ n_step: the sum is cut at termination, truncation, a change of
+            driver, and the end of what has arrived.
         """
         slots = numbers % self.capacity
         reward = self._reward[slots].copy()
@@ -176,11 +276,15 @@ class ReplayMemory:
             reward[going] += factor[going] * self._reward[following]
             factor[going] *= discount
         factor[self._terminated[last]] = 0.0
-        return {
-            "observation": self._frames[self._observation[slots]],
+        before, after = self._observation[slots], self._next_observation[last]
+        columns = {
+            "observation": self._states[before],
             "action": self._action[slots],
             "reward": reward,
             "discount": factor,
-            "next_observation": self._frames[self._next_observation[last]],
+            "next_observation": self._states[after],
             "human": self._human[slots],
         }
+        if self.frames is not None:
+            columns |= {"frames": self._frame[before], "next_frames": self._frame[after]}
+        return columns

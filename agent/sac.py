@@ -4,6 +4,9 @@ SAC (1812.05905) on batches that are half replay and half demonstrations (RLPD, 
 (2410.21845) runs it, with these additions, each a switch of `AgentConfig`: a cloned start, the frozen clone
 as a second proposal that the critics may prefer (IBRL, 2311.02198), imitation of the human, n-step targets,
 and targets clipped to the reachable range. RLPD is SAC plus configuration, so there is one class.
+
+With cameras, `Perception` encodes an observation. The critics' loss trains it; its slow average, beside the
+target critics, is what the actor reads, in training and when it acts: an input that does not jump.
 """
 
 from __future__ import annotations
@@ -19,6 +22,8 @@ from handrail.agent.config import AgentConfig
 from handrail.agent.networks.features import StateFeatures
 from handrail.agent.networks.gaussian import negative_log_likelihood, split_head, squash
 from handrail.agent.networks.mlp import EnsembleMLP
+from handrail.agent.networks.perception import Perception
+from handrail.agent.sight import Sight
 from handrail.robot_env.spec import StateSpec
 
 
@@ -30,25 +35,40 @@ class SAC:
         state_spec: what an observation is.
         action_size: A.
         seed: of the initial weights and of every draw during training.
+        sight: what the policy sees with; None without cameras.
     """
 
-    def __init__(self, config: AgentConfig, state_spec: StateSpec, action_size: int, seed: int) -> None:
+    def __init__(
+        self,
+        config: AgentConfig,
+        state_spec: StateSpec,
+        action_size: int,
+        seed: int,
+        sight: Sight | None = None,
+    ) -> None:
         self.config = config
         self.action_size = action_size
-        self.features = StateFeatures(state_spec, fine=config.fine_features)
         self.generator = torch.Generator().manual_seed(seed)
-        size = self.features.size
+        features = StateFeatures(state_spec, fine=config.fine_features)
+        self.perception = Perception(features, sight and sight.pixels, sight and sight.config, self.generator)
+        if self.perception.trunk is not None and sight is not None:
+            self.perception.trunk.load_state_dict(sight.trunk.tensors)
+        size = self.perception.size
         build = {"hidden": config.hidden, "generator": self.generator}
         self.actor = EnsembleMLP(1, size, 2 * action_size, small_output=True, **build)
         self.critic = EnsembleMLP(config.critics, size + action_size, 1, **build)
         self.target_critic = copy.deepcopy(self.critic).requires_grad_(False)
         self.average = copy.deepcopy(self.actor).requires_grad_(False)
+        self.target_perception = copy.deepcopy(self.perception).requires_grad_(False)
         self.clone: EnsembleMLP | None = None
+        self.clone_perception: Perception | None = None
         self.log_temperature = nn.Parameter(torch.tensor(math.log(config.temperature)))
         self.target_entropy = -action_size / 2 if config.target_entropy is None else config.target_entropy
         self.imitation_weight = config.imitation_weight
         self.actor_optimizer = torch.optim.Adam(self.actor.parameters(), config.actor_lr, fused=True)
-        self.critic_optimizer = torch.optim.Adam(self.critic.parameters(), config.critic_lr, fused=True)
+        seeing_critic = [*self.critic.parameters(), *self.perception.parameters()]
+        self.critic_optimizer = torch.optim.Adam(seeing_critic, config.critic_lr, fused=True)
+        self._clone_optimizer: torch.optim.Adam | None = None
         self.temperature_optimizer = torch.optim.Adam([self.log_temperature], config.temperature_lr)
 
     def update(self, batch: Batch, *, with_actor: bool) -> dict[str, Tensor]:
@@ -57,24 +77,26 @@ class SAC:
         A critic-only update leaves the actor, the temperature and their optimisers' state exactly as they
         were. Metrics stay tensors: reading them is the caller's choice.
         """
-        observation = self.features(batch.observation)
-        metrics, q_data = self._update_critic(batch, observation)
+        metrics, observation, q_data = self._update_critic(batch)
         if with_actor:
             metrics |= self._update_actor(batch, observation, q_data)
         return metrics
 
-    def _update_critic(self, batch: Batch, observation: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-        """L = mean over critics and batch of (Q_i(s, a) − y)²."""
+    def _update_critic(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+        """L = mean over critics and batch of (Q_i(s, a) − y)²; with it learns what encodes s."""
         target, clipped = self.target(batch)
+        observation = self.perception(batch.observation, batch.pixels, self.generator)
         q = self.critic(torch.cat([observation, batch.action], -1)).squeeze(-1)  # (E, B)
         loss = (q - target).square().mean()
         self.critic_optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        self._clip(self.critic)
+        self._clip(self.critic, self.perception)
         self.critic_optimizer.step()
         self._follow(self.target_critic, self.critic, self.config.tau)
+        self._follow(self.target_perception, self.perception, self.config.tau)
         q = q.detach()
-        return {"critic_loss": loss.detach(), "q_mean": q.mean(), "target_clipped": clipped}, q
+        metrics = {"critic_loss": loss.detach(), "q_mean": q.mean(), "target_clipped": clipped}
+        return metrics, observation.detach(), q
 
     @torch.no_grad()
     def target(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -86,11 +108,14 @@ class SAC:
         eq. 2).
         """
         config = self.config
-        observation = self.features(batch.next_observation)
+        observation = self.target_perception(batch.next_observation, batch.next_pixels)
         action, log_prob = self._sample(self.actor, observation)
         proposals = [action]
-        if self.clone is not None and config.second_proposal:
-            clone_mean, _ = self._head(self.clone, observation)
+        if self.clone is not None and self.clone_perception is not None and config.second_proposal:
+            seen = observation
+            if self.clone_perception.encoder is not None:
+                seen = self.clone_perception(batch.next_observation, batch.next_pixels)
+            clone_mean, _ = self._head(self.clone, seen)
             proposals.append(torch.tanh(clone_mean))
         subset = None
         if config.critic_subset is not None and config.critic_subset < config.critics:
@@ -110,7 +135,7 @@ class SAC:
 
     def _update_actor(self, batch: Batch, observation: Tensor, q_data: Tensor) -> dict[str, Tensor]:
         """L = E[α log π(ã|s) − mean_i Q_i(s, ã)] + imitation; then α by dual descent on α (H − H_target)."""
-        mean, log_std = self._head(self.actor, observation)
+        mean, log_std = self._head(self.actor, self._seen_by_actor(batch, observation))
         action, log_prob = squash(mean, log_std, self._noise(mean))
         q = self.critic(torch.cat([observation, action], -1), frozen=True).squeeze(-1)
         temperature = self.log_temperature.detach().exp()
@@ -149,27 +174,43 @@ class SAC:
 
     def update_clone(self, batch: Batch) -> Tensor:
         """One behaviour-cloning step of the actor on human actions; returns the loss."""
-        mean, log_std = self._head(self.actor, self.features(batch.observation))
+        if self._clone_optimizer is None:
+            parameters = [*self.actor.parameters(), *self.perception.parameters()]
+            self._clone_optimizer = torch.optim.Adam(parameters, self.config.actor_lr, fused=True)
+        seen = self.perception(batch.observation, batch.pixels, self.generator)
+        mean, log_std = self._head(self.actor, seen)
         log_std = log_std.clamp(min=self.config.clone_log_std_floor)
         loss = negative_log_likelihood(mean, log_std, batch.action).mean()
-        self.actor_optimizer.zero_grad(set_to_none=True)
+        self._clone_optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        self.actor_optimizer.step()
+        self._clone_optimizer.step()
         return loss.detach()
 
     def freeze_clone(self) -> None:
-        """Keep the actor as it is now as the frozen second proposal, and start its optimiser afresh."""
+        """Keep the actor and what it sees with as the frozen second proposal; training starts from both."""
         self.clone = copy.deepcopy(self.actor).requires_grad_(False)
+        self.clone_perception = copy.deepcopy(self.perception).requires_grad_(False)
         self.average = copy.deepcopy(self.clone)
-        self.actor_optimizer = torch.optim.Adam(self.actor.parameters(), self.config.actor_lr, fused=True)
+        self.target_perception = copy.deepcopy(self.clone_perception)
+        self._clone_optimizer = None
+        self.critic.zero_grad(set_to_none=True)
+        self.perception.zero_grad(set_to_none=True)
+
+    @torch.no_grad()
+    def _seen_by_actor(self, batch: Batch, observation: Tensor) -> Tensor:
+        """What the actor reads of s: the averaged encoder's view, or plain features without an encoder."""
+        if self.perception.encoder is None:
+            return observation
+        return self.target_perception(batch.observation, batch.pixels)
 
     @staticmethod
     @torch.no_grad()
-    def _follow(average: EnsembleMLP, network: EnsembleMLP, rate: float) -> None:
+    def _follow(average: nn.Module, network: nn.Module, rate: float) -> None:
         """Polyak averaging: average ← average + rate · (network − average)."""
-        torch._foreach_lerp_(  # pyright: ignore[reportPrivateImportUsage]
-            list(average.parameters()), list(network.parameters()), rate
-        )
+        parameters: list[Tensor] = list(network.parameters())
+        if parameters:
+            averages: list[Tensor] = list(average.parameters())
+            torch._foreach_lerp_(averages, parameters, rate)  # pyright: ignore[reportPrivateImportUsage]
 
     def _noise(self, like: Tensor) -> Tensor:
         return torch.randn(like.shape, generator=self.generator)
@@ -181,45 +222,52 @@ class SAC:
         mean, log_std = self._head(network, observation)
         return squash(mean, log_std, self._noise(mean))
 
-    def _clip(self, network: EnsembleMLP) -> None:
+    def _clip(self, *networks: nn.Module) -> None:
         if self.config.gradient_clip is not None:
-            nn.utils.clip_grad_norm_(network.parameters(), self.config.gradient_clip)
+            parameters = [p for network in networks for p in network.parameters()]
+            nn.utils.clip_grad_norm_(parameters, self.config.gradient_clip)
 
     def acting_weights(self) -> dict[str, Tensor]:
-        """What the actor process needs: the averaged actor, its clone, and the critics that choose."""
-        named = {f"actor.{name}": value for name, value in self.average.state_dict().items()}
-        if self.clone is not None and self.config.second_proposal:
-            named |= {f"clone.{name}": value for name, value in self.clone.state_dict().items()}
-            named |= {f"critic.{name}": value for name, value in self.target_critic.state_dict().items()}
-        return named
+        """What the actor process needs: the averaged actor, its clone, and the critics that choose.
+
+        With cameras also what each of them sees with.
+        """
+        parts: dict[str, nn.Module] = {"actor": self.average, "perception": self.target_perception}
+        if self.clone is not None and self.clone_perception is not None and self.config.second_proposal:
+            parts |= {
+                "clone": self.clone,
+                "clone_perception": self.clone_perception,
+                "critic": self.target_critic,
+            }
+        return _named(parts)
 
     def weights(self) -> dict[str, Tensor]:
         """Every network by dotted name, for a checkpoint."""
-        named = {
-            f"{part}.{name}": value
-            for part, network in self._networks().items()
-            for name, value in network.state_dict().items()
-        }
-        return named | {"log_temperature": self.log_temperature.detach()}
+        return _named(self._networks()) | {"log_temperature": self.log_temperature.detach()}
 
     def load_weights(self, named: dict[str, Tensor]) -> None:
         """The inverse of `weights`; shapes must match."""
         if any(name.startswith("clone.") for name in named):
             self.clone = copy.deepcopy(self.actor).requires_grad_(False)
+            self.clone_perception = copy.deepcopy(self.perception).requires_grad_(False)
         for part, network in self._networks().items():
             names = {name: f"{part}.{name}" for name in network.state_dict()}
             network.load_state_dict({name: named[full] for name, full in names.items()})
         with torch.no_grad():
             self.log_temperature.copy_(named["log_temperature"])
 
-    def _networks(self) -> dict[str, EnsembleMLP]:
-        networks = {
+    def _networks(self) -> dict[str, nn.Module]:
+        networks: dict[str, nn.Module] = {
             "actor": self.actor,
             "average": self.average,
             "critic": self.critic,
             "target_critic": self.target_critic,
+            "perception": self.perception,
+            "target_perception": self.target_perception,
         }
-        return networks if self.clone is None else networks | {"clone": self.clone}
+        if self.clone is not None and self.clone_perception is not None:
+            networks |= {"clone": self.clone, "clone_perception": self.clone_perception}
+        return networks
 
     def optimizers(self) -> dict[str, torch.optim.Adam]:
         """The optimisers by name, for a checkpoint."""
@@ -228,3 +276,12 @@ class SAC:
             "critic": self.critic_optimizer,
             "temperature": self.temperature_optimizer,
         }
+
+
+def _named(parts: dict[str, nn.Module]) -> dict[str, Tensor]:
+    """Every tensor of some networks, by dotted name."""
+    return {
+        f"{part}.{name}": value
+        for part, network in parts.items()
+        for name, value in network.state_dict().items()
+    }

@@ -14,23 +14,24 @@ from typing import Self
 
 import numpy as np
 
-from handrail.agent.config import RunConfig
+from handrail.agent.config import HAND_DEVICES, RunConfig
 from handrail.agent.devices import make_device
 from handrail.agent.history import RunHistory
 from handrail.agent.policy import ActorPolicy
-from handrail.intervention.device import EpisodeAware, check_at_rest
+from handrail.intervention.config import MappingConfig
+from handrail.intervention.device import Device, EpisodeAware, check_at_rest
 from handrail.intervention.episode import Purpose
 from handrail.intervention.hold import Hold, wait_until_heard
 from handrail.intervention.labels import mark_aborted
 from handrail.intervention.log_format import LOG_SCHEMA, EpisodeEnd, SegmentHeader
 from handrail.intervention.log_reader import LogReader
 from handrail.intervention.log_writer import LogWriter
-from handrail.intervention.operator import SyntheticOperator
 from handrail.intervention.rollout import Rollout
 from handrail.intervention.run_directory import RunDirectory
 from handrail.intervention.transition import Transition
 from handrail.robot_env.clock import NS_PER_S, MonotonicClock, Ticker
 from handrail.robot_env.errors import ArmError, CameraError, HandrailError, ResetError
+from handrail.robot_env.judge import Judge
 from handrail.robot_env.make import make_env
 
 HELD = {
@@ -53,6 +54,7 @@ class Session:
     Args:
         run: the run's directory.
         config: the run's configuration.
+        judge: what judges the images, where the configuration asks for a classifier.
 
     Attributes:
         env: the environment, its own.
@@ -65,12 +67,12 @@ class Session:
         ConfigError: the environment cannot be made as configured.
     """
 
-    def __init__(self, run: RunDirectory, config: RunConfig) -> None:
+    def __init__(self, run: RunDirectory, config: RunConfig, judge: Judge | None = None) -> None:
         self.config = config
         self._closing = ExitStack()
         try:
             self._closing.callback(run.lock("actor").release)
-            self.env = make_env(config.env)
+            self.env = make_env(config.env, judge=judge)
             self._closing.callback(self.env.close)
             header = SegmentHeader(
                 schema=LOG_SCHEMA,
@@ -109,6 +111,7 @@ class Session:
         policy: ActorPolicy | None,
         purpose: Purpose,
         *,
+        hand: tuple[Device, MappingConfig] | None = None,
         wanted: Callable[[], bool],
         between_steps: Callable[[Transition], bool],
         before_reset: Callable[[], None] = _nothing,
@@ -123,7 +126,8 @@ class Session:
 
         Args:
             policy: who proposes actions; None in demonstrations.
-            purpose: "train" or "demo".
+            purpose: "train", "demo" or "classify".
+            hand: who drives, and how it is mapped; by default the device that the configuration names.
             wanted: asked before each episode, and again and again while the session is held.
             between_steps: told of each step; False ends the episode there.
             before_reset: called before each reset.
@@ -134,8 +138,8 @@ class Session:
         Raises:
             DeviceError: the device is missing, or not at rest.
         """
-        device, mapping = make_device(self.config, self.env, demonstrate=policy is None)
-        person = not isinstance(device, SyntheticOperator)
+        device, mapping = hand or make_device(self.config, self.env, demonstrate=policy is None)
+        person = self.config.actor.device in HAND_DEVICES
         pace = self._real_time() if person and self.env.lockstep else _nothing
         device.open()
         try:

@@ -9,12 +9,12 @@ import numpy as np
 
 from handrail.intervention.arbiter import Decision
 from handrail.intervention.device import Button, Reading
-from handrail.intervention.labels import Label, label_event
+from handrail.intervention.labels import TASK, Label, classifier_name, label_event
 from handrail.intervention.log_format import EpisodeEnd, Event, FrameRecord, frame_id
 from handrail.intervention.policy import Policy, PolicyStep
 from handrail.intervention.transition import Source, Transition
 
-Purpose = Literal["train", "demo"]
+Purpose = Literal["train", "demo", "classify"]
 Execute = Callable[[np.ndarray], tuple[Mapping[str, np.ndarray], Any, bool, bool, Mapping[str, Any]]]
 """Executes an action and returns what `gymnasium.Env.step` does."""
 
@@ -28,7 +28,7 @@ class RunningEpisode:
 
     Attributes:
         episode: its number.
-        purpose: "train" or "demo".
+        purpose: "train", "demo", or "classify": an operator shows a classifier what success looks like.
         policy: who proposes actions; None proposes to stand still.
         observation: the latest observation: "state" (D,) float32, every other key a camera (H, W, 3) uint8.
         info: what came with it.
@@ -58,6 +58,10 @@ class RunningEpisode:
     truncated_by: str | None = None
     verdict: Label | None = None
     _human_drove: bool = field(default=False, init=False)
+    _stuck: frozenset[Button] = field(default=frozenset(), init=False)
+
+    def __post_init__(self) -> None:
+        self._stuck = self.held
 
     @property
     def t_ns(self) -> int:
@@ -68,7 +72,7 @@ class RunningEpisode:
         """Return what the policy would do now."""
         if self.policy is None:
             return PolicyStep(np.zeros(self.action_size, np.float32), -1)
-        return self.policy.act(self.observation["state"])
+        return self.policy.act(self.observation)
 
     def step(
         self,
@@ -111,6 +115,8 @@ class RunningEpisode:
             log_prob=proposal.log_prob if source is Source.POLICY else None,
             images=_images(before),
             next_images=_images(observation),
+            classifier=info.get("classifier", ""),
+            seated=info.get("seated"),
         )
 
     def frames(self) -> list[FrameRecord]:
@@ -138,16 +144,19 @@ class RunningEpisode:
             takeovers=self.takeovers,
             peak_force_n=self.peak_force_n,
             wall_ns=time.time_ns(),
+            seated=self.info.get("seated"),
         )
 
     def labels(self, operator: str) -> list[Event]:
-        """Return the label the episode ends with, if any: the operator's verdict, or the task's success."""
+        """Return the label the episode ends with, if any: the operator's verdict, or else the success."""
         demonstrated = self.purpose == "demo" and self.success and self.verdict is not Label.EXCLUDE
+        if self.purpose == "classify" and self.verdict is not Label.EXCLUDE:
+            return []
         label = Label.DEMO if demonstrated else self.verdict or (Label.SUCCESS if self.success else None)
         if label is None:
             return []
-        who = "task" if self.verdict is None else operator
-        return [label_event(self.episode, None, label, who)]
+        judge = classifier_name(self.info.get("classifier", "")) or TASK
+        return [label_event(self.episode, None, label, judge if self.verdict is None else operator)]
 
     def _source(self, decision: Decision) -> Source:
         """Without a policy, standing still is nobody's choice."""
@@ -160,6 +169,8 @@ class RunningEpisode:
         """(reward, terminated, truncated) after the operator's buttons have had their say."""
         pressed = reading.buttons - self.held if reading.connected else frozenset()
         self.held = reading.buttons
+        if self.purpose == "classify":
+            return self._shown(reading, pressed, truncated)
         self.verdict = next((v for name, v in _VERDICTS.items() if name in pressed), None)
         match self.verdict:
             case Label.SUCCESS:
@@ -169,9 +180,30 @@ class RunningEpisode:
             case Label.EXCLUDE:
                 truncated = not terminated
         self.success = terminated
+        self._note_truncation(truncated)
+        return reward, terminated, truncated
+
+    def _shown(
+        self, reading: Reading, pressed: frozenset[Button], truncated: bool
+    ) -> tuple[float, bool, bool]:
+        """(reward, terminated, truncated) of a step that is an example for a classifier.
+
+        The success button is no verdict here: a step is a success while it is held down, and the episode goes
+        on until the failure button (which then only means "next"), the discard button or the time ends it. A
+        button still down from before the episode says nothing; a device that is lost, nothing of success.
+        """
+        self._stuck &= reading.buttons
+        if not reading.connected or "discard" in pressed:
+            self.verdict = Label.EXCLUDE
+        else:
+            self.verdict = Label.FAILURE if "failure" in pressed else None
+        held = reading.connected and "success" in reading.buttons - self._stuck
+        self._note_truncation(ended := truncated or self.verdict is not None)
+        return float(held), False, ended
+
+    def _note_truncation(self, truncated: bool) -> None:
         if truncated:
             self.truncated_by = "operator" if self.verdict else self.info.get("truncated_by") or "time_limit"
-        return reward, terminated, truncated
 
     def _count(self, source: Source) -> None:
         human = source is Source.HUMAN

@@ -24,7 +24,7 @@ from handrail.intervention.log_format import (
 from handrail.intervention.log_reader import LogReader
 from handrail.intervention.transition import Source
 
-_INDEX_SCHEMA = 1
+_INDEX_SCHEMA = 2
 _BATCH = 2000
 _BUSY_S = 5.0
 
@@ -36,12 +36,13 @@ CREATE TABLE IF NOT EXISTS episodes (
     started_wall_ns INTEGER NOT NULL, ended_wall_ns INTEGER, first_sequence INTEGER NOT NULL,
     last_sequence INTEGER NOT NULL, steps INTEGER NOT NULL DEFAULT 0, human_steps INTEGER NOT NULL DEFAULT 0,
     reward REAL NOT NULL DEFAULT 0, status TEXT NOT NULL DEFAULT 'open', success INTEGER, truncated_by TEXT,
-    unaided INTEGER, takeovers INTEGER, peak_force_n REAL, label TEXT
+    unaided INTEGER, takeovers INTEGER, peak_force_n REAL, label TEXT, label_step INTEGER,
+    score REAL, classifier TEXT NOT NULL DEFAULT '', seated INTEGER
 );
 CREATE INDEX IF NOT EXISTS episodes_by_label ON episodes (label);
 CREATE TABLE IF NOT EXISTS events (
     sequence INTEGER PRIMARY KEY, kind TEXT NOT NULL, episode INTEGER NOT NULL, who TEXT NOT NULL,
-    wall_ns INTEGER NOT NULL, old TEXT, new TEXT, why TEXT NOT NULL
+    wall_ns INTEGER NOT NULL, old TEXT, new TEXT, why TEXT NOT NULL, step INTEGER
 );
 CREATE INDEX IF NOT EXISTS events_by_episode ON events (episode);
 CREATE VIEW IF NOT EXISTS labels AS SELECT * FROM events WHERE kind = 'label';
@@ -52,7 +53,10 @@ CREATE VIEW IF NOT EXISTS labels AS SELECT * FROM events WHERE kind = 'label';
 class EpisodeRow:
     """One episode as the index knows it; the fields after `status` are None until it has ended.
 
-    `status` is "open", "ended" or "aborted"; `label` is the current one, or None.
+    `status` is "open", "ended" or "aborted"; `label` is the current one, or None, and `label_step` the step
+    at which its success was, where that is not the last. `score` is the highest that `classifier`, the
+    version that ran last, gave to any step; None and "" without one. `seated` is whether the task was truly
+    done at the end; None where nobody can know.
     """
 
     episode: int
@@ -66,6 +70,9 @@ class EpisodeRow:
     human_steps: int
     reward: float
     label: str | None
+    label_step: int | None
+    score: float | None
+    classifier: str
     status: str
     ended_wall_ns: int | None
     success: bool | None
@@ -73,6 +80,7 @@ class EpisodeRow:
     unaided: bool | None
     takeovers: int | None
     peak_force_n: float | None
+    seated: bool | None
 
 
 @dataclass(frozen=True)
@@ -183,7 +191,7 @@ class EpisodeIndex:
     def events(self, episode: int) -> list[tuple[int, Event]]:
         """Return what was said about an episode: (sequence, event), oldest first."""
         found = self._database.execute(
-            "SELECT sequence, kind, episode, who, wall_ns, old, new, why FROM events "
+            "SELECT sequence, kind, episode, who, wall_ns, old, new, why, step FROM events "
             "WHERE episode = ? ORDER BY sequence",
             (episode,),
         )
@@ -209,7 +217,7 @@ class EpisodeIndex:
         for row in self._database.execute(f"SELECT {_COLUMNS} FROM episodes {condition}", values):
             named = dict(zip((field.name for field in fields(EpisodeRow)), row, strict=True))
             named["seed"] = tuple(json.loads(named["seed"]))
-            for flag in ("success", "unaided"):
+            for flag in ("success", "unaided", "seated"):
                 named[flag] = None if named[flag] is None else bool(named[flag])
             yield EpisodeRow(**named)
 
@@ -231,15 +239,25 @@ class EpisodeIndex:
                     ),
                 )
             case StepRecord(episode=episode):
+                # SQLite's two-valued MAX is NULL if either is: a step without a score changes nothing.
                 database.execute(
-                    "UPDATE episodes SET steps = steps + 1, human_steps = human_steps + ?, "
-                    "reward = reward + ?, last_sequence = ? WHERE episode = ?",
-                    (record.source == Source.HUMAN, record.reward, sequence, episode),
+                    "UPDATE episodes SET steps = steps + 1, human_steps = human_steps + :human, "
+                    "reward = reward + :reward, score = COALESCE(MAX(score, :score), :score, score), "
+                    "classifier = :classifier, last_sequence = :sequence WHERE episode = :episode",
+                    {
+                        "human": record.source == Source.HUMAN,
+                        "reward": record.reward,
+                        "score": record.score,
+                        "classifier": record.classifier,
+                        "sequence": sequence,
+                        "episode": episode,
+                    },
                 )
             case EpisodeEnd(episode=episode):
                 database.execute(
                     "UPDATE episodes SET status = 'ended', success = ?, truncated_by = ?, unaided = ?, "
-                    "takeovers = ?, peak_force_n = ?, ended_wall_ns = ?, last_sequence = ? WHERE episode = ?",
+                    "takeovers = ?, peak_force_n = ?, ended_wall_ns = ?, seated = ?, last_sequence = ? "
+                    "WHERE episode = ?",
                     (
                         record.success,
                         record.truncated_by,
@@ -247,17 +265,31 @@ class EpisodeIndex:
                         record.takeovers,
                         record.peak_force_n,
                         record.wall_ns,
+                        record.seated,
                         sequence,
                         episode,
                     ),
                 )
             case Event(episode=episode, kind=kind):
                 database.execute(
-                    "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                    (sequence, kind, episode, record.who, record.wall_ns, record.old, record.new, record.why),
+                    "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        sequence,
+                        kind,
+                        episode,
+                        record.who,
+                        record.wall_ns,
+                        record.old,
+                        record.new,
+                        record.why,
+                        record.step,
+                    ),
                 )
                 if kind == "label":
-                    database.execute("UPDATE episodes SET label = ? WHERE episode = ?", (record.new, episode))
+                    database.execute(
+                        "UPDATE episodes SET label = ?, label_step = ? WHERE episode = ?",
+                        (record.new, record.step, episode),
+                    )
                 elif kind == "aborted":
                     database.execute(
                         "UPDATE episodes SET status = 'aborted' WHERE episode = ? AND status = 'open'",

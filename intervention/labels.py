@@ -1,7 +1,8 @@
 """What is said about an episode after the fact: events appended to the log, never a rewrite.
 
 An episode's current label is the one its last label event gave it; the history stays. Labels are said by the
-task ("task"), by the operator's buttons, or in a review; each with a reason.
+task ("task"), by a reward classifier ("classifier <version>"), by the operator's buttons, or in a review;
+each with a reason.
 """
 
 import time
@@ -31,25 +32,63 @@ class Label(StrEnum):
     DEMO = "demo"
 
 
-def label_event(episode: int, old: str | None, new: Label, who: str, why: str = "") -> Event:
+TASK = "task"
+"""Who says a label that is the task's own: the simulated cell's knowledge."""
+_CLASSIFIER = "classifier "
+
+
+def classifier_name(version: str) -> str:
+    """Return who says a label that is a reward classifier's; "" without one."""
+    return f"{_CLASSIFIER}{version}" if version else ""
+
+
+def said_by_machine(who: str) -> bool:
+    """Whether a label is the task's or a classifier's, and not a person's word."""
+    return who == TASK or who.startswith(_CLASSIFIER)
+
+
+def label_event(
+    episode: int, old: str | None, new: Label, who: str, why: str = "", step: int | None = None
+) -> Event:
     """Return the event that labels an episode, stamped now."""
-    return Event("label", episode, who, time.time_ns(), old, new.value, why)
+    return Event("label", episode, who, time.time_ns(), old, new.value, why, step)
 
 
 def append_label(
-    writer: LogWriter, index: EpisodeIndex, episode: int, label: str, *, who: str, why: str = ""
+    writer: LogWriter,
+    index: EpisodeIndex,
+    episode: int,
+    label: str,
+    *,
+    who: str,
+    why: str = "",
+    step: int | None = None,
 ) -> Event | None:
     """Label an episode; return the appended event, or None when it already has that label (a double click).
 
+    Args:
+        writer: Of the run's log.
+        index: Of the same log.
+        episode: Which one.
+        label: What it is taken for from now on.
+        who: Says so.
+        why: In a few words.
+        step: At which step success was, from 0; None for the last one.
+
     Raises:
-        LabelError: there is no such label or episode; the message lists what there is.
+        LabelError: there is no such label, episode or step; the message lists what there is.
     """
     if label not in list(Label):
         raise LabelError(f"{label!r} is not a label; choose one of {', '.join(Label)}.")
-    old = _episode(index, episode).label
-    if old == label:
+    row = _episode(index, episode)
+    if step is not None:
+        if label not in (Label.SUCCESS, Label.DEMO):
+            raise LabelError(f"Label {label!r} takes no step; only a success happens at one.")
+        if not 0 <= step < row.steps:
+            raise LabelError(f"Episode {episode} has no step {step}; it has {row.steps}, counted from 0.")
+    if row.label == label and step in (None, row.label_step):
         return None
-    event = label_event(episode, old, Label(label), who, why)
+    event = label_event(episode, row.label, Label(label), who, why, step)
     writer.append(event)
     return event
 

@@ -57,7 +57,10 @@ class SegmentHeader(msgspec.Struct, frozen=True, array_like=True, tag="segment")
 
 
 class EpisodeStart(msgspec.Struct, frozen=True, array_like=True, tag="start"):
-    """An episode began: the reset had succeeded. `purpose` is "train" or "demo"."""
+    """An episode began: the reset had succeeded. `purpose` is "train", "demo" or "classify".
+
+    In a "classify" episode a step's reward says whether it led to a success as the operator showed it.
+    """
 
     episode: int
     seed: tuple[int, ...]
@@ -89,6 +92,8 @@ class StepRecord(msgspec.Struct, frozen=True, array_like=True, tag="step"):
     log_prob: float | None
     frames: dict[str, int] = {}
     next_frames: dict[str, int] = {}
+    classifier: str = ""
+    seated: bool | None = None
 
 
 class FrameRecord(msgspec.Struct, frozen=True, array_like=True, tag="frame"):
@@ -105,7 +110,8 @@ class EpisodeEnd(msgspec.Struct, frozen=True, array_like=True, tag="end"):
     """An episode was closed. Readers cut n-step returns here, whatever the last step says.
 
     `unaided` is true when no step was human; `truncated_by` is None, "time_limit", "force", "operator",
-    "stopped" (somebody else held the arm), "watchdog", "overrun" or "stop" (the caller).
+    "stopped" (somebody else held the arm), "watchdog", "overrun" or "stop" (the caller). `seated` is
+    whether the task was truly done, whoever said what; None where nobody can know.
     """
 
     episode: int
@@ -117,12 +123,14 @@ class EpisodeEnd(msgspec.Struct, frozen=True, array_like=True, tag="end"):
     takeovers: int
     peak_force_n: float
     wall_ns: int
+    seated: bool | None = None
 
 
 class Event(msgspec.Struct, frozen=True, array_like=True, tag="event"):
     """Something said *about* an episode: who, when, what it was, what it is, why.
 
-    Kinds: "label" (old and new are labels), "comment" (the text is `why`), "aborted" (the episode has no
+    Kinds: "label" (old and new are labels, `step` the one at which a success was, where that is not the
+        last), "comment" (the text is `why`), "aborted" (the episode has no
         end).
     """
 
@@ -133,6 +141,7 @@ class Event(msgspec.Struct, frozen=True, array_like=True, tag="event"):
     old: str | None
     new: str | None
     why: str
+    step: int | None = None
 
 
 Record = SegmentHeader | EpisodeStart | StepRecord | FrameRecord | EpisodeEnd | Event
@@ -261,6 +270,11 @@ def frame_id(episode: int, index: int, camera: int) -> int:
     return (episode << 32) | (index << 8) | camera
 
 
+def moment_of(frame_id: int) -> tuple[int, int]:
+    """Return (moment, camera) of a camera image's id: the images of one moment differ in the camera alone."""
+    return frame_id >> 8, frame_id & 0xFF
+
+
 def step_record(
     transition: Transition,
     frames: Mapping[str, int] | None = None,
@@ -288,6 +302,8 @@ def step_record(
         log_prob=t.log_prob,
         frames=dict(frames or {}),
         next_frames=dict(next_frames or {}),
+        classifier=t.classifier,
+        seated=t.seated,
     )
 
 
@@ -318,6 +334,8 @@ def transition_from(
         log_prob=r.log_prob,
         images=images or {},
         next_images=next_images or {},
+        classifier=r.classifier,
+        seated=r.seated,
     )
 
 

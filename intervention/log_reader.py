@@ -103,7 +103,8 @@ class LogReader:
                 break
             self._report_tail(self._segments[index].path, offset)
             index, offset = index + 1, 0
-        self._remember(want.last, (index, offset))
+        if self._segments:  # in an empty log there is no place to remember: it may yet begin
+            self._remember(want.last, (index, offset))
         return found
 
     def frames(self, after: int = 0, upto: int | None = None) -> Iterator[tuple[int, bytes]]:

@@ -1,5 +1,6 @@
 """What the control loop asks of a policy."""
 
+from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -22,6 +23,11 @@ class PolicyStep(NamedTuple):
 class Policy(Protocol):
     """Chooses actions."""
 
-    def act(self, observation: np.ndarray) -> PolicyStep:
-        """Return the action for a state, (D,) float32 as in the environment's `state_spec`."""
+    def act(self, observation: Mapping[str, np.ndarray]) -> PolicyStep:
+        """Return the action for an observation as the environment gives it.
+
+        Args:
+            observation: "state" (D,) float32 as in the environment's `state_spec`; every other key is a
+                camera, (H, W, 3) uint8.
+        """
         ...

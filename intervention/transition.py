@@ -49,6 +49,8 @@ class Transition:
         log_prob: Log-density of `action` under the policy; None whenever the policy did not drive.
         images: Camera name to (H, W, 3) uint8 before the step; empty without cameras.
         next_images: The same after the step.
+        classifier: Version of the reward classifier behind `score`; "" where none ran.
+        seated: Whether the task was truly done after the step, for experiments; None where nobody can know.
     """
 
     episode: int
@@ -70,3 +72,5 @@ class Transition:
     log_prob: float | None = None
     images: Mapping[str, np.ndarray] = field(default_factory=dict)
     next_images: Mapping[str, np.ndarray] = field(default_factory=dict)
+    classifier: str = ""
+    seated: bool | None = None

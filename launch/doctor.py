@@ -66,6 +66,8 @@ def examine(config: RunConfig, root: Path, *, by_hand: bool = False) -> Iterator
     for look in looks:
         yield look()
     yield from preflight.examine(config, by_hand=by_hand)
+    if config.env.reward.source == "classifier":
+        yield _classifier(config)
     for name in runs.existing(str(root)):
         yield _run(RunDirectory(root / name))
 
@@ -155,6 +157,16 @@ def _disk(config: RunConfig, root: Path) -> Check:
 
 def _matmul() -> Check:
     return Check("matmul", "ok", f"{matmul_gflops():.0f} GFLOP/s (1024 x 1024 float32, two threads)")
+
+
+def _classifier(config: RunConfig) -> Check:
+    """Whether the reward classifier is there, fits the cameras, and is fast enough."""
+    from handrail.launch import judges
+
+    try:
+        return Check("classifier", "ok", judges.describe(config.env))
+    except HandrailError as error:
+        return Check("classifier", "fail", str(error))
 
 
 def _run(run: RunDirectory) -> Check:

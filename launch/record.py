@@ -15,6 +15,7 @@ from handrail.agent.session import Session
 from handrail.intervention.log_format import EpisodeEnd
 from handrail.intervention.run_directory import RunDirectory
 from handrail.launch import runs
+from handrail.launch.judges import make_judge
 from handrail.launch.options import Options
 from handrail.launch.supervisor import Interrupt
 from handrail.launch.train import prepare
@@ -93,7 +94,7 @@ def record(
                 "a better operator, such as operator.level=expert (what succeeded is kept)"
             )
 
-    with Session(run, config) as session:
+    with Session(run, config, make_judge(config.env, config.seed)) as session:
         runs.keep_config(run, config)
         session.drive(
             None,

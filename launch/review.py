@@ -37,8 +37,9 @@ def main(options: Options, overrides: list[str]) -> int:
     run = runs.find(options["run"], options["runs"])
     if options["label"] is not None:
         return _relabel(run, options)
-    if options["why"] is not None:
-        raise ConfigError("why= goes with label=: episode=12 label=failure why=…")
+    for name in ("why", "step"):
+        if options[name] is not None:
+            raise ConfigError(f"{name}= goes with label=: episode=12 label=success {name}=…")
     with EpisodeIndex(run.index_file, LogReader(run.segments)) as index:
         index.refresh()
         rows = select(index, options)
@@ -93,8 +94,12 @@ def table(rows: Sequence[EpisodeRow], reasons: dict[int, str]) -> Table:
         shown.add_column(name, justify="right", no_wrap=True)
     for name in ("outcome", "label", "purpose", "began"):
         shown.add_column(name, no_wrap=True)
+    judged = any(row.classifier for row in rows)
+    if judged:
+        shown.add_column("score", justify="right", no_wrap=True)
     shown.add_column("note")
     for row in rows:
+        score = [] if not judged else ["" if row.score is None else f"{row.score:.2f}"]
         outcome = outcome_of(row)
         note = reasons[row.episode] or (f"cut by {row.truncated_by}" if row.truncated_by else "")
         shown.add_row(
@@ -105,9 +110,10 @@ def table(rows: Sequence[EpisodeRow], reasons: dict[int, str]) -> Table:
             "" if row.peak_force_n is None else f"{row.peak_force_n:.1f}",
             "" if row.weights_version < 0 else str(row.weights_version),
             Text(outcome, style=_OUTCOME_STYLES.get(outcome, "")),
-            row.label or "",
+            (row.label or "") + ("" if row.label_step is None else f" at {row.label_step}"),
             row.purpose,
             time.strftime("%H:%M:%S", time.localtime(row.started_wall_ns / 1e9)),
+            *score,
             Text(note),  # a note is somebody's words: no markup
         )
     return shown
@@ -122,7 +128,15 @@ def _relabel(run: RunDirectory, options: Options) -> int:
         review_writer(run.segments) as writer,
         EpisodeIndex(run.index_file, LogReader(run.segments)) as index,
     ):
-        event = append_label(writer, index, episode, label, who=getpass.getuser(), why=options["why"] or "")
+        event = append_label(
+            writer,
+            index,
+            episode,
+            label,
+            who=getpass.getuser(),
+            why=options["why"] or "",
+            step=options["step"],
+        )
         if event is None:
             console.print(f"episode {episode} is labelled {label} already")
             return 0

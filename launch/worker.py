@@ -51,4 +51,8 @@ def _run(
 ) -> None:
     # Imported here: the learner's torch is no business of the actor's start, and the reverse.
     module = importlib.import_module(f"handrail.agent.{role}")
-    getattr(module, f"run_{role}")(run, config, stop, report)
+    more = {}
+    if role == "actor" and config.env.reward.source == "classifier":
+        judges = importlib.import_module("handrail.launch.judges")
+        more["judge"] = judges.make_judge(config.env, config.seed)
+    getattr(module, f"run_{role}")(run, config, stop, report, **more)

@@ -12,8 +12,10 @@ from handrail.robot_env.arms.config import ArmConfig
 from handrail.robot_env.cameras.config import CameraConfig, CameraDeviceConfig
 from handrail.robot_env.checks import require_positive, require_range
 from handrail.robot_env.errors import ConfigError
+from handrail.robot_env.judge import RewardConfig
 from handrail.robot_env.regrasp import RegraspConfig
 from handrail.robot_env.sim.config import RandomizationConfig, SimConfig
+from handrail.robot_env.spec import Proprioception
 
 __all__ = [
     "ArmConfig",
@@ -24,6 +26,7 @@ __all__ = [
     "MotionLimits",
     "RandomizationConfig",
     "RegraspConfig",
+    "RewardConfig",
     "SimConfig",
     "TargetReference",
     "TaskConfig",
@@ -222,7 +225,11 @@ class EnvConfig:
         target_reference: what a step is added to. "commanded": the last goal, leashed to the arm, so that a
             steady push builds up as far as the leash. "measured": where the arm is, as HIL-SERL does; a push
             is then at most one step times the stiffness (10 N for 5 mm, too little to seat a module).
+        proprioception: what the arm's pose in the state counts from. "socket": the nominal seated pose, in
+            its frame. "start": where the episode began, in the tool's frame there, velocities in the tool's
+            own, as HIL-SERL does: it takes cameras, because only they say where the socket is.
         task: the task.
+        reward: who says that an episode has succeeded.
         limits: the gate's limits.
         sim: the simulated cell.
         randomization: what differs between episodes, beyond the start pose.
@@ -240,7 +247,9 @@ class EnvConfig:
     hz: float = 10.0
     action_scale: tuple[float, float] = (0.01, 0.06)
     target_reference: TargetReference = "measured"
+    proprioception: Proprioception = "socket"
     task: TaskConfig = field(default_factory=TaskConfig)
+    reward: RewardConfig = field(default_factory=RewardConfig)
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     sim: SimConfig = field(default_factory=SimConfig)
     randomization: RandomizationConfig = field(default_factory=RandomizationConfig)
@@ -269,6 +278,13 @@ class EnvConfig:
         if self.target_reference not in ("commanded", "measured"):
             raise ConfigError(
                 f"env.target_reference is {self.target_reference!r}; choose 'commanded' or 'measured'"
+            )
+        if self.proprioception not in ("socket", "start"):
+            raise ConfigError(f"env.proprioception is {self.proprioception!r}; choose 'socket' or 'start'")
+        if self.reward.source == "classifier" and not self.cameras:
+            raise ConfigError(
+                "env.reward.source is 'classifier' and env.cameras is empty; it needs the cameras it was "
+                "trained on"
             )
         require_range("env", 0.0, 200.0, human_hz=self.human_hz)
         require_range("env", 0.0, 1.0, camera_skew_s=self.camera_skew_s)

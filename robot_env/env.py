@@ -13,11 +13,10 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium import spaces
 from numpy.typing import ArrayLike, NDArray
 
 from handrail.robot_env.arms.arm import Arm, ArmMode, ArmState
-from handrail.robot_env.cameras.camera import Camera, check_skew
+from handrail.robot_env.cameras.camera import Camera
 from handrail.robot_env.clock import NS_PER_S, Clock, LockstepClock, MonotonicClock, TickCounts, Ticker
 from handrail.robot_env.config import EnvConfig
 from handrail.robot_env.errors import (
@@ -31,15 +30,14 @@ from handrail.robot_env.errors import (
 from handrail.robot_env.gate import GateFlag
 from handrail.robot_env.geometry import Array, pose_compose
 from handrail.robot_env.hand import follow
+from handrail.robot_env.judge import Judge, Situation, Verdict
+from handrail.robot_env.observation import Observation, Observer
+from handrail.robot_env.referee import Referee
 from handrail.robot_env.regrasp import RegraspProcedure
 from handrail.robot_env.reset import ResetSequence
-from handrail.robot_env.spec import STATE_SPEC, ActionSpec, schema_hash
+from handrail.robot_env.spec import ActionSpec, schema_hash
 from handrail.robot_env.tasks import RamInsertion, Scene
 
-Observation = dict[str, np.ndarray]
-
-OBSERVATION_BOUND = 1000.0
-"""Bound of the state space in units of each field's scale; a finite one, beyond anything physical."""
 MAX_CONSECUTIVE_OVERRUNS = 3
 RESET_OPTIONS = ("start", "randomize")
 RENDER_MODES = ("rgb_array",)
@@ -48,7 +46,7 @@ RENDER_MODES = ("rgb_array",)
 class RobotEnv(gym.Env[Any, NDArray[np.float32]]):
     """A manipulation task on one arm.
 
-    Observation: `{"state": (D,) float32}` as in `STATE_SPEC`, SI units, relative to the *nominal* socket, and
+    Observation: `{"state": (D,) float32}`, SI units, its fields as in `state_spec`, and
     `{camera: (H, W, 3) uint8}` for each camera. Action: (6,) float32 in [−1, 1], see `ActionSpec`; what lies
     outside is clipped and flagged.
 
@@ -63,6 +61,7 @@ class RobotEnv(gym.Env[Any, NDArray[np.float32]]):
         cameras: cameras in the observation, as named and sized in `config.cameras`.
         render_camera: what `render` shows; None when nothing can be shown.
         render_mode: "rgb_array" or None.
+        judge: what judges the images; for `config.reward.source` "classifier" only, and needed there.
 
     Attributes:
         interrupt: asked once a tick while the arm resets; a reason stops the arm there and fails the reset.
@@ -78,35 +77,26 @@ class RobotEnv(gym.Env[Any, NDArray[np.float32]]):
         cameras: Sequence[Camera] = (),
         render_camera: Camera | None = None,
         render_mode: str | None = None,
+        judge: Judge | None = None,
     ) -> None:
         if render_mode not in (None, *RENDER_MODES):
             raise ConfigError(f"render_mode is {render_mode!r}; choose 'rgb_array' or None")
         self.config = config
         self.scene = scene
         self.render_mode = render_mode
-        self.state_spec = STATE_SPEC
         self.action_spec = ActionSpec(*config.action_scale)
         self.period_s = 1.0 / config.hz
         self.metadata = {"render_modes": list(RENDER_MODES), "render_fps": config.hz}
         self._arm = arm
         self._task = task
         self._clock = clock
-        self._cameras = {camera.name: camera for camera in cameras}
+        self._observer = Observer(config, cameras)
+        self._referee = Referee(config.reward, task.config.success_steps, scene, judge)
         self._render_camera = render_camera
-        shapes = {c.name: (c.height, c.width, 3) for c in config.cameras}
-        if set(shapes) != set(self._cameras):
-            raise ConfigError(
-                f"cameras given are {sorted(self._cameras)}, configured are {sorted(shapes)}; match them"
-            )
-        self.schema_hash = schema_hash(self.state_spec, self.action_spec, shapes)
-        bound = OBSERVATION_BOUND * self.state_spec.scale
-        self.observation_space = spaces.Dict(
-            {
-                "state": spaces.Box(-bound, bound, dtype=np.float32),
-                **{name: spaces.Box(0, 255, shape, np.uint8) for name, shape in shapes.items()},
-            }
-        )
-        self.action_space = spaces.Box(-1.0, 1.0, (self.action_spec.size,), np.float32)
+        self.state_spec = self._observer.spec
+        self.schema_hash = schema_hash(self.state_spec, self.action_spec, self._observer.shapes)
+        self.observation_space = self._observer.space
+        self.action_space = gym.spaces.Box(-1.0, 1.0, (self.action_spec.size,), np.float32)
         self.interrupt: Callable[[], str] | None = None
         self._frame = task.frame()
         self._resets = ResetSequence(arm, clock, task.config, config.arm)
@@ -115,7 +105,6 @@ class RobotEnv(gym.Env[Any, NDArray[np.float32]]):
         self._running = False
         self._flags_on_the_way = GateFlag.NONE
         self._steps = 0
-        self._streak = 0
         self._reset_s = 0.0
         self._goal: Array | None = None
         self._last_state: ArmState | None = None
@@ -197,6 +186,7 @@ class RobotEnv(gym.Env[Any, NDArray[np.float32]]):
         Raises:
             ResetError: the start was not reached; no episode began.
             ArmFault: the arm is in a latched fault, which only an operator clears.
+            CameraError: a camera gave no frame or a black one, or the judge refuses its images.
             ConfigError: an unknown option, or a start out of reach.
         """
         super().reset(seed=seed)
@@ -222,11 +212,18 @@ class RobotEnv(gym.Env[Any, NDArray[np.float32]]):
             return self._goal
 
         state = self._resets.run(self._frame, at_home, self.interrupt)
+        try:
+            observation = self._observer.first(state, self._frame)
+            self._referee.begin(_images(observation))
+        except CameraError:
+            self._arm.stop()
+            raise
+        self._last_state = state
         self._reset_s = (self._clock.now_ns() - began_ns) / NS_PER_S
-        self._steps = self._streak = 0
+        self._steps = 0
         self._running = True
         self._ticker.restart()
-        return self._observe(state), self._info(state, GateFlag.NONE, success=False, truncated_by=None)
+        return observation, self._info(state, GateFlag.NONE, Verdict(success=False, reward=0.0), None)
 
     def step(self, action: ArrayLike) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Command one step and wait for the tick.
@@ -273,6 +270,7 @@ class RobotEnv(gym.Env[Any, NDArray[np.float32]]):
         self, command: Callable[[], Array], flags: GateFlag
     ) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Command, wait for the tick, read, judge; `command` returns the action it came to."""
+        steps = self._steps + 1
         try:
             action = command()
             self._ticker.wait()
@@ -280,24 +278,21 @@ class RobotEnv(gym.Env[Any, NDArray[np.float32]]):
             if state.mode is ArmMode.FAULT:
                 why = state.fault or "the arm is in a latched fault"
                 raise ArmFault(f"{why}; find its cause, then recover")
-            observation = self._observe(state)
+            observation = self._observer.observe(state, self._frame)
+            verdict = self._referee.judge(_images(observation), self._situation(state, steps))
         except (ArmError, CameraError):
             # A picture that is no observation, or an arm that cannot be read: stand still, store nothing.
             self._running = False
             self._arm.stop()
             raise
+        self._last_state, self._steps = state, steps
         flags |= GateFlag(state.gate_flags) | self._flags_on_the_way
         self._flags_on_the_way = GateFlag.NONE
-        self._steps += 1
-
-        seated = self.scene is not None and self.scene.success()
-        self._streak = self._streak + 1 if seated else 0
-        success = self._streak >= self._task.config.success_steps
-        truncated_by = None if success else self._truncation(state, flags)
-        self._running = not (success or truncated_by)
-        info = self._info(state, flags, success=success, truncated_by=truncated_by)
+        truncated_by = None if verdict.success else self._truncation(state, flags)
+        self._running = not (verdict.success or truncated_by)
+        info = self._info(state, flags, verdict, truncated_by)
         info["action"] = action.astype(np.float32)
-        return observation, float(success), success, truncated_by is not None, info
+        return observation, verdict.reward, verdict.success, truncated_by is not None, info
 
     def render(self) -> np.ndarray | None:
         """The cell seen from outside, (H, W, 3) uint8, in mode "rgb_array"; None otherwise.
@@ -341,7 +336,7 @@ class RobotEnv(gym.Env[Any, NDArray[np.float32]]):
 
     def _every_camera(self) -> list[Camera]:
         extra = [] if self._render_camera is None else [self._render_camera]
-        return [*self._cameras.values(), *extra]
+        return [*self._observer.cameras.values(), *extra]
 
     def _command(self, action: Array) -> None:
         """Send `reference ∘ step` to the arm. An arm that is not running drops it, and flags that it did."""
@@ -370,31 +365,28 @@ class RobotEnv(gym.Env[Any, NDArray[np.float32]]):
             return "overrun"
         return "time_limit" if self._steps >= self._task.config.max_steps else None
 
-    def _observe(self, state: ArmState) -> Observation:
-        self._last_state = state
-        here = self._frame.coordinates(state.pose)
-        vector = np.array(
-            (
-                *here,
-                *self._frame.rotate_in(state.twist[:3]),
-                *self._frame.rotate_in(state.twist[3:]),
-                *state.wrench.tolist(),
-                state.gripper_width_m,
-            ),
-            dtype=np.float32,
-        )
-        frames = {name: camera.read() for name, camera in self._cameras.items()}
-        check_skew(frames, self.config.camera_skew_s)
-        return {"state": vector, **{name: frame.image for name, frame in frames.items()}}
+    def _situation(self, state: ArmState, steps: int) -> Situation:
+        """What a judge may know beside the images."""
+        coordinates = np.array(self._frame.coordinates(state.pose))
+        return Situation(coordinates, state.wrench[:3], state.gripper_width_m, steps)
 
     def _info(
-        self, state: ArmState, flags: GateFlag, *, success: bool, truncated_by: str | None
+        self, state: ArmState, flags: GateFlag, verdict: Verdict, truncated_by: str | None
     ) -> dict[str, Any]:
         return {
-            "success": success,
+            "success": verdict.success,
+            "reward": verdict.reward,
+            "score": verdict.score,
+            "classifier": verdict.version,
+            "seated": self._referee.seated,
             "gate_flags": int(flags),
             "t_ns": state.t_ns,
             "peak_force_n": state.peak_force_n,
             "reset_s": self._reset_s,
             "truncated_by": truncated_by,
         }
+
+
+def _images(observation: Observation) -> Observation:
+    """The images of an observation, by camera."""
+    return {name: image for name, image in observation.items() if name != "state"}

@@ -26,12 +26,16 @@ class RewardConfig:
         classifier: Folder of a trained classifier (`handrail classify train`), or of one for each stage, in
             order: each stage is rewarded once, and the last one ends the episode.
         budget_ms: Longest that looking may take, in the median at the start of a run [ms].
+        consecutive: Looks in a row that must see a success; None as the classifier was calibrated.
+        guard: Believe a success only where the classifier's guard on pose and force lets one be.
         false_positive_rate: For experiments: share of frames without success that are called success.
     """
 
     source: RewardSource = "task"
     classifier: tuple[str, ...] = ()
     budget_ms: float = 25.0
+    consecutive: int | None = None
+    guard: bool = True
     false_positive_rate: float = 0.0
 
     def __post_init__(self) -> None:
@@ -42,6 +46,8 @@ class RewardConfig:
             )
         if not 0.0 < self.budget_ms <= 1000.0:
             raise ConfigError(f"env.reward.budget_ms is {self.budget_ms}, must be in (0, 1000]; use 25")
+        if self.consecutive is not None and self.consecutive < 1:
+            raise ConfigError(f"env.reward.consecutive is {self.consecutive}, must be 1 or more; use 2")
         if not 0.0 <= self.false_positive_rate <= 1.0:
             raise ConfigError(
                 f"env.reward.false_positive_rate is {self.false_positive_rate}, must be in [0, 1]; use 0"

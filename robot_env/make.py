@@ -14,6 +14,7 @@ from handrail.robot_env.config import CameraConfig, EnvConfig
 
 if TYPE_CHECKING:
     from handrail.robot_env.env import RobotEnv
+    from handrail.robot_env.judge import Judge
     from handrail.robot_env.sim.config import ArmName
 
 ENVIRONMENTS: Mapping[str, "ArmName"] = {
@@ -25,12 +26,15 @@ ENVIRONMENTS: Mapping[str, "ArmName"] = {
 OVERVIEW = CameraConfig(name="overview", width=640, height=480)
 
 
-def make_env(config: EnvConfig | None = None, render_mode: str | None = None) -> "RobotEnv":
+def make_env(
+    config: EnvConfig | None = None, render_mode: str | None = None, judge: "Judge | None" = None
+) -> "RobotEnv":
     """An environment on the arm that `config.arm` names: simulated in lockstep, or behind an arm server.
 
     Args:
         config: what to build; the default is RAM insertion with the Panda at 10 Hz, from the state alone.
         render_mode: "rgb_array" to show the cell with `render`; None needs no graphics library.
+        judge: what judges the images; for `config.reward.source` "classifier" only, and needed there.
 
     Raises:
         ConfigError: a setting is refused.
@@ -38,10 +42,11 @@ def make_env(config: EnvConfig | None = None, render_mode: str | None = None) ->
         RenderingUnavailable: cameras or rendering are asked for and no graphics library can draw here.
     """
     config = config or EnvConfig()
-    return _served(config, render_mode) if config.arm.served else _in_lockstep(config, render_mode)
+    build = _served if config.arm.served else _in_lockstep
+    return build(config, render_mode, judge)
 
 
-def _in_lockstep(config: EnvConfig, render_mode: str | None) -> "RobotEnv":
+def _in_lockstep(config: EnvConfig, render_mode: str | None, judge: "Judge | None") -> "RobotEnv":
     """Arm, cell and clock in this process: time passes only while the environment waits."""
     from handrail.robot_env.arms.lockstep import LockstepArm
     from handrail.robot_env.clock import LockstepClock
@@ -67,10 +72,11 @@ def _in_lockstep(config: EnvConfig, render_mode: str | None) -> "RobotEnv":
         cameras=cameras,
         render_camera=overview,
         render_mode=render_mode,
+        judge=judge,
     )
 
 
-def _served(config: EnvConfig, render_mode: str | None) -> "RobotEnv":
+def _served(config: EnvConfig, render_mode: str | None, judge: "Judge | None") -> "RobotEnv":
     """The arm of an arm server, in real time."""
     from handrail.robot_env.cameras.make import make_cameras
     from handrail.robot_env.clock import MonotonicClock
@@ -89,6 +95,7 @@ def _served(config: EnvConfig, render_mode: str | None) -> "RobotEnv":
             scene=arm.scene,
             cameras=make_cameras(config, arm.scene),
             render_mode=render_mode,
+            judge=judge,
         )
     except BaseException:
         arm.close()
@@ -96,11 +103,14 @@ def _served(config: EnvConfig, render_mode: str | None) -> "RobotEnv":
 
 
 def make_registered(
-    arm: "ArmName", config: EnvConfig | None = None, render_mode: str | None = None
+    arm: "ArmName",
+    config: EnvConfig | None = None,
+    render_mode: str | None = None,
+    judge: "Judge | None" = None,
 ) -> "RobotEnv":
     """Entry point of the registered environments: `config` with the arm that the id names."""
     config = config or EnvConfig()
-    return make_env(replace(config, sim=replace(config.sim, arm=arm)), render_mode)
+    return make_env(replace(config, sim=replace(config.sim, arm=arm)), render_mode, judge)
 
 
 def register_envs() -> None:

@@ -9,12 +9,19 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from handrail.robot_env.errors import ActionError, ConfigError
 from handrail.robot_env.geometry import Array, quat_from_rotvec
+
+if TYPE_CHECKING:
+    from handrail.robot_env.config import EnvConfig
+
+Proprioception = Literal["socket", "start"]
+"""Where the arm's own pose is counted from: the nominal socket, or where the episode began."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +170,25 @@ STATE_SPEC = StateSpec(
         ArraySpec("gripper_width", (1,), "m", "tool", 0.08, "opening of the gripper"),
     )
 )
-"""Proprioception as in HIL-SERL (2410.21845): 19 numbers, relative to the *nominal* socket only."""
+"""19 numbers, relative to the *nominal* socket only: what a policy without cameras goes by."""
+
+START_SPEC = StateSpec(
+    (
+        ArraySpec("tcp_position", (3,), "m", "start", 0.03, "tool centre point from the episode's start"),
+        ArraySpec("tcp_rotation", (3,), "rad", "start", 0.2, "rotation vector from the start's orientation"),
+        ArraySpec("tcp_velocity", (3,), "m/s", "tool", 0.1, "linear velocity of the tool centre point"),
+        ArraySpec("tcp_angular_velocity", (3,), "rad/s", "tool", 0.5, "angular velocity of the tool"),
+        *STATE_SPEC.fields[4:],
+    )
+)
+"""The same numbers as HIL-SERL (2410.21845) gives them (its `RelativeFrame`): the pose in the tool's frame at
+the start, velocities in the tool's frame now. They do not say where the socket is: the images must.
+"""
+
+
+def state_spec(config: "EnvConfig") -> StateSpec:
+    """What the state of an environment is, without making one."""
+    return START_SPEC if config.proprioception == "start" else STATE_SPEC
 
 
 def schema_hash(

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 class SmallCNN(nn.Module):
-    """Four strided 3×3 convolutions, to a map of a sixteenth of the image's sides.
+    """Four strided convolutions, to a map of a thirty-second of the image's sides.
 
     Attributes:
         channels: C of the feature map.
@@ -27,5 +27,5 @@ class SmallCNN(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Feature maps (N, 64, H/32, W/32) of normalised images (N, 3, H, W)."""
+        """Feature maps (N, 64, ⌈H/32⌉, ⌈W/32⌉) of normalised images (N, 3, H, W)."""
         return self.layers(x)

@@ -8,7 +8,7 @@ from typing import Literal
 from handrail.robot_env.checks import require_range
 from handrail.robot_env.errors import ConfigError
 
-TrunkName = Literal["resnet10", "cnn"]
+TrunkName = Literal["resnet10", "resnet10t", "cnn"]
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,8 @@ class VisionConfig:
     Attributes:
         cameras: Images of the observation that the policy sees, by name; None for all of them. An empty list
             leaves a policy on the state alone, beside cameras that only the reward classifier looks through.
-        trunk: "resnet10" (ResNet-10 with GroupNorm, as HIL-SERL's), or "cnn", a small one to train.
+        trunk: "resnet10" (ResNet-10 with GroupNorm, as HIL-SERL's), "resnet10t" (timm's, for its weights), or
+            "cnn", a small one to train.
         weights: Of the trunk: "auto" (those the run has, else the imported or pretrained ones under
             `handrail weights`, else random with a warning), "random", or the path of a safetensors file.
         frozen: Keep the trunk as it is: its features are then computed once a frame. Otherwise it is trained

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections import OrderedDict
 from collections.abc import Mapping
+from weakref import WeakValueDictionary
 
 import numpy as np
 import torch
@@ -12,10 +14,20 @@ from torch import Tensor, nn
 
 from handrail.vision.cnn import SmallCNN
 from handrail.vision.config import TrunkName
+from handrail.vision.products import freeze_convolutions
 from handrail.vision.resnet import ResNet10, initialise
+from handrail.vision.resnet10t import ResNet10T
 
+NORMALISATION = "imagenet"
+"""The name of what `normalise` does, in keys and files of weights."""
+_MEAN = (0.485, 0.456, 0.406)  # of ImageNet's pixels, red, green, blue, in [0, 1]
+_DEVIATION = (0.229, 0.224, 0.225)
 _REMEMBERED = 8
-TRUNKS: Mapping[TrunkName, type[nn.Module]] = {"resnet10": ResNet10, "cnn": SmallCNN}
+TRUNKS: Mapping[TrunkName, type[nn.Module]] = {
+    "resnet10": ResNet10,
+    "resnet10t": ResNet10T,
+    "cnn": SmallCNN,
+}
 
 
 def build(name: TrunkName, seed: int = 0) -> nn.Module:
@@ -25,39 +37,67 @@ def build(name: TrunkName, seed: int = 0) -> nn.Module:
     return network
 
 
-def normalise(images: Tensor) -> Tensor:
-    """(N, H, W, 3) uint8 as (N, 3, H, W) float32 in [−1, 1], in channels-last memory."""
-    return images.permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
+def shapes(name: TrunkName) -> dict[str, tuple[int, ...]]:
+    """The shape of each tensor of a trunk, by name."""
+    with torch.device("meta"):
+        return {key: tuple(tensor.shape) for key, tensor in TRUNKS[name]().state_dict().items()}
+
+
+def normalise(images: Tensor, precision: torch.dtype = torch.float32) -> Tensor:
+    """Images (N, H, W, 3) uint8 as (N, 3, H, W) by ImageNet's mean and deviation, as HIL-SERL does.
+
+    The memory stays channels-last.
+    """
+    scaled = images.permute(0, 3, 1, 2).float()
+    mean = torch.tensor(_MEAN, device=images.device).mul_(255.0).view(3, 1, 1)
+    deviation = torch.tensor(_DEVIATION, device=images.device).mul_(255.0).view(3, 1, 1)
+    return scaled.sub_(mean).div_(deviation).to(precision)
 
 
 class Trunk:
-    """A network that is not trained; any thread may use it, one at a time.
+    """A network that is not trained; any thread may use it.
 
     It runs in bfloat16 where the processor multiplies that natively, else in float32.
 
     Args:
         name: Its architecture.
         tensors: Its weights, by name.
-        precision: Of its products; None for the fastest here. Part of the key: features of two precisions
+        precision: Of its products; None for the fastest there. Part of the key: features of two precisions
             are never mixed.
+        device: Where it computes, and where its maps are.
 
     Attributes:
+        tensors: Its weights as they were given, for whoever trains or stores them.
         key: 16 hexadecimal digits: architecture, weights, normalisation and precision.
+        channels: C of a feature map.
     """
 
     def __init__(
-        self, name: TrunkName, tensors: Mapping[str, Tensor], precision: torch.dtype | None = None
+        self,
+        name: TrunkName,
+        tensors: Mapping[str, Tensor],
+        precision: torch.dtype | None = None,
+        device: torch.device | str = "cpu",
     ) -> None:
-        self.name = name
+        self.name: TrunkName = name
+        self.tensors = {key: tensor.detach() for key, tensor in tensors.items()}
+        self._device = torch.device(device)
+        self._precision = precision or fastest_precision(self._device)
         with torch.device("meta"):
             network = TRUNKS[name]()
-        network.load_state_dict(dict(tensors), assign=True)
-        self._precision = precision or fastest_precision()
-        self._network = network.to(self._precision).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        # A copy: what is given may be trained on, and these weights must stay what the key says.
+        copies = {
+            key: tensor.to(self._device, self._precision, copy=True) for key, tensor in self.tensors.items()
+        }
+        network.load_state_dict(copies, assign=True)
+        self._network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self._network.requires_grad_(False).eval()
+        if self._device.type == "cpu":
+            freeze_convolutions(self._network)
         self.channels = int(network.channels)  # pyright: ignore[reportArgumentType]
-        self.key = _key(name, tensors, self._precision)
-        self._remembered: OrderedDict[int, tuple[np.ndarray, Tensor]] = OrderedDict()
+        self.key = _key(name, self.tensors, self._precision)
+        self._remembered: OrderedDict[tuple[tuple[int, ...], bytes], Tensor] = OrderedDict()
+        self._lock = threading.Lock()
 
     def map_size(self, height: int, width: int) -> int:
         """S, the number of cells of the feature map of an image."""
@@ -66,37 +106,49 @@ class Trunk:
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Tensor:
         """Feature maps (N, C, S) float16 of images (N, H, W, 3) uint8."""
-        features = self._network(normalise(images).to(self._precision))
+        features = self._network(normalise(images.to(self._device), self._precision))
         return features.flatten(2).to(torch.float16).contiguous()
 
     def of(self, images: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
-        """Feature map (C, S) of each image, computed once for each array that is asked for.
+        """Feature map (C, S) float16 of each image (H, W, 3) uint8, computed once for each picture.
 
-        Policy and reward classifier look at the same arrays; the second one to ask finds them here.
+        Policy and reward classifier look at the same pictures; the second one to ask finds the maps here,
+        whichever copy of a picture it holds.
         """
-        missing = {name: image for name, image in images.items() if not self._knows(image)}
-        by_shape: dict[tuple[int, ...], list[np.ndarray]] = {}
-        for image in missing.values():
-            by_shape.setdefault(image.shape, []).append(image)
-        for batch in by_shape.values():
-            for image, features in zip(batch, self(torch.from_numpy(np.stack(batch))), strict=True):
-                self._remembered[id(image)] = (image, features)  # holding the array keeps its id its own
-        found = {name: self._remembered[id(image)][1] for name, image in images.items()}
-        while len(self._remembered) > _REMEMBERED:
-            self._remembered.popitem(last=False)
-        return found
+        pictures = {name: (image.shape, image.tobytes()) for name, image in images.items()}
+        with self._lock:
+            missing: dict[tuple[int, ...], dict[bytes, np.ndarray]] = {}
+            for name, (shape, pixels) in pictures.items():
+                if (shape, pixels) not in self._remembered:
+                    missing.setdefault(shape, {})[pixels] = images[name]
+            for shape, batch in missing.items():
+                maps = self(torch.from_numpy(np.stack(list(batch.values()))))
+                for pixels, features in zip(batch, maps, strict=True):
+                    self._remembered[shape, pixels] = features
+            found = {name: self._remembered[picture] for name, picture in pictures.items()}
+            while len(self._remembered) > _REMEMBERED:
+                self._remembered.popitem(last=False)
+            return found
 
-    def _knows(self, image: np.ndarray) -> bool:
-        return id(image) in self._remembered
+
+_LIVING: WeakValueDictionary[str, Trunk] = WeakValueDictionary()
 
 
-def fastest_precision() -> torch.dtype:
+def shared(trunk: Trunk) -> Trunk:
+    """The trunk of this process that has this one's key, or this one.
+
+    Policy and reward classifier load their weights apart; where those are the same, each picture then goes
+    through the network once.
+    """
+    return _LIVING.setdefault(trunk.key, trunk)
+
+
+def fastest_precision(device: torch.device | str = "cpu") -> torch.dtype:
     """bfloat16 where the processor has instructions for it."""
-    return (
-        torch.bfloat16
-        if torch.backends.cpu.get_cpu_capability() == "AVX512" and _has_bf16()
-        else torch.float32
-    )
+    if torch.device(device).type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    native = torch.backends.cpu.get_cpu_capability() == "AVX512" and _has_bf16()
+    return torch.bfloat16 if native else torch.float32
 
 
 def _has_bf16() -> bool:
@@ -104,8 +156,15 @@ def _has_bf16() -> bool:
 
 
 def _key(name: str, tensors: Mapping[str, Tensor], precision: torch.dtype) -> str:
-    digest = hashlib.sha256(f"{name} [-1,1] {precision}".encode())
-    for key in sorted(tensors):
-        digest.update(key.encode())
-        digest.update(tensors[key].detach().float().contiguous().numpy().tobytes())
+    digest = hashlib.sha256(f"{name} {NORMALISATION} {precision} {fingerprint(tensors)}".encode())
     return digest.hexdigest()[:16]
+
+
+def fingerprint(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of weights: names, shapes and float32 values; the same in every file that holds them."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        values = tensors[name].detach().to("cpu", torch.float32).contiguous()
+        digest.update(f"{name} {tuple(values.shape)}\n".encode())
+        digest.update(values.numpy().tobytes())
+    return digest.hexdigest()

@@ -141,7 +141,7 @@ def _time_answers(run: RunDirectory, config: RunConfig) -> dict[str, list[float]
     evaluator.load(learner.weights_frame())
     policy = evaluator.policy
     policy.deterministic = False  # as the actor acts
-    observation = STATE_SPEC.scale.astype(np.float32)
+    observation = {"state": STATE_SPEC.scale.astype(np.float32)}
     action_ms = _durations_ms(lambda: policy.act(observation), _ACTIONS)
     evaluator.env.close()
     return {"sample_ms": sample_ms, "action_ms": action_ms}

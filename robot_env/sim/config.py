@@ -98,7 +98,15 @@ class RandomizationConfig:
         torque_noise_nm: The same for torque [Nm].
         delay: Let commands reach the arm late.
         delay_s: Low and high delay of the set-point [s].
-        look: Vary light, colours and camera poses (rendered cells only).
+        light: Vary the light, in rendered cells as all that follows.
+        light_fraction: Half-width of the factor on its brightness [1]; its warmth varies by a third of that.
+        light_tilt_rad: Half-width of its tilt about x and y [rad].
+        texture: Give board and table another pattern and tint.
+        texture_fraction: Half-width of the factors on their colours [1].
+        camera_pose: Displace the cameras, all alike.
+        camera_m: Half-width along each axis [m].
+        camera_rad: Half-width about each axis [rad].
+        look: All three of them: light, texture and camera_pose.
     """
 
     hidden: bool = True
@@ -123,6 +131,14 @@ class RandomizationConfig:
     torque_noise_nm: float = 0.005
     delay: bool = False
     delay_s: tuple[float, float] = (0.0, 0.1)
+    light: bool = False
+    light_fraction: float = 0.3
+    light_tilt_rad: float = 0.3
+    texture: bool = False
+    texture_fraction: float = 0.25
+    camera_pose: bool = False
+    camera_m: float = 0.005
+    camera_rad: float = 0.02
     look: bool = False
 
     def __post_init__(self) -> None:
@@ -143,6 +159,11 @@ class RandomizationConfig:
             ("torque_bias_nm", 0.5, "Nm"),
             ("force_noise_n", 5.0, "N"),
             ("torque_noise_nm", 0.5, "Nm"),
+            ("light_fraction", 0.8, ""),
+            ("light_tilt_rad", 1.0, "rad"),
+            ("texture_fraction", 0.8, ""),
+            ("camera_m", 0.02, "m"),
+            ("camera_rad", 0.2, "rad"),
         ):
             value = getattr(self, name)
             if not 0.0 <= value <= limit:

@@ -24,7 +24,7 @@ from handrail.robot_env.sim.ram import SOCKET_DEPTH_M, TOWER_HEIGHT_M
 from handrail.robot_env.sim.truth import RamTruth
 from handrail.robot_env.spec import ActionSpec
 
-_SEATED_TURN = (1.0, 0.0, 0.0, 0.0)
+SEATED_TURN = (1.0, 0.0, 0.0, 0.0)
 """Orientation of a seated tip in the socket's frame: upside down, along the slot."""
 _HOVER_M = TOWER_HEIGHT_M + 0.0025
 _RIM_M = SOCKET_DEPTH_M
@@ -82,12 +82,12 @@ class ScriptedExpert:
         """
         tip = pose_relative(truth.T_base_socket, truth.T_base_tip)
         lateral = self._bias[:2] - tip[:2]
-        turn = rotvec_from_quat(quat_multiply(_SEATED_TURN, quat_inverse(tip[3:])))
+        turn = rotvec_from_quat(quat_multiply(SEATED_TURN, quat_inverse(tip[3:])))
         turn[2] += self._bias[2]
         move = np.array([*lateral, self._descent(float(tip[2]), lateral, turn)])
         move[:2] *= 1.2
         self._search(float(tip[2]))
-        return self._action(truth, move, turn)
+        return self.steer(truth, move, turn)
 
     def _descent(self, height: float, lateral: Array, turn: Array) -> float:
         """Wanted vertical displacement [m] at a tip height above the groove's floor [m]."""
@@ -119,8 +119,8 @@ class ScriptedExpert:
                 self._bias = 0.3 * self._bias + self._rng.normal(0.0, 1.0, 3) * (0.0003, 0.0003, 0.003)
         self._last_height = height
 
-    def _action(self, truth: RamTruth, move: Array, turn: Array) -> Array:
-        """Turn a wanted displacement of the tip, in the socket's frame, into an action."""
+    def steer(self, truth: RamTruth, move: Array, turn: Array) -> Array:
+        """The action that displaces the tip by `move` [m] and `turn` [rad], each (3,) in the socket's frame."""
         tcp, socket = truth.T_base_tcp, truth.T_base_socket
         move = quat_rotate(socket[3:], move)
         turn = quat_rotate(socket[3:], turn)

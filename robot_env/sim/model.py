@@ -12,6 +12,7 @@ import mujoco as mj
 from handrail.robot_env.sim import panda, ur5e
 from handrail.robot_env.sim.config import SimConfig
 from handrail.robot_env.sim.hand import add_hand, hand_down
+from handrail.robot_env.sim.look import add_patterns
 from handrail.robot_env.sim.parts import Builder, Detail, add_materials
 from handrail.robot_env.sim.ram import add_socket
 from handrail.robot_env.sim.stage import add_board, add_cameras, add_light, add_table
@@ -53,6 +54,8 @@ def compile_cell(config: SimConfig, detail: Detail = Detail.PHYSICS) -> mj.MjMod
     if build.looks:
         _set_visuals(spec, config, detail)
     add_table(build, spec)
+    if build.looks:
+        add_patterns(spec)
     base = spec.worldbody.add_body(name="base")
     flange = panda.add_panda(build, base) if config.arm == "panda" else ur5e.add_ur5e(build, base)
     add_hand(build, flange)

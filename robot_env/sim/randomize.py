@@ -5,13 +5,14 @@ displacement with and without, say, sensor noise. Applying a draw sets *every* q
 nothing of the episode before can leak through, and the arm itself is never touched.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import cos, sin
 
 import mujoco as mj
 import numpy as np
 
 from handrail.robot_env.sim.config import RandomizationConfig
+from handrail.robot_env.sim.look import Look, draw_look
 from handrail.robot_env.sim.ram import CLEARANCE_M, SPRING_JOINTS, SPRING_N_M, WALL_PREFIX
 
 
@@ -32,7 +33,7 @@ class Draw:
         wrench_noise: Standard deviation of its readings [N, Nm], 6 values.
         delay_s: Delay of the set-point [s].
         noise_seed: Seed of the sensor noise.
-        look: Six factors in [-1, 1] for light, colour and camera poses; zeros for the nominal look.
+        look: Light, texture and camera poses.
     """
 
     visible: tuple[float, float, float] = (0.0, 0.0, 0.0)
@@ -47,7 +48,7 @@ class Draw:
     wrench_noise: tuple[float, ...] = (0.0,) * 6
     delay_s: float = 0.0
     noise_seed: int = 0
-    look: tuple[float, ...] = (0.0,) * 6
+    look: Look = field(default_factory=Look)
 
 
 def draw(rng: np.random.Generator, config: RandomizationConfig) -> Draw:
@@ -80,7 +81,7 @@ def draw(rng: np.random.Generator, config: RandomizationConfig) -> Draw:
         wrench_noise=noise if c.force_sensor else nominal.wrench_noise,
         delay_s=within(rng.uniform(-1.0, 1.0), c.delay_s) if c.delay else 0.0,
         noise_seed=noise_seed,
-        look=tuple(u[20:26]) if c.look else nominal.look,
+        look=draw_look(u[20:26], noise_seed, c),
     )
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from handrail.robot_env.errors import CameraError, RenderingUnavailable
 from handrail.robot_env.sim.cell import SimCell
 from handrail.robot_env.sim.gl import choose_backend
+from handrail.robot_env.sim.look import Dresser
 from handrail.robot_env.sim.model import compile_cell
 from handrail.robot_env.sim.parts import Detail
 
@@ -50,10 +51,7 @@ class SimScene:
         self._model = compile_cell(cell.config, Detail.FINE if fine else Detail.PLAIN)
         self._data = mj.MjData(self._model)
         self._renderers: dict[tuple[int, int], Renderer] = {}
-        self._look: tuple[float, ...] = (0.0,) * 6
-        self._nominal = tuple(
-            array.copy() for array in (self._model.light_diffuse, self._model.mat_rgba, self._model.cam_pos)
-        )
+        self._dresser = Dresser(self._model)
         self._camera_ids = {self._model.camera(index).name: index for index in range(self._model.ncam)}
 
     @property
@@ -116,19 +114,7 @@ class SimScene:
         data.mocap_quat[:] = cell.data.mocap_quat
         model.body_pos[:] = cell.model.body_pos
         model.body_quat[:] = cell.model.body_quat
-        if cell.episode.look != self._look:
-            self._dress(cell.episode.look)
+        self._dresser.wear(cell.episode.look)
         mj.mj_kinematics(model, data)
         mj.mj_comPos(model, data)
         mj.mj_camlight(model, data)
-
-    def _dress(self, look: tuple[float, ...]) -> None:
-        """Vary light by 30 %, the board's and table's colour by 25 % and each camera by up to 5 mm."""
-        model = self._model
-        diffuse, colours, places = self._nominal
-        model.light_diffuse[:] = diffuse * (1.0 + 0.3 * look[0])
-        model.mat_rgba[:] = colours
-        for name, factor in (("board", look[1]), ("table", look[2])):
-            model.mat_rgba[model.material(name).id, :3] *= 1.0 + 0.25 * factor
-        model.cam_pos[:] = places + 0.005 * np.array(look[3:6])
-        self._look = look

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from handrail.agent.replay import ReplayMemory, View
+from handrail.agent.replay import ReplayMemory
 from handrail.agent.sampling import Sampler, SamplingError
+from handrail.agent.views import View
 from handrail.intervention.transition import Source, Transition
 
 GAMMA = 0.9
@@ -148,8 +149,8 @@ def test_the_ring_forgets_the_oldest_in_every_view():
 
 def test_a_relabel_reaches_returns_at_once():
     memory = memory_of(episode(0, 3), episode(1, 3, success=False))
-    memory.relabel(0, success=False)
-    memory.relabel(1, success=True)
+    memory.label(0, "failure")
+    memory.label(1, "success")
     columns = gather(memory, n_step=3)
     assert columns["reward"].tolist() == pytest.approx([0.0, 0.0, 0.0, 0.81, 0.9, 1.0])
     assert columns["discount"].tolist() == pytest.approx([0.729, 0.81, 0.9, 0.0, 0.0, 0.0])
@@ -157,7 +158,7 @@ def test_a_relabel_reaches_returns_at_once():
 
 def test_an_excluded_episode_is_never_drawn_again():
     memory = memory_of(*(episode(i, 10, human=(3,)) for i in range(6)), capacity=35)
-    memory.exclude(4)
+    memory.label(4, "exclude")
     drawn = np.concatenate(
         [memory.replay.draw(np.random.default_rng(0), 500), memory.demo.draw(np.random.default_rng(0), 50)]
     )

@@ -59,7 +59,7 @@ def test_every_example_composes_as_printed(
         assert before == "HANDRAIL_CONF=~/handrail-conf "
         monkeypatch.setenv("HANDRAIL_CONF", str(tmp_path))
     _, rest = split(words.split(), COMMANDS[name].options)
-    if name in ("arm", "bench"):
+    if name in ("arm", "bench", "classify"):
         rest = [word for word in rest[1:] if not word.startswith("steps=")]
     config = compose(rest).config
     if name in ("arm-server", "serl-rest", "regrasp"):
@@ -100,6 +100,9 @@ def test_help_of_bench_lists_the_benchmarks(capsys: pytest.CaptureFixture[str]) 
             2,
             ["loopback", "keys"],
         ),
+        (["classify"], 2, ["collect, train, check, inbox or accept"]),
+        (["classify", "colect"], 2, ["'colect'", "did you mean 'collect'"]),
+        (["classify", "collect", "positives=0"], 2, ["positives=0"]),
         (["regrasp"], 2, ["inside the actor"]),
         (["regrasp", "arm=sim_server"], 2, ["env.regrasp.grasp_pose"]),
         (["arm-server"], 2, ["inside the actor", "arm=sim_server"]),

@@ -468,7 +468,7 @@ class Frozen:
         self.reads += 1
         if self.reads > 2:
             raise CameraError("camera wrist is frozen")
-        return Frame(np.zeros((32, 32, 3), np.uint8), self.reads, self.reads)
+        return Frame(np.full((32, 32, 3), 90, np.uint8), self.reads, self.reads)
 
 
 def test_a_frozen_camera_ends_the_episode_and_the_arm_holds():

@@ -1,0 +1,284 @@
+"""`handrail classify collect`: somebody shows what success looks like, and what only resembles it.
+
+Every step is in the log before the next one is taken, with the success button beside it: what is killed has
+lost nothing, and the same command goes on where it stopped. The episodes are ordinary ones, of the purpose
+"classify"; neither learner nor statistics take them for training.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from handrail.agent.config import RunConfig
+from handrail.agent.devices import make_device
+from handrail.agent.session import Session
+from handrail.intervention.collector import NEAR_MISSES, Latched, Posture, SyntheticCollector
+from handrail.intervention.config import MappingConfig
+from handrail.intervention.device import Device
+from handrail.intervention.episode import Purpose
+from handrail.intervention.labels import Label
+from handrail.intervention.log_format import EpisodeEnd, EpisodeStart, Event, Record, StepRecord
+from handrail.intervention.log_reader import LogReader
+from handrail.intervention.operator import SYNTHETIC_MAPPING
+from handrail.intervention.run_directory import RunDirectory
+from handrail.intervention.transition import Transition
+from handrail.launch import runs
+from handrail.launch.options import Options
+from handrail.launch.supervisor import Interrupt
+from handrail.launch.train import prepare
+from handrail.robot_env.env import RobotEnv
+from handrail.robot_env.errors import ConfigError
+from handrail.robot_env.judge import RewardConfig
+
+CLASSIFY: Purpose = "classify"
+FEWEST_EPISODES = 10
+"""Data are split by episode, so that a few long ones are not enough, whatever they hold."""
+_LONGEST_STREAK = 10  # episodes in a row that should show success, and do not
+
+PROMPTS = {
+    Posture.SEATED: (
+        "Seat the module. Once it is all the way in, hold the SUCCESS button, and keep it held while you "
+        "press and wriggle a little; let go of the button before you pull the module out."
+    ),
+    Posture.HALF: "Push the module in about half-way, or with one end only, and leave it there. No success.",
+    Posture.ELSEWHERE: "Put the module down in a wrong place: on another slot, on the board. No success.",
+    Posture.BESIDE: "Rest the module on the rim, a little beside the slot or turned against it. No success.",
+}
+"""What whoever collects is asked for."""
+_NEXT = "The FAILURE button goes on to the next one, DISCARD throws this one away."
+
+
+@dataclass
+class Tally:
+    """Counts the examples in a log; feed it every record in order.
+
+    Attributes:
+        sequence: of the last record counted.
+    """
+
+    sequence: int = 0
+    _examples: dict[int, list[int]] = field(default_factory=dict)
+    _excluded: set[int] = field(default_factory=set)
+
+    def read(self, reader: LogReader) -> None:
+        """Count what the log holds beyond what has been counted."""
+        for sequence, record in reader.records(self.sequence):
+            self._take(record)
+            self.sequence = sequence
+
+    def _take(self, record: Record) -> None:
+        match record:
+            case EpisodeStart(purpose="classify"):
+                self._examples[record.episode] = [0, 0]
+            case StepRecord() if record.episode in self._examples:
+                self._examples[record.episode][record.reward > 0.0] += 1
+            case Event(kind="label"):
+                exclude = record.new == Label.EXCLUDE
+                (self._excluded.add if exclude else self._excluded.discard)(record.episode)
+
+    @property
+    def _kept(self) -> list[list[int]]:
+        return [counts for episode, counts in self._examples.items() if episode not in self._excluded]
+
+    @property
+    def episodes(self) -> int:
+        """Episodes that show examples."""
+        return sum(any(counts) for counts in self._kept)
+
+    @property
+    def positives(self) -> int:
+        """Steps that led to a success."""
+        return sum(positives for _, positives in self._kept)
+
+    @property
+    def negatives(self) -> int:
+        """Steps that led to none."""
+        return sum(negatives for negatives, _ in self._kept)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """How much is to be collected.
+
+    Attributes:
+        positives, negatives: steps that led to a success, and that did not.
+        longest_s: an episode ends after so long [s].
+    """
+
+    positives: int = 200
+    negatives: int = 600
+    longest_s: int = 30
+
+    def __post_init__(self) -> None:
+        for name in ("positives", "negatives", "longest_s"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name}={getattr(self, name)}: must be at least 1")
+
+    def are_there(self, tally: Tally) -> bool:
+        """Whether that much has been collected."""
+        enough = tally.positives >= self.positives and tally.negatives >= self.negatives
+        return enough and tally.episodes >= FEWEST_EPISODES
+
+    def next_posture(self, tally: Tally) -> Posture:
+        """What the next episode is to show: success and a near miss in turn, or what is still lacking."""
+        number = tally.episodes
+        lacks_only_negatives = tally.positives >= self.positives and tally.negatives < self.negatives
+        lacks_only_positives = tally.negatives >= self.negatives and tally.positives < self.positives
+        if lacks_only_positives or (number % 2 == 0 and not lacks_only_negatives):
+            return Posture.SEATED
+        return NEAR_MISSES[(number if lacks_only_negatives else number // 2) % len(NEAR_MISSES)]
+
+
+def main(options: Options, overrides: list[str]) -> int:
+    """Collect until there is enough; stopping early keeps what there is, and the same line goes on.
+
+    Raises:
+        ConfigError: there is no camera, or nobody to show anything.
+        RunLocked: the run's actor is running.
+    """
+    wanted = Wanted(options["positives"], options["negatives"], options["longest_s"])
+    run, config = prepare(options, overrides)
+    console = Console()
+    columns = (TextColumn("{task.description:<10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Interrupt().installed() as interrupt, Progress(*columns, console=console) as progress:
+        success = progress.add_task("success", total=wanted.positives)
+        other = progress.add_task("no success", total=wanted.negatives)
+
+        def show(positives: int, negatives: int) -> None:
+            progress.update(success, completed=positives)
+            progress.update(other, completed=negatives)
+
+        tally = collect(
+            run,
+            config,
+            wanted,
+            stopped=lambda: interrupt.number is not None,
+            on_step=show,
+            announce=lambda text: progress.console.print(text, soft_wrap=True, highlight=False, markup=False),
+        )
+    console.print(
+        f"{tally.positives} examples of success and {tally.negatives} others, of {tally.episodes} episodes, "
+        f"in {run.path}",
+        soft_wrap=True,
+        highlight=False,
+        markup=False,
+    )
+    return 0
+
+
+def collect(
+    run: RunDirectory,
+    config: RunConfig,
+    wanted: Wanted,
+    *,
+    stopped: Callable[[], bool] = lambda: False,
+    on_step: Callable[[int, int], None] = lambda *_: None,
+    announce: Callable[[str], None] = lambda _: None,
+) -> Tally:
+    """Drive episodes until as much as `wanted` is in the run's log; returns what it holds then.
+
+    Args:
+        run: its log receives the episodes.
+        config: the run's configuration; `actor.device` names who shows.
+        wanted: how much.
+        stopped: asked after each step; True ends the collection.
+        on_step: told the examples of success, and the others, that are there now.
+        announce: told what to show next, and why the session is held.
+
+    Raises:
+        ConfigError: there is no camera, nobody to show anything, or ten times in a row no success was shown.
+        RunLocked: the run's actor is running.
+    """
+    _check(config)
+    tally, reader = Tally(), LogReader(run.segments)
+    tally.read(reader)
+    counts = [0, 0]
+    posture, prompted = Posture.SEATED, set[Posture]()
+    streak = 0
+    held_for = ""
+
+    with Session(run, _showing(config, wanted)) as session:
+        runs.keep_config(run, config)
+        device, mapping = _hand(config, session.env)
+
+        def prompt() -> None:
+            nonlocal posture
+            posture = wanted.next_posture(tally)
+            if isinstance(device, SyntheticCollector):
+                device.posture = posture
+            words = "" if posture in prompted else f": {PROMPTS[posture]} {_NEXT}"
+            prompted.add(posture)
+            announce(f"{tally.episodes + 1}. {posture.upper()}{words}")
+            counts[:] = tally.negatives, tally.positives
+
+        def count(transition: Transition) -> bool:
+            counts[transition.reward > 0.0] += 1
+            on_step(counts[1], counts[0])
+            return not stopped()
+
+        def note(end: EpisodeEnd) -> None:
+            nonlocal streak
+            before = tally.positives
+            tally.read(reader)
+            on_step(tally.positives, tally.negatives)
+            if posture is Posture.SEATED and end.truncated_by != "stop":
+                streak = streak + 1 if tally.positives == before else 0
+            if streak >= _LONGEST_STREAK:
+                raise ConfigError(
+                    f"{streak} episodes in a row have shown no success; hold the success button while the "
+                    "module is seated (`handrail doctor device` shows whether it is heard)"
+                )
+
+        def on_hold(reason: str) -> None:
+            nonlocal held_for
+            if reason != held_for:
+                held_for = reason
+                announce(f"held: {reason}")
+
+        on_step(tally.positives, tally.negatives)
+        session.drive(
+            None,
+            CLASSIFY,
+            hand=(device, mapping),
+            wanted=lambda: not (wanted.are_there(tally) or stopped()),
+            between_steps=count,
+            before_reset=prompt,
+            after_episode=note,
+            on_hold=on_hold,
+            announce=announce,
+        )
+    tally.read(reader)
+    return tally
+
+
+def _check(config: RunConfig) -> None:
+    if not config.env.cameras:
+        raise ConfigError(
+            "env.cameras is empty, and a reward classifier looks at images; choose a task or a station with "
+            "cameras, such as task=ram_insertion_cameras"
+        )
+    if config.actor.device == "none":
+        raise ConfigError(
+            "actor.device is 'none', which can show nothing; choose device=synthetic, spacemouse, gamepad "
+            "or keyboard"
+        )
+
+
+def _showing(config: RunConfig, wanted: Wanted) -> RunConfig:
+    """The configuration to collect with: nobody but the operator says success, and there is time for it."""
+    task = replace(config.env.task, max_steps=max(1, round(wanted.longest_s * config.env.hz)))
+    return replace(config, env=replace(config.env, task=task, reward=RewardConfig("operator")))
+
+
+def _hand(config: RunConfig, env: RobotEnv) -> tuple[Device, MappingConfig]:
+    """Who shows: the script at the simulated cell, or a person's device."""
+    if config.actor.device == "synthetic" and env.scene is not None:
+        scene = env.scene
+        collector = SyntheticCollector(
+            scene.truth, scene.success, env.action_spec, env.period_s, env.config.target_reference
+        )
+        return collector, SYNTHETIC_MAPPING
+    device, mapping = make_device(config, env, demonstrate=True)
+    return (Latched(device) if config.actor.device == "keyboard" else device), mapping

@@ -1,0 +1,226 @@
+"""Making a classifier the one in use, and putting what it says of stored episodes into their logs.
+
+An episode's reward is what its current label says, so a better classifier can put right what an earlier one
+got wrong: each episode that a classifier judged is looked at again, and where the verdict differs a label is
+appended, with the step. What a person has said of an episode stands, and so does what the simulated cell
+knew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from handrail.intervention.labels import (
+    TASK,
+    Label,
+    classifier_name,
+    label_event,
+    review_writer,
+    said_by_machine,
+)
+from handrail.intervention.log_format import Event, LogError
+from handrail.intervention.log_reader import LogReader
+from handrail.intervention.run_directory import RunDirectory
+from handrail.reward_classifier import artifact
+from handrail.reward_classifier.artifact import Classifier, ClassifierError
+from handrail.reward_classifier.guard import first_success
+from handrail.reward_classifier.recorded import RecordedSituations
+from handrail.reward_classifier.stored import SUCCESSES, StoredEpisode, images_after, stored_episodes
+from handrail.reward_classifier.watch import check_views
+from handrail.robot_env.config import EnvConfig
+
+_COMMIT_TIMEOUT_S = 10.0
+
+Progress = Callable[[int, int], None]
+"""Told of each episode looked at: how many, of how many."""
+
+
+class StoredRun(NamedTuple):
+    """A run and the environment it was recorded in."""
+
+    directory: RunDirectory
+    env: EnvConfig
+
+
+@dataclass(frozen=True)
+class Relabelled:
+    """What the new verdicts did to one run.
+
+    Attributes:
+        run: Its id.
+        judged: Episodes that were looked at again.
+        to_success: Episodes that are successes now and were not, or at another step.
+        to_failure: Episodes that were successes and are none now.
+        persons: Episodes left as they are because of what a person said.
+        unreadable: Episodes left as they are because an image is missing from the log.
+    """
+
+    run: str
+    judged: int
+    to_success: tuple[int, ...]
+    to_failure: tuple[int, ...]
+    persons: int
+    unreadable: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """What accepting a classifier came to.
+
+    Attributes:
+        version: The one in use now.
+        previous: The one before; None for none.
+        runs: What became of each run.
+    """
+
+    version: str
+    previous: str | None
+    runs: tuple[Relabelled, ...]
+
+
+def accept(
+    folder: Path, version: str, runs: Sequence[StoredRun], progress: Progress = lambda *_: None
+) -> Accepted:
+    """Put a classifier in use and apply its verdicts to stored episodes.
+
+    Doing so again changes nothing, so that an interrupted one is simply repeated.
+
+    Args:
+        folder: `classifiers/<name>`.
+        version: One of its versions.
+        runs: Whose episodes are to follow; none of them may be running.
+        progress: Told of each episode.
+
+    Raises:
+        ClassifierError: there is no such version, or it cannot be read.
+        ConfigError: a run's images are not those that the classifier was trained on.
+        RunLocked: a run's actor is running; nothing has been changed.
+        LogError: a log cannot be read or written.
+    """
+    if version not in artifact.versions(folder):
+        there = ", ".join(artifact.versions(folder)) or "none"
+        raise ClassifierError(f"{folder} has no version {version!r}; it has {there}")
+    classifier = artifact.load(folder / version)
+    previous = artifact.current(folder)
+    for run in runs:
+        check_views(classifier.cameras, run.env.cameras, str(classifier.folder))
+    with ExitStack() as stack:
+        for run in runs:
+            stack.callback(run.directory.lock("actor").release)
+        changes = [_Relabelling(run, classifier) for run in runs]
+        total, done = sum(len(each.eligible) for each in changes), 0
+        for each in changes:
+            for _ in each.judge():
+                done += 1
+                progress(done, total)
+        relabelled = tuple(each.apply() for each in changes)
+        artifact.make_current(folder, version)
+    return Accepted(version, previous, relabelled)
+
+
+class _Relabelling:
+    """The verdicts on one run's episodes, and the labels that follow from them."""
+
+    def __init__(self, run: StoredRun, classifier: Classifier) -> None:
+        self._run, self._classifier = run, classifier
+        self._reader = LogReader(run.directory.segments)
+        self._situations = RecordedSituations(run.env)
+        self._events: list[Event] = []
+        self._unreadable: list[int] = []
+        judged = [each for each in stored_episodes(self._reader) if each.end is not None and each.classifier]
+        self._persons = sum(each.word is not None for each in judged)
+        self.eligible = [
+            each
+            for each in judged
+            if each.steps and each.start.purpose != "classify" and _by_classifier(each)
+        ]
+
+    def judge(self) -> Iterator[None]:
+        """Look at one episode after another."""
+        for episode in self.eligible:
+            number = episode.start.episode
+            try:
+                step = verdict(self._classifier, self._reader, episode, self._situations)
+            except LogError:
+                self._unreadable.append(number)
+            else:
+                label = _new_label(episode, step)
+                if label is not None:
+                    who, why = classifier_name(self._classifier.version), "the classifier was accepted"
+                    self._events.append(label_event(number, episode.label, label, who, why, step))
+            yield
+
+    def apply(self) -> Relabelled:
+        """Append the labels."""
+        if self._events:
+            with review_writer(self._run.directory.segments) as writer:
+                writer.append(*self._events)
+                writer.wait_committed(writer.appended, _COMMIT_TIMEOUT_S)
+        succeeded = [event for event in self._events if event.new in SUCCESSES]
+        return Relabelled(
+            run=self._run.directory.id,
+            judged=len(self.eligible) - len(self._unreadable),
+            to_success=tuple(event.episode for event in succeeded),
+            to_failure=tuple(event.episode for event in self._events if event not in succeeded),
+            persons=self._persons,
+            unreadable=tuple(self._unreadable),
+        )
+
+
+def verdict(
+    classifier: Classifier, reader: LogReader, episode: StoredEpisode, situations: RecordedSituations
+) -> int | None:
+    """The step at which a classifier would have ended a stored episode with success, or None.
+
+    Raises:
+        LogError: an image of the episode cannot be read.
+    """
+    situations.begin(episode.start)
+    allowed = [classifier.guard.allows(*situations.after(step)) for step in episode.steps]
+    index = first_success(
+        scores(classifier, reader, episode),
+        allowed,
+        threshold=classifier.threshold,
+        consecutive=classifier.consecutive,
+    )
+    return None if index is None else episode.steps[index].step
+
+
+def scores(classifier: Classifier, reader: LogReader, episode: StoredEpisode) -> np.ndarray:
+    """Probability of success after each step of a stored episode, (steps,).
+
+    Raises:
+        LogError: an image of the episode cannot be read.
+    """
+    seen = [images for _, images in images_after(reader, episode)]
+    try:
+        by_camera = [np.stack([images[camera.name] for images in seen]) for camera in classifier.cameras]
+    except KeyError as error:
+        raise LogError(
+            f"episode {episode.start.episode} has no images of camera {error}, which the classifier looks "
+            "through; leave its run out"
+        ) from None
+    maps = torch.stack([classifier.trunk(torch.from_numpy(images)) for images in by_camera], 1)
+    return classifier.scores(maps)
+
+
+def _by_classifier(episode: StoredEpisode) -> bool:
+    """Whether nobody but classifiers has called it anything."""
+    return all(said_by_machine(event.who) and event.who != TASK for event in episode.labels)
+
+
+def _new_label(episode: StoredEpisode, step: int | None) -> Label | None:
+    """What the episode is to be called, or None where that is what it is called."""
+    was_success = episode.label in SUCCESSES
+    if step is None:
+        return Label.FAILURE if was_success else None
+    if was_success and episode.step_of(episode.labels[-1]).step == step:
+        return None
+    return Label.DEMO if episode.start.purpose == "demo" else Label.SUCCESS

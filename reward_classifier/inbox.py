@@ -1,0 +1,132 @@
+"""Where a person and a classifier disagreed: the frames worth looking at before the next training.
+
+Nothing is copied and nothing is ticked off. A vetoed or missed success is a label in the log like any other,
+and training reads the log by its labels; the inbox only shows which of them the classifier got wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from handrail.intervention.labels import Label, said_by_machine
+from handrail.intervention.log_format import Event, LogError, StepRecord
+from handrail.intervention.log_reader import LogReader
+from handrail.reward_classifier.stored import SUCCESSES, StoredEpisode, images_after, stored_episodes
+
+Kind = Literal["vetoed", "missed"]
+
+_INCLINED = 0.5  # a score from which a classifier was on its way to call it a success
+
+
+@dataclass(frozen=True)
+class InboxEntry:
+    """One disagreement.
+
+    Attributes:
+        run: Id of the run.
+        episode: Number of the episode.
+        step: The step that led to the images in question, from 0.
+        kind: "vetoed": the classifier called it a success and a person did not; "missed": the reverse.
+        score: The classifier's probability of success there.
+        classifier: Its version.
+        label: What the person called the episode.
+        who: The person, as they are known in the log.
+        why: Their reason, "" for none.
+        wall_ns: When they said so [ns since 1970]. A classifier trained later has learned from it.
+    """
+
+    run: str
+    episode: int
+    step: int
+    kind: Kind
+    score: float | None
+    classifier: str
+    label: str
+    who: str
+    why: str
+    wall_ns: int
+
+
+def entries(readers: Mapping[str, LogReader]) -> list[InboxEntry]:
+    """Every disagreement in some logs, run by run, oldest first.
+
+    Args:
+        readers: By the run's id.
+    """
+    return [
+        entry
+        for run, reader in readers.items()
+        for episode in stored_episodes(reader)
+        if (entry := _entry(run, episode)) is not None
+    ]
+
+
+def newer_than(found: Iterable[InboxEntry], wall_ns: int) -> list[InboxEntry]:
+    """Entries said after a moment [ns since 1970], such as the making of the classifier that is in use."""
+    return [entry for entry in found if entry.wall_ns > wall_ns]
+
+
+def images(reader: LogReader, entry: InboxEntry) -> dict[str, np.ndarray]:
+    """The images in question, (H, W, 3) uint8 by camera.
+
+    Raises:
+        LogError: they are not in this log, or in a damaged stretch of it.
+    """
+    for episode in stored_episodes(reader):
+        if episode.start.episode == entry.episode:
+            for step, found in images_after(reader, episode):
+                if step == entry.step:
+                    return found
+    raise LogError(
+        f"step {entry.step} of episode {entry.episode} is not in the log of run {entry.run}; "
+        "give the log that the entry came from"
+    )
+
+
+def _entry(run: str, episode: StoredEpisode) -> InboxEntry | None:
+    word = episode.word
+    if word is None or not episode.classifier or not episode.steps:
+        return None
+    if word.new == Label.FAILURE:
+        judged, kind = _called_success(episode), "vetoed"
+    elif word.new in SUCCESSES:
+        judged, kind = _missed(episode, word), "missed"
+    else:  # an excluded episode says nothing of its frames
+        return None
+    if judged is None:
+        return None
+    return InboxEntry(
+        run=run,
+        episode=episode.start.episode,
+        step=judged.step,
+        kind=kind,
+        score=judged.score,
+        classifier=judged.classifier,
+        label=str(word.new),
+        who=word.who,
+        why=word.why,
+        wall_ns=word.wall_ns,
+    )
+
+
+def _called_success(episode: StoredEpisode) -> StepRecord | None:
+    """The step at which a classifier called success, or was about to when the operator said no."""
+    for event in episode.labels:
+        if said_by_machine(event.who) and event.new in SUCCESSES:
+            return episode.step_of(event)
+    last = episode.steps[-1]
+    return last if last.score is not None and last.score >= _INCLINED else None
+
+
+def _missed(episode: StoredEpisode, word: Event) -> StepRecord | None:
+    """The step at which the person saw success, if no classifier had called one by then."""
+    seen = episode.step_of(word)
+    for event in episode.labels:
+        called = said_by_machine(event.who) and event.new in SUCCESSES
+        if called and episode.step_of(event).step <= seen.step:
+            return None
+    return seen if seen.score is None or seen.score < _INCLINED else None

@@ -1,0 +1,91 @@
+"""Episodes as a log has them: who called what a success, and what the classifier had seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from handrail.intervention.labels import Label, said_by_machine
+from handrail.intervention.log_format import EpisodeEnd, EpisodeStart, Event, StepRecord, decode_record
+from handrail.intervention.log_reader import LogReader, TransitionAssembler
+
+_FRAMES_AT_ONCE = 64  # of the log; one with images has some 50 KB
+
+SUCCESSES = frozenset({Label.SUCCESS.value, Label.DEMO.value})
+"""The labels of an episode that succeeded."""
+
+
+@dataclass
+class StoredEpisode:
+    """One episode of a log, without its images.
+
+    Attributes:
+        start: Its first record.
+        after: Sequence of the record before it, from which `images_after` reads.
+        steps: Its steps.
+        end: Its last record; None while it runs, or when it was aborted.
+        labels: What it was called, oldest first.
+    """
+
+    start: EpisodeStart
+    after: int
+    steps: list[StepRecord] = field(default_factory=list)
+    end: EpisodeEnd | None = None
+    labels: list[Event] = field(default_factory=list)
+
+    @property
+    def label(self) -> str | None:
+        """What it is called now."""
+        return self.labels[-1].new if self.labels else None
+
+    @property
+    def word(self) -> Event | None:
+        """The last thing that a person called it, if anybody did."""
+        return next((event for event in reversed(self.labels) if not said_by_machine(event.who)), None)
+
+    @property
+    def classifier(self) -> str:
+        """Version of the classifier that looked while it was driven; "" for none."""
+        return next((step.classifier for step in reversed(self.steps) if step.classifier), "")
+
+    def step_of(self, event: Event) -> StepRecord:
+        """The step at which an event says that the episode succeeded: the last one if it names none."""
+        return next((step for step in self.steps if step.step == event.step), self.steps[-1])
+
+
+def stored_episodes(reader: LogReader) -> list[StoredEpisode]:
+    """Every episode of a log, oldest first."""
+    episodes: dict[int, StoredEpisode] = {}
+    last = 0
+    for sequence, record in reader.records():
+        match record:
+            case EpisodeStart():
+                episodes[record.episode] = StoredEpisode(record, last)
+            case StepRecord() if record.episode in episodes:
+                episodes[record.episode].steps.append(record)
+            case EpisodeEnd() if record.episode in episodes:
+                episodes[record.episode].end = record
+            case Event(kind="label") if record.episode in episodes:
+                episodes[record.episode].labels.append(record)
+        last = sequence
+    return list(episodes.values())
+
+
+def images_after(reader: LogReader, episode: StoredEpisode) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+    """(step, images by camera) after each step of an episode.
+
+    Raises:
+        LogError: an image lies in a damaged stretch of the log.
+    """
+    assembler, after = TransitionAssembler(), episode.after
+    while frames := reader.read(after, _FRAMES_AT_ONCE):
+        after = frames[-1][0]
+        for _, payload in frames:
+            record = decode_record(payload)
+            if isinstance(record, EpisodeEnd) and record.episode == episode.start.episode:
+                return
+            transition = assembler.feed(record)
+            if transition is not None and transition.episode == episode.start.episode:
+                yield transition.step, dict(transition.next_images)

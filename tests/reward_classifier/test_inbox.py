@@ -1,0 +1,101 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from judged import open_log, picture, write_episode
+
+from handrail.intervention.index import EpisodeIndex
+from handrail.intervention.labels import append_label
+from handrail.intervention.log_format import LogError
+from handrail.intervention.log_reader import LogReader
+from handrail.reward_classifier.inbox import InboxEntry, entries, images, newer_than
+
+V1 = "0123456789ab"
+BY = f"classifier {V1}"
+
+
+class Desk:
+    """A log in which a classifier has judged, and a person reviews."""
+
+    def __init__(self, folder: Path):
+        self.reader = LogReader(folder)
+        self.writer = open_log(folder)
+        self._index = EpisodeIndex(folder / "index.db", LogReader(folder))
+
+    def judged(self, episode: int, scores: list[float], *, success: bool, who: str = BY) -> None:
+        label = ("success", who) if success else None
+        lit = [score > 0.5 for score in scores]
+        write_episode(self.writer, episode, lit, scores=scores, classifier=V1, label=label)
+
+    def says(self, episode: int, label: str, step: int | None = None) -> None:
+        append_label(self.writer, self._index, episode, label, who="Ada", why="looked", step=step)
+
+    def inbox(self) -> list[InboxEntry]:
+        return entries({"first": self.reader})
+
+    def close(self) -> None:
+        self._index.close()
+        self.writer.close()
+
+
+@pytest.fixture
+def desk(tmp_path: Path):
+    desk = Desk(tmp_path)
+    yield desk
+    desk.close()
+
+
+def test_a_vetoed_success_is_shown_with_its_frame(desk: Desk) -> None:
+    desk.judged(0, [0.1, 0.2, 0.95, 0.97], success=True)
+    assert desk.inbox() == []  # nobody has disagreed
+    desk.says(0, "failure")
+    (entry,) = desk.inbox()
+    assert (entry.run, entry.episode, entry.step, entry.kind) == ("first", 0, 3, "vetoed")
+    assert (entry.score, entry.classifier) == (0.97, V1)
+    assert (entry.label, entry.who, entry.why) == ("failure", "Ada", "looked")
+    found = images(desk.reader, entry)
+    assert list(found) == ["wrist"]
+    assert np.array_equal(found["wrist"], picture(True, 4))
+    assert newer_than([entry], entry.wall_ns) == []
+    assert newer_than([entry], entry.wall_ns - 1) == [entry]
+
+
+def test_a_missed_success_is_shown_at_the_step_that_the_person_named(desk: Desk) -> None:
+    desk.judged(0, [0.1, 0.4, 0.3, 0.2], success=False)
+    desk.says(0, "success", step=1)
+    desk.judged(1, [0.1, 0.3], success=False, who="")
+    desk.says(1, "demo")
+    first, second = desk.inbox()
+    assert (first.episode, first.step, first.kind, first.score) == (0, 1, "missed", 0.4)
+    assert (second.episode, second.step, second.kind, second.label) == (1, 1, "missed", "demo")
+
+
+def test_the_operators_no_at_the_moment_of_a_false_success_is_a_veto(desk: Desk) -> None:
+    desk.judged(0, [0.1, 0.96], success=False)
+    desk.says(0, "failure")
+    (entry,) = desk.inbox()
+    assert (entry.kind, entry.step) == ("vetoed", 1)
+
+
+def test_agreement_and_what_nobody_judged_is_not_shown(desk: Desk) -> None:
+    desk.judged(0, [0.1, 0.9], success=True)
+    desk.says(0, "demo")  # success said twice
+    desk.judged(1, [0.1, 0.2], success=False)
+    desk.says(1, "failure")
+    desk.judged(2, [0.1, 0.9], success=True)
+    desk.says(2, "exclude")
+    desk.judged(3, [0.1, 0.9], success=True)
+    desk.says(3, "failure")
+    desk.says(3, "success")  # a person thought again
+    write_episode(desk.writer, 4, [False, True], label=("success", "Ada"))  # no classifier ran
+    desk.judged(5, [0.1, 0.9], success=True)
+    desk.says(5, "success", step=0)  # a look earlier than the classifier's
+    assert [(entry.episode, entry.kind) for entry in desk.inbox()] == [(5, "missed")]
+
+
+def test_frames_of_another_log_are_refused(desk: Desk, tmp_path: Path) -> None:
+    desk.judged(0, [0.1, 0.9], success=True)
+    desk.says(0, "failure")
+    (entry,) = desk.inbox()
+    with pytest.raises(LogError, match="step 1 of episode 0 is not in the log of run first"):
+        images(LogReader(tmp_path / "elsewhere"), entry)
