@@ -28,7 +28,7 @@ run: venv
 	@$(BIN)/handrail train $(ARGS)
 
 test: venv
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python tools/run_tests.py $(ARGS)
 
 lint: venv
 	@$(BIN)/ruff check .

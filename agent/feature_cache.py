@@ -7,6 +7,10 @@ float16, C·S numbers an image.
 The cache is a ring over frames: a place serves every frame whose number falls on it, the newest has it first,
 and whichever is needed takes it over. What is not there is computed on the spot, in one pass for the batch.
 So the size of the cache changes speed and nothing else.
+
+A cache belongs to one trunk. With other weights, another precision or normalisation (`Trunk.key`) it is
+another cache, filled anew; maps from a process with another key are refused where they arrive
+(`FeatureReceiver`).
 """
 
 from __future__ import annotations
@@ -25,7 +29,7 @@ from handrail.vision.trunk import Trunk
 
 _IMAGES_AT_ONCE = 32  # bounds the trunk's own memory
 _FRAMES_AT_ONCE = 4  # of background completion, between two looks at the time
-_EARLY = 1024  # maps that may wait for their frame
+_EARLY = 256  # maps that may wait for their frame
 
 
 class FeatureCache:
@@ -43,21 +47,23 @@ class FeatureCache:
         computed: Maps that had to be computed here, by images.
     """
 
-    def __init__(self, frames: FramePool, trunk: Trunk, *, views: int, shift_px: int, megabytes: int) -> None:
+    def __init__(
+        self, frames: FramePool, trunk: Trunk, *, views: int, shift_px: int, megabytes: float
+    ) -> None:
         require_shift(frames, shift_px)
         self._frames, self._trunk, self._views, self._shift_px = frames, trunk, views, shift_px
         cameras, height, width, _ = frames.shape
         self.shape = (cameras, trunk.channels, trunk.map_size(height, width))
         self.row_bytes = views * int(np.prod(self.shape)) * 2
-        self.rows = megabytes * 1_000_000 // self.row_bytes
+        self.rows = int(megabytes * 1e6) // self.row_bytes
         self.computed = 0
         self._maps = torch.empty((self.rows * views, *self.shape), dtype=torch.float16)
         self._owner = np.full(self.rows, -1, np.int64)
         # For each place and view: the cameras whose map is there, a bit each.
-        self._there = np.zeros((self.rows, views), np.uint8)
-        self._whole = np.uint8(2**cameras - 1)
+        self._there = np.zeros((self.rows, views), np.uint32)
+        self._whole = np.uint32(2**cameras - 1)
         self._early: OrderedDict[int, np.ndarray] = OrderedDict()
-        self._seen = 0
+        self._seen = self._settled = 0
         self._todo: list[int] = []
 
     @property
@@ -65,42 +71,34 @@ class FeatureCache:
         """Memory that the maps have touched."""
         return int(np.count_nonzero(self._owner >= 0)) * self.row_bytes
 
-    def retarget(self, trunk: Trunk) -> None:
-        """Go over to a trunk; with another key every map is another, and all are computed anew.
-
-        Raises:
-            ValueError: its maps have another shape: that is another cache.
-        """
-        _, height, width, _ = self._frames.shape
-        if (trunk.channels, trunk.map_size(height, width)) != self.shape[1:]:
-            raise ValueError(f"trunk {trunk.key} makes maps of another shape than {self.shape[1:]}")
-        if trunk.key != self._trunk.key:
-            self._owner[:] = -1
-            self._early.clear()
-            self._todo, self._seen = [], 0
-        self._trunk = trunk
-
     def put(self, frame_id: int, features: np.ndarray) -> None:
         """Take a map (C, S) float16 of view 0 that another process computed with the same trunk.
 
         It may come before its frame, and then waits for it.
         """
+        place = self._frames.locate(frame_id)
+        if place is not None:
+            self._store(*place, features)
+            return
         self._early[frame_id] = features
-        self._settle()
-        while len(self._early) > _EARLY:
+        if len(self._early) > _EARLY:
             self._early.popitem(last=False)
 
     def _settle(self) -> None:
-        """Store the maps whose frames are here by now."""
+        """Store the maps that waited for frames which are here by now."""
+        if self._settled == self._frames.added or not self._early:
+            return
+        self._settled = self._frames.added
         for frame_id in list(self._early):
             place = self._frames.locate(frame_id)
             if place is not None:
-                number, camera = place
-                features = self._early.pop(frame_id)
-                if number >= self._frames.added - self.rows:
-                    slot = self._claim(number)
-                    self._maps[slot * self._views, camera] = torch.from_numpy(features.copy())
-                    self._there[slot, 0] |= np.uint8(1 << camera)
+                self._store(*place, self._early.pop(frame_id))
+
+    def _store(self, number: int, camera: int, features: np.ndarray) -> None:
+        if number >= self._frames.added - self.rows:
+            slot = self._claim(number)
+            self._maps[slot * self._views, camera] = torch.from_numpy(features.copy())
+            self._there[slot, 0] |= np.uint32(1 << camera)
 
     def _claim(self, number: int) -> int:
         slot = number % self.rows
@@ -112,28 +110,26 @@ class FeatureCache:
     def gather(self, numbers: np.ndarray, rng: np.random.Generator) -> Tensor:
         """Maps (N, cameras, C, S) float16 of (N,) frames, each in a view of its own."""
         views = rng.integers(0, self._views, len(numbers)) if self._views > 1 else np.zeros_like(numbers)
-        if self._early:
-            self._settle()
+        self._settle()
         if self.rows == 0:
-            out, missing = (
-                torch.empty((len(numbers), *self.shape), dtype=torch.float16),
-                np.arange(len(numbers)),
-            )
+            missing = np.arange(len(numbers))
+            out = torch.empty((len(numbers), *self.shape), dtype=torch.float16)
         else:
             slots = numbers % self.rows
             known = (self._owner[slots] == numbers) & (self._there[slots, views] == self._whole)
             out = self._maps.index_select(0, torch.from_numpy(slots * self._views + views))
             missing = np.flatnonzero(~known)
         if len(missing):
-            wanted, inverse = np.unique(
-                np.stack([numbers[missing], views[missing]], 1), axis=0, return_inverse=True
-            )
+            pairs = np.stack([numbers[missing], views[missing]], 1)
+            wanted, inverse = np.unique(pairs, axis=0, return_inverse=True)
             made = self._compute(wanted[:, 0], wanted[:, 1])
             out[torch.from_numpy(missing)] = made[torch.from_numpy(inverse.reshape(-1))]
         return out
 
     def complete(self, budget_s: float) -> int:
         """Compute what is missing, newest frames first, until done or the time is up.
+
+        A few frames are done whatever the budget.
 
         Returns:
             Frames that are still to do.
@@ -142,11 +138,13 @@ class FeatureCache:
         self._settle()
         self._todo += range(self._seen, self._frames.added)
         self._seen = self._frames.added
-        while self._todo and time.perf_counter() < until_s:
+        while self._todo:
             chosen, self._todo = self._todo[-_FRAMES_AT_ONCE:], self._todo[:-_FRAMES_AT_ONCE]
             wanted = [pair for number in chosen for pair in self._lacking(number)]
             if wanted:
                 self._compute(*np.array(wanted).T)
+            if time.perf_counter() >= until_s:
+                break
         return len(self._todo)
 
     def _lacking(self, number: int) -> list[tuple[int, int]]:
@@ -154,7 +152,7 @@ class FeatureCache:
         if not self._frames.is_whole(number) or number < self._frames.added - self.rows:
             return []
         slot = number % self.rows
-        there = self._there[slot] if self._owner[slot] == number else np.zeros(self._views, np.uint8)
+        there = self._there[slot] if self._owner[slot] == number else np.zeros(self._views, np.uint32)
         return [(number, view) for view in range(self._views) if there[view] != self._whole]
 
     def _compute(self, numbers: np.ndarray, views: np.ndarray) -> Tensor:
@@ -166,9 +164,8 @@ class FeatureCache:
             for target, image, (dy, dx) in zip(row, self._frames.images(number), moves, strict=True):
                 shift_into(target, image, dy, dx)
         flat = torch.from_numpy(images).flatten(0, 1)
-        made = torch.cat([self._trunk(part) for part in flat.split(_IMAGES_AT_ONCE)]).unflatten(
-            0, (-1, cameras)
-        )
+        made = torch.cat([self._trunk(part).cpu() for part in flat.split(_IMAGES_AT_ONCE)])
+        made = made.unflatten(0, (-1, cameras))
         self.computed += len(flat)
         if self.rows:
             for number, view, maps in zip(numbers.tolist(), views.tolist(), made, strict=True):

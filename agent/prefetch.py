@@ -84,4 +84,5 @@ class Prefetcher:
 def _each(batch: Batch, change: Callable[[torch.Tensor], torch.Tensor]) -> Batch:
     """A batch with every tensor changed."""
     tensors = {field.name: getattr(batch, field.name) for field in dataclasses.fields(batch)}
-    return Batch(**{name: None if t is None else change(t) for name, t in tensors.items()})
+    changed: dict[str, Any] = {name: change(t) for name, t in tensors.items() if t is not None}
+    return dataclasses.replace(batch, **changed)

@@ -6,6 +6,7 @@ segments/*.seg      the episode log: the truth
 index.db            SQLite index of the log, rebuilt on demand
 checkpoints/        the learner's state
 policy/             promoted weights
+vision/             the trunk that the policy sees with, where there are cameras
 evaluations.jsonl, summary.json, tensorboard/, logs/*.log, *.lock
 """
 
@@ -96,6 +97,18 @@ class RunDirectory:
         """What `meta.json` says."""
         return json.loads(self._meta_file.read_text(encoding="utf-8"))
 
+    def amend_meta(self, **facts: Any) -> None:
+        """Add to what `meta.json` says, or replace it; for whoever holds the run.
+
+        Raises:
+            RunError: the disk refused; the old description is untouched.
+        """
+        try:
+            text = json.dumps({**self.meta(), **facts}, indent=2, sort_keys=True) + "\n"
+            write_durably(self._meta_file, text)
+        except OSError as error:
+            raise RunError(f"{self._meta_file} cannot be written: {error}; make room.") from error
+
     def lock(self, role: str) -> FileLock:
         """Take a role ("learner", "actor", …) of the run; the process's death releases it too.
 
@@ -164,6 +177,11 @@ class RunDirectory:
     def policy(self) -> Path:
         """Folder of promoted weights."""
         return self.path / "policy"
+
+    @property
+    def trunk_file(self) -> Path:
+        """Weights of the trunk that the run's policy sees with."""
+        return self.path / "vision" / "trunk.safetensors"
 
     @property
     def evaluations_file(self) -> Path:

@@ -83,7 +83,9 @@ def newest_version(folder: Path) -> str:
     """
     found = artifact.versions(folder)
     if not found:
-        raise ConfigError(f"{folder} holds no classifier; `handrail classify train name={folder.name}` makes one")
+        raise ConfigError(
+            f"{folder} holds no classifier; `handrail classify train name={folder.name}` makes one"
+        )
 
     def made(version: str) -> int:
         return int(json.loads((folder / version / artifact.SETTINGS).read_text())["made_wall_ns"])

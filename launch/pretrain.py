@@ -3,11 +3,13 @@
 Without `run=`, the simulated cell of the configuration renders them, and its socket's true place is the
 label. With `run=`, the frames that the run has recorded are used, the label being where its arm was; a run on
 a simulated arm adds as many of the cell's. What comes out goes into the store, where `vision.weights=auto`
-finds it.
+finds it. Training begins with random weights, or with the file that `vision.weights` names.
 """
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +19,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from handrail.agent.config import RunConfig
 from handrail.launch import compose, runs
-from handrail.launch.options import Option, Options
+from handrail.launch.options import Options
 from handrail.launch.supervisor import Interrupt
 from handrail.robot_env.arms.config import REAL_ARMS
 from handrail.robot_env.errors import ConfigError
@@ -27,21 +29,23 @@ if TYPE_CHECKING:
     from handrail.intervention.run_directory import RunDirectory
     from handrail.vision.frames import PoseFrames
 
-OPTIONS = (
-    Option("frames", int, "pretrain: frames of each source at most", 8000),
-    Option("minutes", int, "pretrain: minutes of training at most", 10),
+OF_A_RUN = ("seed", "vision.trunk", "vision.cameras", "vision.weights")
+"""What may be said otherwise than the run has it."""
+_LARGEST = {"frames": 200_000, "minutes": 24 * 60, "updates": 10_000_000}
+_COLUMNS = (
+    TextColumn("{task.description}"),
+    BarColumn(),
+    TimeElapsedColumn(),
+    TextColumn("{task.fields[now]}"),
 )
-"""Options of the command beside `run` and `runs`."""
-
-_LARGEST = 200_000  # frames; two 128x128 cameras take 98 KB each
 
 
 def pretrain(options: Options, overrides: list[str], store: Path, console: Console) -> int:
-    """Train and store; Ctrl-C ends it early with the best weights so far.
+    """Train and store; Ctrl-C ends the training early, with the best weights so far.
 
     Args:
-        options: "run", "runs", "frames", "minutes".
-        overrides: Of the configuration; with a run, its own with these.
+        options: "run", "runs", "frames", "minutes", "updates", "json".
+        overrides: Of the configuration; a run has its own, of which only `OF_A_RUN` may differ.
         store: Folder of the user's weights.
         console: Says what happens.
 
@@ -49,59 +53,68 @@ def pretrain(options: Options, overrides: list[str], store: Path, console: Conso
         ConfigError: An option is refused, or there are no cameras, or no frames.
         PretrainDiverged: The loss is no longer a number.
         RunMissing: There is no such run.
+        TrunkError: The weights to begin with cannot be used.
     """
     from handrail.vision.pretrain import PretrainConfig, Stage
     from handrail.vision.pretrain import pretrain as train
-    from handrail.vision.weights import save_weights, store_file
+    from handrail.vision.weights import load_weights, save_in_store
 
-    _check(options)
+    budget = PretrainConfig(**_budget(options))
     run, config = _configured(options, overrides)
-    cameras = _cameras(config)
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("{task.fields[now]}"))
-    with Interrupt().installed() as interrupt, Progress(*columns, console=console) as bars:
-        frames, described = _frames(run, config, cameras, options["frames"], bars)
-        bar = bars.add_task(f"training the {config.vision.trunk}", total=1.0, now="")
+    name, given = config.vision.trunk, None
+    if config.vision.weights not in ("auto", "random"):
+        given = load_weights(Path(config.vision.weights).expanduser(), name).tensors
+    with Progress(*_COLUMNS, console=console, disable=options["json"]) as bars:
+        frames, described = _frames(run, config, options["frames"], bars)
+        bar = bars.add_task(f"training the {name}", total=1.0, now="")
 
         def show(stage: Stage) -> None:
             now = f"loss {stage.loss:.2f}" if stage.error is None else f"loss {stage.loss:.2f}; {stage.error}"
             bars.update(bar, completed=stage.share, now=now)
 
-        result = train(
-            config.vision.trunk,
-            frames,
-            PretrainConfig(minutes=options["minutes"]),
-            config.seed,
-            progress=show,
-            stopped=lambda: interrupt.number is not None,
-        )
-        bars.update(bar, completed=1.0)
+        with Interrupt().installed() as interrupt:
+            result = train(
+                name,
+                frames,
+                budget,
+                config.seed,
+                tensors=given,
+                progress=show,
+                stopped=lambda: interrupt.number is not None,
+            )
     origin = f"{described}; {result.updates} updates in {result.seconds:.0f} s; error {result.error}"
-    path = store_file(store, config.vision.trunk)
-    save_weights(path, config.vision.trunk, result.tensors, "pretrained", origin)
-    console.print(f"Error on frames held out: {result.error}", soft_wrap=True, highlight=False)
-    console.print(f"{path} (a new run takes it: vision.weights=auto)", soft_wrap=True, highlight=False)
+    kept = save_in_store(store, name, result.tensors, "pretrained", origin)
+    if options["json"]:
+        sys.stdout.write(json.dumps(kept.plain()) + "\n")
+        return 0
+    console.print(f"Error on frames held out: {result.error}")
+    console.print(f"{kept.file}: new runs with vision.trunk={name} take it (vision.weights=auto).")
     return 0
 
 
-def _check(options: Options) -> None:
-    for name, most in (("frames", _LARGEST), ("minutes", 24 * 60)):
-        if not 1 <= options[name] <= most:
+def _budget(options: Options) -> dict[str, int]:
+    """What the command line says of the budget.
+
+    Raises:
+        ConfigError: It is beyond reason.
+    """
+    for name, most in _LARGEST.items():
+        if options[name] is not None and not 1 <= options[name] <= most:
             raise ConfigError(f"{name}={options[name]}: must be between 1 and {most}")
+    return {name: options[name] for name in ("minutes", "updates") if options[name] is not None}
 
 
 def _configured(options: Options, overrides: list[str]) -> tuple[RunDirectory | None, RunConfig]:
     """The run that is meant, if any, and the configuration.
 
     Raises:
-        ConfigError: An override is refused, or one is given beside a run, which has its own.
+        ConfigError: An override is refused.
         RunMissing: There is no such run.
     """
     if options["run"] is None:
         return None, compose.compose(overrides, missing="ignored").config
     run = runs.find(options["run"], options["runs"])
-    if overrides:
-        raise ConfigError(f"{overrides[0]} beside run={run.id}, which has a configuration; leave one of them out")
-    return run, compose.load(run.config_file)
+    return run, compose.amend(compose.load(run.config_file), overrides, OF_A_RUN)
 
 
 def _cameras(config: RunConfig) -> list[str]:
@@ -111,11 +124,12 @@ def _cameras(config: RunConfig) -> list[str]:
 
 
 def _frames(
-    run: RunDirectory | None, config: RunConfig, cameras: list[str], count: int, bars: Progress
+    run: RunDirectory | None, config: RunConfig, count: int, bars: Progress
 ) -> tuple[PoseFrames, str]:
     """The frames of every source, and what they are, in words."""
     from handrail.vision.frames import joined, recorded, simulated
 
+    cameras = _cameras(config)
     sources: list[PoseFrames] = []
     words: list[str] = []
 

@@ -97,7 +97,7 @@ def remake(run: RunDirectory, composed: Composed, overrides: Sequence[str]) -> N
             raise RunError(
                 f"{run.path} has just been used; choose another id, or resume it with run={run.id}."
             )
-        for file in [*run.segments.iterdir(), run.index_file]:  # of another schema, perhaps
+        for file in [*run.segments.iterdir(), run.index_file, run.trunk_file]:  # of another schema, perhaps
             file.unlink(missing_ok=True)
         run.remake(compose.dump(composed.config), describe(composed.config.seed, composed.choices, overrides))
 

@@ -1,10 +1,13 @@
 """`handrail train`: a new run, or an earlier one taken up again, until the policy does the task unaided."""
 
+from pathlib import Path
+
 from rich.console import Console
+from rich.markup import escape
 
 from handrail.agent.config import RunConfig
 from handrail.intervention.run_directory import RunDirectory
-from handrail.launch import arm_link, compose, runs, summary
+from handrail.launch import arm_link, compose, run_trunk, runs, summary
 from handrail.launch.display import Display, clock
 from handrail.launch.errors import GoalNotReached
 from handrail.launch.options import Options
@@ -52,6 +55,8 @@ def main(options: Options, overrides: list[str]) -> int:
     run, config = prepare(options, overrides)
     view = view_of(run, config)
     console.print(f"[bold]Run[/] {run.path}", soft_wrap=True, highlight=False)
+    if warning := run_trunk.warning_of(run):
+        console.print(f"[bold yellow]Warning:[/] {escape(warning)}", soft_wrap=True, highlight=False)
     if view.reached:
         console.print("It has reached its goal already; `handrail evaluate` looks at its policy again.")
         return 0
@@ -100,16 +105,26 @@ def prepare(options: Options, overrides: list[str]) -> tuple[RunDirectory, RunCo
 
     What an override changes in an earlier run is written by whoever gets hold of it (`runs.keep_config`):
     until then it may be somebody else's. A run in which nothing has happened yet, because no arm server
-    answered, say, has nothing to be true to: the same command line begins it anew.
+    answered, say, has nothing to be true to: the same command line begins it anew. A run whose policy looks
+    through cameras has its trunk after this.
 
     Raises:
         ConfigError: an override is refused.
         RunError: the run cannot be made, or has another schema.
         RunLocked: an empty run is about to be driven by somebody else.
+        TrunkError: weights of the trunk cannot be used.
     """
+    store = run_trunk.store_of(options["runs"])
+    run, config = _run_of(options, overrides, store)
+    run_trunk.settle(run, config, store)
+    return run, config
+
+
+def _run_of(options: Options, overrides: list[str], store: Path) -> tuple[RunDirectory, RunConfig]:
     name, root = options["run"], options["runs"]
     if name is None or not runs.path_of(name, root).exists():
         composed = compose.compose(overrides)
+        run_trunk.check(composed.config, store)
         return runs.create(name, root, composed, overrides), composed.config
     run = runs.find(name, root)
     config = compose.load(run.config_file)
@@ -121,6 +136,7 @@ def prepare(options: Options, overrides: list[str]) -> tuple[RunDirectory, RunCo
         if not runs.empty(run):
             raise
     composed = compose.compose(overrides)
+    run_trunk.check(composed.config, store)
     runs.remake(run, composed, overrides)
     return run, composed.config
 

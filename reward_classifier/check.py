@@ -1,4 +1,4 @@
-"""How a trained classifier does on labelled episodes, judged as the loop judges: k in a row, within the guard."""
+"""How a classifier does on labelled episodes, judged as the loop judges: k in a row, within the guard."""
 
 from __future__ import annotations
 
@@ -86,7 +86,9 @@ class Checked:
 
 
 def examine(
-    classifier: Classifier, episodes: Sequence[EpisodeFrames], progress: Callable[[int], None] = lambda _: None
+    classifier: Classifier,
+    episodes: Sequence[EpisodeFrames],
+    progress: Callable[[int], None] = lambda _: None,
 ) -> Checked:
     """Judge labelled episodes.
 

@@ -10,13 +10,14 @@ import os
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
 
-from collections.abc import Iterator  # noqa: E402
+from collections.abc import Callable, Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 import hypothesis  # noqa: E402
 import pytest  # noqa: E402
 import structlog  # noqa: E402
 from figures import Figure, Figures  # noqa: E402
+from retries import run_again_after_a_stall, tell_retries  # noqa: E402
 
 # The same examples on every run: a failure here is a failure there. A wider search is `--hypothesis-
 # profile=search`.
@@ -31,6 +32,7 @@ FIGURES = pytest.StashKey[Figures]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--hardware", action="store_true", help="run the tests that need a robot or a device")
     parser.addoption("--figures", type=Path, metavar="PATH", help="run the tests that measure; write to PATH")
+    parser.addoption("--phase", choices=("parallel", "realtime"), help="run one phase of `make test` only")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -40,19 +42,32 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Write the figures and show them."""
+    """Tell what was run twice; write the figures and show them."""
+    tell_retries(terminalreporter)
     if (figures := config.stash.get(FIGURES, None)) is not None and not config.option.collectonly:
         figures.write(Path(str(config.getoption("--figures"))))
         terminalreporter.section("figures")
         terminalreporter.write_line("\n".join(figures.table()))
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    """A real-time test may be run twice; see `retries`."""
+    return run_again_after_a_stall(item, nextitem) if item.get_closest_marker("realtime") else None
+
+
+def select(config: pytest.Config, items: list[pytest.Item], wanted: Callable[[pytest.Item], bool]) -> None:
+    """Leave out what is not wanted."""
+    config.hook.pytest_deselected(items=[item for item in items if not wanted(item)])
+    items[:] = filter(wanted, items)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what needs hardware (unless asked for), a GPU that is not here, or measures no figure."""
+    """Leave out the other phase, what needs hardware (unless asked for) or a GPU, or measures no figure."""
     if FIGURES in config.stash:
-        measure = [item for item in items if "figure" in getattr(item, "fixturenames", ())]
-        config.hook.pytest_deselected(items=[item for item in items if item not in measure])
-        items[:] = measure
+        select(config, items, lambda item: "figure" in getattr(item, "fixturenames", ()))
+    if phase := config.getoption("--phase"):
+        select(config, items, lambda item: bool(item.get_closest_marker("realtime")) == (phase == "realtime"))
     if not config.getoption("--hardware"):
         for item in items:
             if item.get_closest_marker("hardware"):

@@ -137,7 +137,9 @@ def pretrain(
     optimiser = torch.optim.AdamW(network.parameters(), weight_decay=config.weight_decay)
     best_loss, best, error, failures, loss_mean, update = math.inf, None, None, 0, 0.0, 0
     while True:
-        share = max((time.monotonic() - began) / (60.0 * config.minutes), update / config.updates)
+        # In hundredths: where the updates are what ends it, no clock is to have a say in the learning rate.
+        spent = math.floor(100.0 * (time.monotonic() - began) / (60.0 * config.minutes)) / 100.0
+        share = max(spent, update / config.updates)
         ends = share >= 1.0 or failures >= config.patience or (update > 0 and stopped())
         if ends or (update and update % config.check_every == 0):
             loss, error_now = network.judge(test)

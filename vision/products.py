@@ -52,7 +52,7 @@ class FrozenConv2d(nn.Module):
 
 
 def freeze_convolutions(network: nn.Module) -> None:
-    """Put a `FrozenConv2d` in the place of every convolution of a network, where oneDNN is there to run it."""
+    """Put a `FrozenConv2d` in the place of each convolution of a network, where oneDNN can run it."""
     if not _ONEDNN:
         return
     for parent in list(network.modules()):

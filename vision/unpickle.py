@@ -274,6 +274,7 @@ _MAKERS: Mapping[tuple[str, str], _Maker] = {
     ("collections", "OrderedDict"): _Maker(_dictionary),
     ("flax.core.frozen_dict", "FrozenDict"): _Maker(_dictionary),
     ("_codecs", "encode"): _Maker(_bytes),
+    ("__builtin__", "bytes"): _Maker(lambda: b""),  # how an old protocol writes no bytes at all
     ("jax._src.array", "_reconstruct_array"): _Maker(_from_jax),
     ("jax._src.device_array", "reconstruct_device_array"): _Maker(_from_jax),
     **{

@@ -14,6 +14,7 @@ processes loads that file. Nothing is downloaded.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,13 +26,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from handrail.intervention.run_directory import RunDirectory
 from handrail.robot_env.errors import ConfigError, HandrailError
 from handrail.vision.config import TrunkName, VisionConfig
 from handrail.vision.trunk import NORMALISATION, TRUNKS, Trunk, build, fingerprint, shapes, shared
 
 FORMAT, SCHEMA = "handrail trunk", "1"
 Source = Literal["imported", "pretrained", "random"]
-_RUN_FILE = Path("vision") / "trunk.safetensors"
 
 
 class TrunkError(HandrailError):
@@ -189,18 +190,37 @@ def load_weights(path: Path, name: TrunkName | None = None) -> TrunkWeights:
     return TrunkWeights(Provenance(trunk, source, origin, metadata["sha256"], str(path)), checked)
 
 
-def run_file(run: Path) -> Path:
-    """Where a run keeps the weights of its trunk.
-
-    Args:
-        run: The run's folder.
-    """
-    return run / _RUN_FILE
-
-
 def store_file(store: Path, name: TrunkName) -> Path:
     """Where the store keeps the weights that `vision.weights=auto` takes for an architecture."""
     return store / f"{name}.safetensors"
+
+
+def save_in_store(
+    store: Path, name: TrunkName, tensors: Mapping[str, Tensor], source: Source, origin: str
+) -> Provenance:
+    """Make weights those that "auto" takes; earlier others are kept beside them, under their SHA-256.
+
+    Raises:
+        TrunkError: the tensors are not such a trunk's, or the disk refuses.
+    """
+    path = store_file(store, name)
+    fresh = fingerprint(check(name, tensors, origin))
+    try:
+        if path.is_file():
+            earlier = _earlier(path)
+            if earlier != fresh:
+                path.rename(path.with_name(f"{name}-{earlier[:12]}.safetensors"))
+    except OSError as error:
+        raise TrunkError(f"{path} cannot be put aside: {error}") from None
+    return save_weights(path, name, tensors, source, origin)
+
+
+def _earlier(path: Path) -> str:
+    """The SHA-256 that a file of the store goes by when it is put aside."""
+    try:
+        return load_weights(path).provenance.sha256
+    except TrunkError:  # whatever it is, it is not ours to throw away
+        return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def load_trunk_of(run: Path, config: VisionConfig) -> Trunk:
@@ -209,7 +229,7 @@ def load_trunk_of(run: Path, config: VisionConfig) -> Trunk:
     Raises:
         TrunkError: it is missing, damaged or of another architecture.
     """
-    path = run_file(run)
+    path = RunDirectory(run).trunk_file
     if not path.is_file():
         raise TrunkError(f"the run has no {path}; restore it, or begin a new run (leave run= out)")
     return load_weights(path, config.trunk).trunk()
@@ -236,7 +256,7 @@ def resolve(
         found = load_weights(Path(config.weights).expanduser(), name)
         return found.trunk(), found.provenance
     if config.weights == "auto":
-        places = [] if run_dir is None else [run_file(run_dir)]
+        places = [] if run_dir is None else [RunDirectory(run_dir).trunk_file]
         places += [] if store is None else [store_file(store, name)]
         for path in places:
             if path.is_file():
@@ -270,7 +290,9 @@ def keep_in_run(run: Path, trunk: Trunk, provenance: Provenance) -> None:
     Raises:
         TrunkError: the disk refuses.
     """
-    save_weights(run_file(run), trunk.name, trunk.tensors, provenance.source, provenance.origin)
+    save_weights(
+        RunDirectory(run).trunk_file, trunk.name, trunk.tensors, provenance.source, provenance.origin
+    )
 
 
 def _line(error: BaseException) -> str:

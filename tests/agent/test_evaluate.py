@@ -1,8 +1,19 @@
-"""Counting: Wilson's interval, and starts that never coincide with training's."""
+"""Counting: Wilson's interval, starts that never coincide with training's, and the truth to go by."""
+
+import dataclasses
+import threading
+from pathlib import Path
 
 import pytest
 
+from handrail.agent.config import RunConfig
 from handrail.agent.evaluate import start_seed, wilson_interval
+from handrail.agent.evaluator import Evaluator
+from handrail.intervention.run_directory import RunDirectory
+from handrail.robot_env.config import CameraConfig, EnvConfig, RewardConfig
+from handrail.robot_env.errors import RenderingUnavailable
+from handrail.robot_env.sim import gl
+from handrail.vision.config import VisionConfig
 
 
 @pytest.mark.parametrize(
@@ -21,3 +32,18 @@ def test_starts_are_fixed_and_all_different():
     seeds = [start_seed(which, index) for which in ("check", "final") for index in range(1000)]
     assert len(set(seeds)) == 2000
     assert start_seed("check", 0) == start_seed("check", 0)
+
+
+def test_a_simulated_run_is_measured_by_the_truth_whatever_it_was_rewarded_by(tmp_path: Path):
+    try:
+        gl.choose_backend()
+    except RenderingUnavailable as error:
+        pytest.skip(str(error))
+    reward = RewardConfig(source="classifier", classifier=("classifiers/ram",))
+    env = EnvConfig(cameras=(CameraConfig(width=32, height=32),), reward=reward)
+    config = RunConfig(env=env, vision=VisionConfig(cameras=()))
+    run = RunDirectory(tmp_path / "run").create("", {})
+    evaluator = Evaluator(run, config, threading.Event(), lambda _: None)
+    assert evaluator.env.config.reward == RewardConfig()
+    assert dataclasses.replace(evaluator.env.config, reward=reward) == env
+    evaluator.env.close()

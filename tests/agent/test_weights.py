@@ -73,7 +73,7 @@ def test_values_that_are_not_finite_are_refused():
 def test_weights_of_another_shape_leave_the_policy_as_it_was():
     policy = ActorPolicy(CONFIG, SPEC, 2, deterministic=True)
     policy.load(make_agent().acting_weights(), 1)
-    before = policy.act(np.ones(4, dtype=np.float32)).action
+    before = policy.act({"state": np.ones(4, dtype=np.float32)}).action
     other = SAC(dataclasses.replace(CONFIG, hidden=(16, 16)), SPEC, 2, seed=0)
     other.freeze_clone()
     with pytest.raises(WeightsError, match="do not fit"):
@@ -81,7 +81,7 @@ def test_weights_of_another_shape_leave_the_policy_as_it_was():
     with pytest.raises(WeightsError, match="lack"):
         policy.load({"actor.weight0": torch.zeros(1)}, 3)
     assert policy.version == 1
-    np.testing.assert_array_equal(policy.act(np.ones(4, dtype=np.float32)).action, before)
+    np.testing.assert_array_equal(policy.act({"state": np.ones(4, dtype=np.float32)}).action, before)
 
 
 def test_the_proposal_with_the_larger_minimum_is_taken():
@@ -92,7 +92,7 @@ def test_the_proposal_with_the_larger_minimum_is_taken():
     chosen = []
     for index in range(50):
         observation = np.random.default_rng(index).normal(size=4).astype(np.float32) * SCALE
-        state = agent.features(torch.from_numpy(observation)[None])
+        state = agent.perception(torch.from_numpy(observation)[None], None)
         with torch.no_grad():
             proposals = [
                 torch.tanh(split_head(net.reference(state)[0], CONFIG.log_std_bounds)[0])
@@ -101,7 +101,9 @@ def test_the_proposal_with_the_larger_minimum_is_taken():
             q = [agent.target_critic.reference(torch.cat([state, a], -1)).amin().item() for a in proposals]
         best = int(q[1] > q[0])
         chosen.append(best)
-        np.testing.assert_allclose(policy.act(observation).action, proposals[best][0].numpy(), atol=1e-6)
+        np.testing.assert_allclose(
+            policy.act({"state": observation}).action, proposals[best][0].numpy(), atol=1e-6
+        )
     assert 0 < sum(chosen) < 50
 
 
@@ -112,7 +114,7 @@ def test_exploration_repeats_for_a_seed():
     courses = []
     for seed in (5, 5, 6):
         policy.seed(seed)
-        courses.append(np.stack([policy.act(observation).action for _ in range(4)]))
+        courses.append(np.stack([policy.act({"state": observation}).action for _ in range(4)]))
     np.testing.assert_array_equal(courses[0], courses[1])
     assert not np.array_equal(courses[0], courses[2])
     assert np.ptp(courses[0], axis=0).min() > 0.0
@@ -123,7 +125,9 @@ def test_a_policy_without_a_clone_acts_with_the_actor():
     agent = SAC(config, SPEC, 2, seed=0)
     policy = ActorPolicy(config, SPEC, 2, deterministic=True)
     policy.load(agent.acting_weights(), 1)
-    state = agent.features(torch.from_numpy(SCALE.copy())[None])
+    state = agent.perception(torch.from_numpy(SCALE.copy())[None], None)
     with torch.no_grad():
         mean, _ = split_head(agent.actor.reference(state)[0], config.log_std_bounds)
-    np.testing.assert_allclose(policy.act(SCALE.copy()).action, torch.tanh(mean)[0].numpy(), atol=1e-6)
+    np.testing.assert_allclose(
+        policy.act({"state": SCALE.copy()}).action, torch.tanh(mean)[0].numpy(), atol=1e-6
+    )

@@ -22,6 +22,8 @@ from handrail.robot_env.remote.endpoints import Endpoints
 from handrail.robot_env.remote.messages import Start, Target
 from handrail.robot_env.remote.operator import ArmOperator
 
+pytestmark = pytest.mark.realtime
+
 SOON_S = 20.0
 KILLS, SERVER_KILLS = 20, 3
 MARGIN_NS = 20_000_000
@@ -91,6 +93,7 @@ def test_a_killed_commander_is_noticed_within_the_watchdog_twenty_times(settings
             with ended(following) as present:
                 following = commander(settings)
                 go(present)
+                until(watch, lambda state: state.mode == "run")
                 time.sleep(phase.uniform(0.05, 0.15))
                 watch.state()
                 assert present.poll() is None
@@ -115,9 +118,7 @@ def test_a_killed_server_is_missed_and_the_next_one_holds(settings, figure):
         client.connect()
         for _ in range(SERVER_KILLS):
             with ended(server):
-                client.start()
-                assert client.state().mode is ArmMode.RUN
-                client.set_target(client.state().pose)
+                set_going(client)
                 killed_s = time.monotonic()
                 server.kill()
                 with pytest.raises(ArmError):
@@ -134,8 +135,20 @@ def test_a_killed_server_is_missed_and_the_next_one_holds(settings, figure):
             figure("arm server started again: its process to HOLD", time.monotonic() - began_s, "s")
             assert client.state().mode is ArmMode.HOLD
         with ended(server):
+            set_going(client)
+
+
+def set_going(client):
+    """Start the arm and command it; again where this machine stood still for longer than the watchdog."""
+    end_s = time.monotonic() + SOON_S
+    while True:
+        try:
             client.start()
-            assert client.state().mode is ArmMode.RUN
+            client.set_target(client.state().pose)
+        except ArmError:
+            assert time.monotonic() < end_s, "it does not go on"
+        else:
+            return
 
 
 def test_a_server_that_was_stopped_drops_what_came_meanwhile_and_holds(settings):
@@ -164,6 +177,7 @@ def test_a_commander_that_was_stopped_finds_the_arm_holding_and_cannot_move_it(s
     config = configured(**settings)
     with ended(serve(settings)), ArmOperator(config) as watch, ended(commander(settings)) as process:
         go(process)
+        until(watch, lambda state: state.mode == "run")
         process.send_signal(signal.SIGSTOP)
         state = until(watch, lambda state: state.mode == "hold")
         process.send_signal(signal.SIGCONT)

@@ -118,14 +118,17 @@ def test_a_quaternion_and_its_negative_move_it_alike(bench):
 
 def test_its_twist_is_in_the_base_frame(bench):
     bench.arm.start()
-    fastest = np.zeros(6)
-    for _ in range(3):
-        bench.arm.set_target(bench.above(x=0.02))
-        for _ in range(5):
-            bench.wait(0.02)
-            twist = bench.arm.state().twist
-            fastest = np.where(np.abs(twist) > np.abs(fastest), twist, fastest)
-    assert fastest[0] > 0.02 and np.abs(fastest[1:3]).max() < fastest[0] / 2
+    bench.reach(bench.above())
+    for _ in range(20):  # to and fro until it is caught in the middle of a motion along x
+        for x in (0.02, -0.02):
+            bench.arm.set_target(bench.above(x=x))
+            for _ in range(5):
+                bench.wait(0.02)
+                twist = bench.arm.state().twist
+                if twist[0] > 0.02:
+                    assert np.abs(twist[1:3]).max() < twist[0] / 2
+                    return
+    pytest.fail("it was never seen to move along x")
 
 
 def test_the_wrench_is_what_the_environment_does_to_the_tool(bench):
@@ -133,9 +136,12 @@ def test_the_wrench_is_what_the_environment_does_to_the_tool(bench):
     bench.reach(bench.above(y=0.01))
     bench.arm.zero_ft()
     assert np.abs(bench.arm.state().wrench).max() < 0.5
-    bench.drive(bench.above(y=0.01, z=-0.005), 0.9)  # beside the slot: the module presses on the board
-    state = bench.arm.state()
-    assert state.wrench[2] < -3.0  # the tool's z points down, the board pushes up
+    for _ in range(40):  # beside the slot, on the board; the force swings before it is steady
+        bench.drive(bench.above(y=0.01, z=-0.005), 0.1)
+        state = bench.arm.state()
+        if state.wrench[2] < -3.0:  # the tool's z points down, the board pushes up
+            break
+    assert state.wrench[2] < -3.0
     assert state.peak_force_n >= abs(state.wrench[2]) - 0.5
     assert quat_rotate(state.pose[3:], state.wrench[:3])[2] > 3.0
 
@@ -256,7 +262,9 @@ def test_anybody_may_stop_it(served):
     with ArmOperator(settings(served)) as operator:
         assert operator.stop()
         assert operator.state().mode is ArmMode.HOLD
-    assert served.arm.state().mode is ArmMode.HOLD
+    commander = served.arm
+    assert isinstance(commander, ArmClient)  # which hears of what others do when the next state comes
+    assert commander.feed.wait(lambda state: state.mode == ArmMode.HOLD.value, SEVERAL_S)
 
 
 @behind_the_server

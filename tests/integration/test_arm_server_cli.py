@@ -44,14 +44,14 @@ def until(condition: Callable[[], bool], what: str, deadline_s: float = DEADLINE
         time.sleep(0.05)
 
 
-PATIENT = "env.arm.server.reading_age_s=2"
-"""The simulated robot shares the server's process: when the machine stalls, both do."""
+PATIENT = ("env.arm.server.reading_age_s=2", "env.arm.server.watchdog_s=2")
+"""The simulated robot shares the server's process, and the commander the test's: machines stall."""
 
 
 @pytest.fixture
 def words(tmp_path: Path) -> list[str]:
     """The simulated arm behind a server at an address of this test's own."""
-    return ["arm=sim_server", f"env.arm.server.address=ipc://{tmp_path}/arm", PATIENT]
+    return ["arm=sim_server", f"env.arm.server.address=ipc://{tmp_path}/arm", *PATIENT]
 
 
 @contextmanager
@@ -66,7 +66,9 @@ def arm_server(*words: str, **environment: str) -> Iterator[tuple[subprocess.Pop
     )
     try:
         assert process.stdout is not None
-        yield process, process.stdout.readline()
+        line = process.stdout.readline()
+        assert line.startswith("Serving"), process.communicate(timeout=DEADLINE_S)
+        yield process, line
     finally:
         if process.poll() is None:
             process.kill()
@@ -340,7 +342,7 @@ def test_a_run_trains_in_real_time_behind_an_arm_server_of_its_own(tmp_path: Pat
             "display=plain",
             "arm=sim_server",
             name,
-            PATIENT,
+            *PATIENT,
             "goal.max_env_steps=60",
             *SMALL,
         ),

@@ -20,13 +20,14 @@ def figures(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, float]
 
 
 def test_the_learner_s_figures(capsys: pytest.CaptureFixture[str]) -> None:
-    found = figures(capsys, "learner", "threads=1", "stretch_ms=50", "repeats=1")
+    found = figures(capsys, "learner", "threads=1", "stretch_ms=50", "repeats=3")
     rates = [f"{kind}_{name}" for kind in ("full", "critic_only") for name in ("2_critics", "10_critics")]
     assert {"full_preset", "sample_p50", "action_p50", "action_p99", *rates} <= set(found)
     assert all(found[name] > 0.0 and found[f"{name}_matmul_share"] > 0.0 for name in rates)
     assert found["critic_only_10_critics"] > found["full_10_critics"]
 
 
+@pytest.mark.realtime
 def test_the_loop_s_figures(capsys: pytest.CaptureFixture[str]) -> None:
     found = figures(capsys, "loop", "seconds=2")
     assert found["steps"] >= 40
@@ -55,6 +56,7 @@ def test_the_operations_of_an_update_are_counted_by_hand() -> None:
     assert update_flops(agent, 4, 5, 2, with_actor=True) == target + critic_step + actor_step
 
 
+@pytest.mark.realtime
 def test_the_arm_s_figures(capsys: pytest.CaptureFixture[str]) -> None:
     found = figures(capsys, "arm", "seconds=2", "kills=1", "load=none")
     for name in ("command_to_set_point", "state_age", "report_to_command"):

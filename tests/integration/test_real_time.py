@@ -30,6 +30,8 @@ from handrail.robot_env.remote.operator import ArmOperator
 from handrail.robot_env.sim.cell import SimCell
 from handrail.robot_env.sim.expert import ScriptedExpert
 
+pytestmark = pytest.mark.realtime
+
 MAX_STEPS = 50
 WRIST = CameraDeviceConfig(name="wrist", serial="S1", width=64, height=48)
 

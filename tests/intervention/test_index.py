@@ -102,6 +102,26 @@ def test_two_indexes_of_one_file_take_turns(samples, log, tmp_path: Path) -> Non
         assert index.totals().train_steps == 18
 
 
+def test_scores_truth_and_the_step_of_a_success_are_entered(samples, log) -> None:
+    writer, index = log
+    writer.append(EpisodeStart(0, (7, 0), "train", 0, 100, 4))
+    for number, score in enumerate((0.25, 0.75, None, 0.5)):
+        writer.append(samples.step(0, number, score=score, classifier="abc"))
+    index.refresh()
+    row = index.episode(0)
+    assert (row.score, row.classifier, row.seated, row.label_step) == (0.75, "abc", None, None)
+    writer.append(EpisodeEnd(0, 4, False, "time_limit", True, 0, 0, 9.5, 200, seated=True))
+    event = Event("label", 0, "ana", 1, None, "success", "it was in", step=1)
+    writer.append(event)
+    index.refresh()
+    row = index.episode(0)
+    assert (row.success, row.seated, row.label, row.label_step) == (False, True, "success", 1)
+    assert [said for _, said in index.events(0)] == [event]
+    writer.append(Event("label", 0, "ana", 2, "success", "failure", "it was not"))
+    index.refresh()
+    assert index.episode(0).label_step is None
+
+
 @pytest.mark.parametrize("damage", ["noise", "schema"])
 def test_an_index_that_cannot_be_used_is_made_anew(samples, log, tmp_path: Path, damage: str) -> None:
     writer, index = log

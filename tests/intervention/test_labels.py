@@ -5,12 +5,15 @@ import pytest
 
 from handrail.intervention.index import EpisodeIndex
 from handrail.intervention.labels import (
+    TASK,
     Label,
     LabelError,
     append_comment,
     append_label,
+    classifier_name,
     mark_aborted,
     review_writer,
+    said_by_machine,
 )
 from handrail.intervention.locks import RunLocked
 from handrail.intervention.log_format import EpisodeEnd, EpisodeStart, Event, LogError
@@ -71,6 +74,41 @@ def test_a_double_click_appends_once_and_an_undo_appends_again(log: Log) -> None
     assert undone is not None and undone.old == "exclude"
     log.index.refresh()
     assert [e.new for _, e in log.index.events(0)] == ["exclude", "success"]
+
+
+def test_a_success_may_be_said_to_have_been_at_a_step(log: Log) -> None:
+    log.episode(0, label="failure")
+    event = append_label(log.writer, log.index, 0, "success", who="ana", step=1)
+    assert event is not None and event.step == 1
+    for step in (1, None):  # the same again, or only that it was a success: nothing new
+        assert append_label(log.writer, log.index, 0, "success", who="ana", step=step) is None
+    moved = append_label(log.writer, log.index, 0, "success", who="ana", step=2)
+    assert moved is not None and (moved.old, moved.new, moved.step) == ("success", "success", 2)
+    log.index.refresh()
+    row = log.index.episode(0)
+    assert row is not None and row.label_step == 2
+
+
+@pytest.mark.parametrize(
+    ("label", "step", "message"),
+    [
+        ("success", 3, "Episode 0 has no step 3; it has 3, counted from 0"),
+        ("demo", -1, "Episode 0 has no step -1"),
+        ("failure", 1, "Label 'failure' takes no step; only a success happens at one"),
+    ],
+)
+def test_a_step_that_cannot_be_is_refused(log: Log, label: str, step: int, message: str) -> None:
+    log.episode(0)
+    appended = log.writer.appended
+    with pytest.raises(LabelError, match=message):
+        append_label(log.writer, log.index, 0, label, who="ana", step=step)
+    assert log.writer.appended == appended
+
+
+def test_a_machines_word_is_told_from_a_persons() -> None:
+    assert said_by_machine(TASK) and said_by_machine(classifier_name("0123456789ab"))
+    assert not said_by_machine("ana") and not said_by_machine("scripted device")
+    assert classifier_name("") == ""
 
 
 def test_a_comment_leaves_the_label(log: Log) -> None:

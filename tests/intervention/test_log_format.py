@@ -1,3 +1,4 @@
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -15,6 +16,7 @@ from handrail.intervention.log_format import (
     Scan,
     SchemaError,
     SegmentHeader,
+    StepRecord,
     decode_record,
     encode_frame,
     encode_record,
@@ -52,6 +54,8 @@ transitions = st.builds(
     score=st.none() | st.floats(),
     latency_ms=st.floats(),
     log_prob=st.none() | st.floats(),
+    classifier=st.text(max_size=12),
+    seated=st.none() | st.booleans(),
 )
 
 
@@ -82,7 +86,9 @@ def test_a_transition_survives_the_log_bit_for_bit(transition: Transition) -> No
         EpisodeStart(3, (1, 2, 3), "demo", 4, 5, -1),
         FrameRecord(frame_id(1, 2, 3), "wrist", 9, (2, 2, 3), bytes(range(12))),
         EpisodeEnd(3, 10, False, "force", True, 0, 0, 12.5, 7),
+        EpisodeEnd(3, 10, False, "force", True, 0, 0, 12.5, 7, seated=True),
         Event("label", 3, "ana", 8, None, "success", "seated"),
+        Event("label", 3, "classifier 0123456789ab", 8, "failure", "success", "", step=41),
     ],
 )
 def test_every_record_survives(record: object) -> None:
@@ -104,6 +110,19 @@ def test_a_reader_ignores_fields_that_a_newer_writer_appends() -> None:
     payload = encode_record(Event("comment", 1, "ana", 2, None, None, "x"))
     longer = bytes([payload[0] + 1]) + payload[1:] + b"\xc0"  # one more array item: nil
     assert decode_record(longer) == decode_record(payload)
+
+
+@pytest.mark.parametrize(
+    ("record", "appended"),
+    [
+        (EpisodeEnd(3, 10, False, "force", True, 0, 0, 12.5, 7), 1),
+        (Event("label", 3, "ana", 8, None, "success", "seated"), 1),
+        (StepRecord(0, 1, b"", b"", b"", 0.0, False, False, b"", 0, 2, 3, 4, 0, None, 0.0, None), 2),
+    ],
+)
+def test_a_record_from_before_the_classifier_is_read_as_one_without(record, appended: int) -> None:
+    fields = msgspec.msgpack.decode(encode_record(record))
+    assert decode_record(msgspec.msgpack.encode(fields[:-appended])) == record
 
 
 def test_an_unknown_payload_is_refused() -> None:

@@ -1,3 +1,4 @@
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -192,7 +193,7 @@ def test_it_demonstrates_from_the_first_step_to_the_last_and_succeeds(env: Robot
 
 def test_it_helps_a_lost_policy_in_short_bursts(env: RobotEnv) -> None:
     class Lost:
-        def act(self, observation: np.ndarray) -> PolicyStep:
+        def act(self, observation: Mapping[str, np.ndarray]) -> PolicyStep:
             return PolicyStep(np.zeros(6, np.float32), 0)
 
     ends, bursts = play(env, Lost(), 6)

@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ class Counter(gymnasium.Env):
         self.success_at = success_at
         self.executed: list[np.ndarray] = []
         self.fail_reset = False
+        self.told: dict[str, Any] = {}
         self.t_ns = 0
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict, dict]:
@@ -60,7 +61,7 @@ class Counter(gymnasium.Env):
         success = self.count == self.success_at
         late = not success and self.count >= LIMIT
         info = {"t_ns": self.t_ns, "success": success, "peak_force_n": float(self.count), "gate_flags": 2}
-        return self._observation(), float(success), success, late, info
+        return self._observation(), float(success), success, late, info | self.told
 
     def _observation(self) -> dict[str, np.ndarray]:
         return {
@@ -97,7 +98,8 @@ class Scripted:
 class Constant:
     """A policy that always wants the same."""
 
-    def act(self, observation: np.ndarray) -> PolicyStep:
+    def act(self, observation: Mapping[str, np.ndarray]) -> PolicyStep:
+        assert list(observation) == ["state", "wrist"]
         return PolicyStep(np.full(6, 0.25, np.float32), 9, -1.5)
 
 
@@ -163,6 +165,28 @@ def test_a_success_is_terminated_rewarded_and_labelled_by_the_task(bench: Bench)
     assert (last.reward, last.terminated, last.truncated) == (1.0, True, False)
     assert bench.events() == [("label", "success", "task")]
     assert bench.device.told[-1] == (True, True)
+
+
+def test_what_a_classifier_said_is_stored_with_each_step_and_named_in_the_label(bench: Bench) -> None:
+    bench.env.success_at = 3
+    bench.env.told = {"score": 0.75, "classifier": "0123456789ab", "seated": False}
+    end = bench.run()
+    assert (end.success, end.seated) == (True, False)
+    assert [(t.score, t.classifier, t.seated) for t in bench.transitions()] == [
+        (0.75, "0123456789ab", False)
+    ] * 3
+    assert bench.events() == [("label", "success", "classifier 0123456789ab")]
+
+
+def test_the_operators_word_stands_over_a_classifiers(bench: Bench) -> None:
+    bench.env.success_at = 3
+    bench.env.told = {"score": 0.75, "classifier": "0123456789ab", "seated": True}
+    bench.device.play = lambda n: (0.0, {"failure"} if n == 2 else set())
+    end = bench.run()
+    last = bench.transitions()[-1]
+    assert (last.reward, last.terminated, last.truncated, last.score) == (0.0, False, True, 0.75)
+    assert (end.success, end.seated) == (False, True)
+    assert bench.events() == [("label", "failure", "scripted device")]
 
 
 def test_a_human_step_is_stored_as_executed_with_what_the_policy_wanted(bench: Bench) -> None:

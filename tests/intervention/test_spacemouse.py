@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from collections.abc import Mapping as Named
 from pathlib import Path
 from typing import Any
 
@@ -252,7 +253,7 @@ class Still(gymnasium.Env):
 
 
 class Eager:
-    def act(self, observation: np.ndarray) -> PolicyStep:
+    def act(self, observation: Named[str, np.ndarray]) -> PolicyStep:
         return PolicyStep(np.full(6, 0.5, np.float32), 1)
 
 

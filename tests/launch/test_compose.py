@@ -1,5 +1,6 @@
 """Presets and overrides by Hydra, held to the dataclasses."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,18 @@ def test_the_real_task_has_the_worked_example_s_forces() -> None:
     assert moving is not None and moving.clip_m is not None
     assert moving.translation_n_m * max(moving.clip_m) == pytest.approx(20.0)  # less than trips
     assert env.limits.force_limit_n == 30.0
+
+
+def test_the_task_by_sight_is_the_task_with_two_cameras_and_a_pose_that_hides_the_socket() -> None:
+    plain, seeing = (
+        compose.compose([f"task={name}"]).config.env for name in ("ram_insertion", "ram_insertion_cameras")
+    )
+    assert (plain.proprioception, seeing.proprioception) == ("socket", "start")
+    assert [(c.name, c.width, c.height) for c in seeing.cameras] == [
+        ("wrist", 128, 128),
+        ("wrist_2", 128, 128),
+    ]
+    assert dataclasses.replace(seeing, proprioception="socket", cameras=()) == plain
 
 
 def test_missing_facts_are_refused_all_at_once_with_both_remedies() -> None:

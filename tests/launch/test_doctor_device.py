@@ -162,7 +162,7 @@ def test_a_device_that_moves_and_comes_back_passes(node: Node) -> None:
     def move(line: str) -> None:
         said.append(line)
         hand.enter_context(holding(node, x=0.8, rz=-0.4))
-        threading.Timer(0.2, hand.close).start()
+        threading.Timer(1.0, hand.close).start()
 
     verdict, text = doctor_device.check_device(config("device=spacemouse"), ask=move)
     assert verdict == "ok" and "moved x +0.00 to +0.80, rz -0.40 to +0.00, and back to rest" in text

@@ -72,6 +72,11 @@ def test_relabelling_appends_an_event(
     )
     assert main(["review", f"run={recorded}"]) == 0
     assert "[red]not seated" in capsys.readouterr().out
+    assert main(["review", f"run={recorded}", "episode=0", "label=success", "step=2"]) == 0
+    assert "failure -> success" in capsys.readouterr().out
+    assert review(recorded, capsys, "episode=0")[0]["label_step"] == 2
+    assert main(["review", f"run={recorded}"]) == 0
+    assert "success at 2" in capsys.readouterr().out
     assert main(["review", f"run={recorded}", "episode=0", "label=demo", "why=seated after all"]) == 0
 
 
@@ -81,6 +86,8 @@ def test_relabelling_appends_an_event(
         (["episode=99", "label=failure"], 14, "Episode 99"),
         (["label=failure"], 2, "needs the episode"),
         (["why=because"], 2, "goes with label="),
+        (["episode=0", "step=2"], 2, "step= goes with label="),
+        (["episode=0", "label=success", "step=9999"], 14, "has no step 9999"),
         (["last=0"], 2, "last=0"),
     ],
 )

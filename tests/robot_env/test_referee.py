@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
+from painted import Painted
 
 from handrail.robot_env.arms.arm import ArmMode
 from handrail.robot_env.arms.lockstep import LockstepArm
@@ -16,7 +17,6 @@ from handrail.robot_env.make import make_env
 from handrail.robot_env.sim.cell import SimCell
 from handrail.robot_env.sim.expert import ScriptedExpert
 from handrail.robot_env.tasks import RamInsertion
-from tests.robot_env.test_observation import Painted
 
 STILL = np.zeros(6)
 CLASSIFIED = EnvConfig(

@@ -12,7 +12,17 @@ from handrail.reward_classifier.dataset import Recording, gather
 from handrail.reward_classifier.train import train
 from handrail.vision.trunk import Trunk, build
 
-CONFIG = ClassifierConfig(views=1, folds=2, epochs=6, spatial_features=2, bottleneck=8, dropout=0.0, margin=0)
+CONFIG = ClassifierConfig(
+    views=1,
+    folds=2,
+    epochs=15,
+    spatial_features=2,
+    bottleneck=8,
+    dropout=0.0,
+    margin=0,
+    learning_rate=0.02,
+    consecutive=2,
+)
 
 
 def show(folder: Path, episodes: int = 6, *, inverted: bool = False) -> Recording:

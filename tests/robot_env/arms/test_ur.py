@@ -14,6 +14,7 @@ from handrail.robot_env.errors import ArmError
 from handrail.robot_env.geometry import pose_distance, quat_rotate
 
 pytest.importorskip("rtde_control")
+pytestmark = pytest.mark.realtime
 
 
 @pytest.fixture(scope="module")

@@ -28,9 +28,8 @@ def test_it_opens_closes_on_what_is_there_and_moves_between_without_waiting():
     with UREmulator(jaws=100) as emulator, Hands(emulator, gripper="robotiq", gripper_force_n=40.0) as hands:
         gripper = hands.driver.gripper
         assert gripper is not None and gripper.width_m == pytest.approx(0.085)
-        began_s = time.monotonic()
         gripper.close()
-        assert time.monotonic() - began_s < 0.1
+        assert gripper.width_m > 0.06  # nobody has waited for it
         wait_for(lambda: abs(gripper.width_m - 0.085 * 128 / 225) < 1e-3)  # something is between the jaws
         gripper.move(0.06, 20.0)
         wait_for(lambda: abs(gripper.width_m - 0.06) < 1e-3)

@@ -18,6 +18,7 @@ from handrail.robot_env.arms.ur import URDriver
 from handrail.robot_env.remote.client import ArmClient
 
 pytest.importorskip("rtde_control")
+pytestmark = pytest.mark.realtime
 
 SEVERAL_S = 10.0
 

@@ -59,7 +59,8 @@ def test_video_is_paced_and_does_not_hold_its_reader_up(video):
 
 
 def test_stream_of_a_video_ends_and_starts_anew_when_opened_again(video):
-    stream = FrameStream(config(str(video)), OpenCVDriver(config(str(video))))
+    slow = config(str(video), fps=20, max_age_s=1.0)  # not over before it has been looked at
+    stream = FrameStream(slow, OpenCVDriver(slow))
     for _ in range(2):
         stream.open()
         assert stream.latest().frame.image.shape == (48, 64, 3)

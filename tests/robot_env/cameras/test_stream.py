@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -226,13 +227,15 @@ def test_probe_tells_rate_age_and_repeats(bench):
     filming = threading.Thread(target=film)
     filming.start()
     stream.open()
+    began_s = time.monotonic()
     report = stream.probe(0.5)
+    took_s = time.monotonic() - began_s
     stop.set()
     filming.join()
     stream.close()
     assert (report.name, report.identity, report.warnings) == ("wrist", "S1", ("on USB 2.1",))
     assert report.counts.frames >= 10
-    assert report.rate_hz == pytest.approx(report.counts.frames / 0.5, rel=0.2)
+    assert report.rate_hz == pytest.approx(report.counts.frames / took_s, rel=0.2)
     assert 0.0 <= report.age_p50_ms <= report.age_p99_ms
     assert report.counts.repeats >= 1
     assert report.counts.drops == 0
@@ -254,7 +257,8 @@ def test_probe_of_a_lost_camera_says_what_is_wrong(bench):
 
 def test_reader_never_sees_half_a_frame(bench):
     """Frames of one colour each: a torn one would show two."""
-    stream = FrameStream(bench.stream.config, bench.driver)
+    patient = replace(bench.stream.config, max_age_s=2.0)  # a busy machine's frames may be old
+    stream = FrameStream(patient, bench.driver)
     shape = (48, 64, 3)
     bench.driver.script.put(DeviceFrame(np.zeros(shape, np.uint8), 0))
     stream.open()

@@ -145,10 +145,10 @@ def test_flags_and_peaks_are_kept_until_somebody_looks_and_for_everybody(client,
         driver.changes = {}
         assert operator.feed.wait(lambda state: state.force_n == 0.0, SOON_S)
         client.set_target(pose(x=0.5))
-        after = client.newest.tick + 2
-        for reader in (client, operator):
-            assert reader.feed.wait(lambda state: state.tick >= after, SOON_S)
-            state = reader.state()
+        first = client.state()  # of after the command
+        after = client.newest.tick
+        assert operator.feed.wait(lambda state: state.tick >= after, SOON_S)
+        for reader, state in ((client, first), (operator, operator.state())):
             assert state.peak_force_n == 20.0 and state.gate_flags & GateFlag.LEASH
             again = reader.state()
             assert again.peak_force_n == 0.0 and not again.gate_flags

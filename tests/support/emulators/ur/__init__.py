@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
@@ -71,6 +72,13 @@ class UREmulator:
         """Wait for so much of the controller's time."""
         end_s = self.time_s + seconds
         while self.time_s < end_s:
+            time.sleep(0.01)
+
+    def until(self, condition: Callable[[dict[str, Any]], bool], deadline_s: float = 20.0) -> None:
+        """Look at the pendant until something is so; the deadline is only there to end a failing test."""
+        end_s = time.monotonic() + deadline_s
+        while not condition(status := self.status()):
+            assert time.monotonic() < end_s, f"it did not come about: {status}"
             time.sleep(0.01)
 
     def events(self) -> list[str]:

@@ -1,0 +1,92 @@
+"""`handrail classify accept`: put a version in use, and its verdicts into the logs of the runs it rewards."""
+
+import dataclasses
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from handrail.launch import classify_common as common
+from handrail.launch.options import Options
+from handrail.reward_classifier.accept import Relabelled, StoredRun, accept
+from handrail.robot_env.errors import ConfigError
+
+
+def main(options: Options, overrides: list[str]) -> int:
+    """Accept a version: the newest, or the one named.
+
+    Raises:
+        ConfigError: there is no classifier, a run sees with other cameras, or it is rewarded in stages.
+        ClassifierError: there is no such version.
+        RunMissing: there is no such run.
+        RunLocked: a run's actor is running; nothing has been changed.
+    """
+    common.refuse_overrides("accept", overrides)
+    folder = common.folder_of(options)
+    version = options["version"] or common.newest_version(folder)
+    known = _rewarded(options, folder)
+    console = Console(stderr=options["json"], soft_wrap=True, highlight=False, markup=False)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        bar = progress.add_task("episodes", total=None)
+        accepted = accept(
+            folder,
+            version,
+            [StoredRun(each.directory, each.config.env) for each in known],
+            lambda done, of: progress.update(bar, completed=done, total=of),
+        )
+    if options["json"]:
+        sys.stdout.write(json.dumps(dataclasses.asdict(accepted)) + "\n")
+        return 0
+    before = f" (before: {accepted.previous})" if accepted.previous else ""
+    console.print(f"{folder.name} {accepted.version} is in use{before}")
+    for each in accepted.runs:
+        console.print(_line(each))
+    if not accepted.runs:
+        console.print(f"A run uses it with: env.reward.source=classifier 'env.reward.classifier=[{folder}]'")
+    return 0
+
+
+def _rewarded(options: Options, folder: Path) -> list[common.KnownRun]:
+    """The runs whose labels are to follow: those named, or all that the classifier rewards.
+
+    Raises:
+        ConfigError: a run that is named is rewarded in stages, of which no single one is its success.
+    """
+    known = common.every_run(options)
+    if options["run"] is None:
+        known = [each for each in known if _is_rewarded_by(each, folder)]
+    for each in known:
+        if len(each.config.env.reward.classifier) > 1:
+            raise ConfigError(
+                f"run {each.directory.id} is rewarded in stages, and the classifier of one cannot tell "
+                "whether an episode succeeded; leave it out (run=…)"
+            )
+    return known
+
+
+def _is_rewarded_by(known: common.KnownRun, folder: Path) -> bool:
+    named = [Path(each).expanduser().absolute() for each in known.config.env.reward.classifier]
+    return len(named) == 1 and folder.absolute() in (named[0], named[0].parent)
+
+
+def _line(relabelled: Relabelled) -> str:
+    words = [f"{relabelled.judged} episodes judged again"]
+    for what, episodes in (
+        ("now success", relabelled.to_success),
+        ("now failure", relabelled.to_failure),
+        ("left as they are (an image is missing)", relabelled.unreadable),
+    ):
+        if episodes:
+            words.append(f"{len(episodes)} {what} ({_numbers(episodes)})")
+    if relabelled.persons:
+        words.append(f"{relabelled.persons} left as a person called them")
+    return f"{relabelled.run}: {', '.join(words)}"
+
+
+def _numbers(episodes: Sequence[int]) -> str:
+    first = ", ".join(map(str, episodes[:10]))
+    return f"{first}, …" if len(episodes) > 10 else first

@@ -1,0 +1,90 @@
+"""The trunk of a run: settled once, when the run begins, and kept in it.
+
+Imported by those who begin runs; whoever takes part in one loads the file (`vision.weights.load_trunk_of`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+from handrail.agent.config import RunConfig
+from handrail.intervention.locks import RunLocked
+from handrail.intervention.run_directory import RunDirectory
+
+META_KEY = "vision"
+"""Where `meta.json` keeps the provenance."""
+_ROLES = ("supervisor", "learner", "actor")
+
+
+def store_of(runs_root: str) -> Path:
+    """The folder of imported and pretrained weights: `weights` beside the folder of runs."""
+    return Path(runs_root).parent / "weights"
+
+
+def sees(config: RunConfig) -> bool:
+    """Whether the policy of a run looks through cameras."""
+    return bool(config.env.cameras) and config.vision.cameras != ()
+
+
+def check(config: RunConfig, store: Path) -> None:
+    """Refuse weights that a run could not be begun with, before there is a folder for it.
+
+    Raises:
+        TrunkError: a file of weights cannot be used.
+        ConfigError: the settings do not go together.
+    """
+    if sees(config):
+        from handrail.vision.weights import resolve  # torch: only where something is to be seen
+
+        resolve(config.vision, None, config.seed, store)
+
+
+def settle(run: RunDirectory, config: RunConfig, store: Path) -> None:
+    """See to it that a run has its trunk, and that `meta.json` says where its weights come from.
+
+    A run that has one keeps it, save random weights that nothing was trained on yet: where there are better
+    ones by now, it takes them.
+
+    Raises:
+        TrunkError: a file of weights cannot be used, or the run's own is gone and cannot be made again.
+        ConfigError: the settings do not go together.
+    """
+    if not sees(config):
+        return
+    from handrail.vision.weights import TrunkError, keep_in_run, resolve
+
+    noted = run.meta().get(META_KEY)
+    there = run.trunk_file.is_file()
+    better = noted is not None and _may_improve(run, config, noted, store)
+    if there and noted is not None and not better:
+        return
+    with contextlib.ExitStack() as held:
+        try:
+            for role in _ROLES:
+                held.callback(run.lock(role).release)
+        except RunLocked:  # somebody drives it, with the trunk that it has
+            return
+        trunk, provenance = resolve(config.vision, run.path if noted is None else None, config.seed, store)
+        if noted is not None and not better and noted["sha256"] != provenance.sha256:
+            raise TrunkError(
+                f"{run.trunk_file} is gone, and vision.weights={config.vision.weights} now leads to others "
+                f"(SHA-256 {provenance.sha256[:12]}, the run had {noted['sha256'][:12]}): restore the file, "
+                "or begin a new run (leave run= out)"
+            )
+        keep_in_run(run.path, trunk, provenance)
+        run.amend_meta(**{META_KEY: provenance.plain()})
+
+
+def _may_improve(run: RunDirectory, config: RunConfig, noted: dict[str, str], store: Path) -> bool:
+    """Whether a run on random weights can still have better ones."""
+    from handrail.vision.weights import store_file
+
+    untrained = not any(any(folder.iterdir()) for folder in (run.checkpoints, run.policy))
+    better = config.vision.weights == "auto" and store_file(store, config.vision.trunk).is_file()
+    return noted["source"] == "random" and untrained and better
+
+
+def warning_of(run: RunDirectory) -> str:
+    """What is to be said about a run's trunk; "" for nothing."""
+    return run.meta().get(META_KEY, {}).get("warning", "")
