@@ -31,6 +31,7 @@ from handrail.agent.limiter import SamplesPerInsertLimiter
 from handrail.agent.link import LogPuller, WeightPublisher, log_address, weights_address
 from handrail.agent.metrics import Scalars
 from handrail.agent.pixels import Pixels
+from handrail.agent.prefetch import Prefetcher
 from handrail.agent.replay import ReplayMemory
 from handrail.agent.sac import SAC
 from handrail.agent.sampling import Sampler
@@ -82,6 +83,8 @@ class Learner:
         agent, source = config.agent, self.pixels and self.pixels.source
         self.sampler = Sampler(self.memory, agent.batch_size, agent.discount, agent.n_step, self.rng, source)
         self._draw = self.sampler.symmetric if agent.symmetric else partial(self.sampler.only, "replay")
+        trained = sight is not None and not sight.frozen  # its batches are tens of megabytes of images
+        self._ahead = Prefetcher(self.sampler, self._draw) if trained else None
         self.limiter = SamplesPerInsertLimiter(agent.utd, config.learner.slack_steps)
         self.history = RunHistory()
         self.updates = 0
@@ -102,7 +105,12 @@ class Learner:
             case FrameRecord():
                 self.memory.add_image(record)
             case StepRecord():
+                lost = self.memory.left_out
                 self.memory.add(transition_from(record), record.frames, record.next_frames)
+                if self.memory.left_out > lost:
+                    self.notices.append(
+                        f"step {record.step} of episode {record.episode} is left out: the log lacks an image"
+                    )
             case Event() if record.kind == "label" and record.new is not None:
                 self.memory.label(record.episode, record.new, record.step)
         if self._annealed:
@@ -160,10 +168,17 @@ class Learner:
     def update(self) -> dict[str, Tensor]:
         """One critic update, and every `cta_ratio`-th time an actor update with it."""
         agent = self.config.agent
-        batch = self._draw()
+        batch = self._draw() if self._ahead is None else self._ahead.next()
         self.updates += 1
         with_actor = self.updates % agent.cta_ratio == 0 and self.updates > agent.critic_only_updates
         return self.agent.update(batch, with_actor=with_actor)
+
+    def close(self) -> None:
+        """End the learner's threads and sockets."""
+        if self._ahead is not None:
+            self._ahead.close()
+        if self.pixels is not None:
+            self.pixels.close()
 
     def save(self) -> None:
         """Write a checkpoint."""
@@ -175,7 +190,7 @@ class Learner:
             "position": self.history.sequence,
             "online_steps": self.history.online_steps,
             "schema_hash": self.schema_hash,
-            "numpy_rng": self.rng.bit_generator.state,
+            "numpy_rng": (self._ahead or self.sampler).random_state,
             "torch_rng": self.agent.generator.get_state().tolist(),
         }
         checkpoint = Checkpoint(self.agent.weights(), optimizer_tensors(self.agent.optimizers()), state)
@@ -194,7 +209,7 @@ class Learner:
         self.agent.load_weights(checkpoint.weights)
         restore_optimizers(self.agent.optimizers(), checkpoint.optimizer)
         self.agent.generator.set_state(torch.tensor(state["torch_rng"], dtype=torch.uint8))
-        self.rng.bit_generator.state = state["numpy_rng"]
+        (self._ahead or self.sampler).random_state = state["numpy_rng"]
         self.updates, self.version = state["updates"], max(self.version, state["version"])
         self.began_at, self.cloned = state["began_at"], state["cloned"]
         self.catch_up_to = state["position"]
@@ -278,8 +293,7 @@ def run_learner(run: RunDirectory, config: RunConfig, stop: threading.Event, rep
             report(learner.status())
             puller.close()
             publisher.close()
-            if learner.pixels is not None:
-                learner.pixels.close()
+            learner.close()
             scalars.close()
 
 

@@ -79,7 +79,9 @@ class ReplayMemory:
         self._state_count = 2 * capacity + 2
         self._states_added = 0
         self._states = np.empty((self._state_count, observation_size), dtype=np.float32)
-        self._frame = np.empty(0 if frames is None else self._state_count, dtype=np.int64)  # a state's frame number
+        self._frame = np.empty(
+            0 if frames is None else self._state_count, dtype=np.int64
+        )  # a state's frame number
         self._observation = np.empty(capacity, dtype=np.int64)
         self._next_observation = np.empty(capacity, dtype=np.int64)
         self._action = np.empty((capacity, action_size), dtype=np.float32)
@@ -97,6 +99,11 @@ class ReplayMemory:
         self._last: Transition | None = None
         self.replay = View()
         self.demo = View()
+
+    @property
+    def table_bytes(self) -> int:
+        """Memory set aside for transitions and their states, without images."""
+        return sum(array.nbytes for array in vars(self).values() if isinstance(array, np.ndarray))
 
     def begin(self, episode: int, purpose: str) -> None:
         """An episode begins; steps of one that is neither "train" nor "demo" are not for a policy.

@@ -120,7 +120,7 @@ class SyntheticCollector:
         yaw = rng.uniform(-0.03, 0.03)
         match self.posture:
             case Posture.HALF:
-                return np.array([0.0, 0.0, SOCKET_DEPTH_M * rng.uniform(0.35, 0.95), 0.0])
+                return np.array([0.0, 0.0, SOCKET_DEPTH_M * rng.uniform(0.12, 0.95), 0.0])
             case Posture.ELSEWHERE:
                 along = rng.uniform(-0.003, 0.003)
                 return np.array([along, rng.integers(1, OTHER_SOCKETS + 1) * SOCKET_PITCH_M, 0.0, yaw])

@@ -5,7 +5,7 @@
     ├── PolicyMissing        the run has no policy to evaluate yet
     ├── GoalNotReached       the budget is spent and the policy does not pass
     ├── ChildFailed          a process of the run keeps failing
-    ├── CheckFailed          `handrail doctor` found something that stops a run
+    ├── CheckFailed          `doctor` found something that stops a run, `classify check` a broken promise
     └── BenchSilent          the other process of a benchmark did not answer
 
 A command ends with the `exit_code` of the error that ended it; the packages below choose theirs beside the
@@ -51,7 +51,7 @@ class ChildFailed(HandrailError):
 
 
 class CheckFailed(HandrailError):
-    """A check of `handrail doctor` failed."""
+    """A check of `handrail doctor` failed, or a classifier does not keep its promise."""
 
     exit_code = 23
 
@@ -76,13 +76,13 @@ EXIT_CODES: dict[int, str] = {
     12: "another process already has this role in the run",
     13: "a teleoperation device is missing, busy or not at rest",
     14: "no such label or episode",
-    15: "no usable checkpoint: it is damaged or of another schema",
+    15: "no usable checkpoint or weights: damaged, foreign or of another schema",
     16: "a run's processes do not fit together: another configuration, protocol or version",
     17: "training diverged, or has nothing to learn from",
     20: "no run of that name",
     21: "the budget is spent and the goal is not reached",
     22: "a process of the run keeps failing",
-    23: "`handrail doctor` found something that stops a run",
+    23: "`handrail doctor` found something that stops a run, or `classify check` a broken promise",
     24: "the run has no policy to evaluate yet",
     25: "the other process of a benchmark did not answer",
     130: "interrupted by Ctrl-C",

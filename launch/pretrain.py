@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 OF_A_RUN = ("seed", "vision.trunk", "vision.cameras", "vision.weights")
 """What may be said otherwise than the run has it."""
-_LARGEST = {"frames": 200_000, "minutes": 24 * 60, "updates": 10_000_000}
+_RANGES = {"frames": (20, 200_000), "minutes": (1, 24 * 60), "updates": (1, 10_000_000)}
 _COLUMNS = (
     TextColumn("{task.description}"),
     BarColumn(),
@@ -98,9 +98,9 @@ def _budget(options: Options) -> dict[str, int]:
     Raises:
         ConfigError: It is beyond reason.
     """
-    for name, most in _LARGEST.items():
-        if options[name] is not None and not 1 <= options[name] <= most:
-            raise ConfigError(f"{name}={options[name]}: must be between 1 and {most}")
+    for name, (least, most) in _RANGES.items():
+        if options[name] is not None and not least <= options[name] <= most:
+            raise ConfigError(f"{name}={options[name]}: must be between {least} and {most}")
     return {name: options[name] for name in ("minutes", "updates") if options[name] is not None}
 
 

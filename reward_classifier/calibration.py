@@ -14,8 +14,8 @@ same episodes. For x = 0 it is p = 1 − (1 − confidence)^(1/n), "the rule of 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,9 @@ from handrail.reward_classifier.dataset import NEGATIVE, POSITIVE, EpisodeFrames
 from handrail.reward_classifier.guard import Guard
 
 _LOGIT_LIMIT = 30.0
+_EVEN = 0.5  # what is rather no success than one is never taken for one, whatever the guard keeps out
 _LEAST = 1e-6  # a probability nearer to 0 or 1 is no surer
+_BESIDE, _ROOM_M, _ROOM_RAD = 1.5, 0.0002, 0.003  # of a guard around what was seen
 _TEMPERATURES = np.geomspace(0.05, 50.0, 241)
 
 
@@ -99,10 +101,12 @@ class ScoredEpisode:
     Attributes:
         frames: The episode.
         scores: (T,) probabilities of success.
+        guard: Where a success could be, as far as could be known without this episode.
     """
 
     frames: EpisodeFrames
     scores: np.ndarray
+    guard: Guard
 
 
 def fit_temperature(logits: np.ndarray, positive: np.ndarray) -> float:
@@ -124,7 +128,30 @@ def probabilities(logits: np.ndarray, temperature: float) -> np.ndarray:
     return 1.0 / (1.0 + np.exp(-z))
 
 
-def calibrate(episodes: Sequence[ScoredEpisode], config: ClassifierConfig) -> Calibration:
+def fit_guard(episodes: Iterable[EpisodeFrames], widest: Guard) -> Guard:
+    """A guard no wider than given, drawn with some room around the poses in which successes were seen.
+
+    Half inserted looks much like inserted, and stands a millimetre higher.
+
+    Args:
+        episodes: Where the successes are; those without are not looked at.
+        widest: Bounds that it stays within; those that it has not, it does not get.
+    """
+    poses = np.concatenate([each.coordinates[each.labels == POSITIVE] for each in episodes])
+    x, y, z, *turns = np.abs(poses).max(axis=0).tolist()
+
+    def bound(limit: float | None, seen: float, room: float) -> float | None:
+        return None if limit is None else min(limit, _BESIDE * seen + room)
+
+    return replace(
+        widest,
+        lateral_m=bound(widest.lateral_m, max(x, y), _ROOM_M),
+        height_m=bound(widest.height_m, z, _ROOM_M),
+        rotation_rad=bound(widest.rotation_rad, max(turns), _ROOM_RAD),
+    )
+
+
+def calibrate(episodes: Sequence[ScoredEpisode], config: ClassifierConfig, guard: Guard) -> Calibration:
     """Choose the threshold and say what is known of it.
 
     False successes come first: the threshold lies above all critical ones but as many as the wanted bound
@@ -133,10 +160,11 @@ def calibrate(episodes: Sequence[ScoredEpisode], config: ClassifierConfig) -> Ca
 
     Args:
         episodes: Whole episodes with held-out scores; one of them at least.
-        config: k, guard, wanted bound and confidence.
+        config: k, wanted bound and confidence.
+        guard: To judge by from now on.
     """
     count, confidence = len(episodes), config.confidence
-    streaks = [_streaks(each, config) for each in episodes]
+    streaks = [_streaks(each, config.consecutive) for each in episodes]
     is_negative = [each.frames.labels == NEGATIVE for each in episodes]
     critical = np.array([_largest(s[n]) for s, n in zip(streaks, is_negative, strict=True)])
     reached = np.array(
@@ -152,7 +180,7 @@ def calibrate(episodes: Sequence[ScoredEpisode], config: ClassifierConfig) -> Ca
     return Calibration(
         threshold=threshold,
         consecutive=config.consecutive,
-        guard=config.guard,
+        guard=guard,
         episodes=count,
         false_positives=int((critical >= threshold).sum()),
         bound=upper_limit(bears, count, confidence),
@@ -205,13 +233,13 @@ def _bearable(count: int, config: ClassifierConfig) -> int:
     return bears
 
 
-def _streaks(episode: ScoredEpisode, config: ClassifierConfig) -> np.ndarray:
+def _streaks(episode: ScoredEpisode, k: int) -> np.ndarray:
     """(T,) the largest threshold at which each look would complete k in a row, within the guard; 0 for none.
 
     An episode that ended in success would have shown it for longer: its last look stands for those to come.
     """
-    frames, k = episode.frames, config.consecutive
-    allowed = [config.guard.allows(*each) for each in zip(frames.coordinates, frames.forces, strict=True)]
+    frames, guard = episode.frames, episode.guard
+    allowed = [guard.allows(*each) for each in zip(frames.coordinates, frames.forces, strict=True)]
     scores = np.where(allowed, episode.scores, 0.0)
     padded = np.concatenate([np.zeros(k - 1), scores])
     streaks = np.lib.stride_tricks.sliding_window_view(padded, k).min(axis=1)
@@ -227,10 +255,11 @@ def _largest(streaks: np.ndarray) -> float:
 def _threshold(critical: np.ndarray, reached: np.ndarray, misses: float) -> float:
     """A threshold above one of the critical ones (largest first), the first that leaves the successes."""
     most = float(np.quantile(reached, misses, method="lower")) if len(reached) else 0.0
-    for low in critical.tolist():
+    lows = np.maximum(critical, _EVEN).tolist()
+    for low in lows:
         if most > low:
             return _half_way(low, most)
-    return float(np.nextafter(critical[-1], 1.0))
+    return float(np.nextafter(lows[-1], 1.0))
 
 
 def _half_way(low: float, high: float) -> float:

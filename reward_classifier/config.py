@@ -37,6 +37,7 @@ class ClassifierConfig:
         weight_decay: Of AdamW.
         consecutive: k, frames in a row that must look like success.
         guard: Where a success can be at all.
+        fit_guard: Draw the guard closer around where successes were seen.
         false_positives: Wanted bound: share of episodes in which success is claimed before it is there [1].
         misses: Share of the successes that may be missed for a safer threshold [1].
         confidence: Of the bound [1].
@@ -62,6 +63,7 @@ class ClassifierConfig:
     weight_decay: float = 1e-2
     consecutive: int = 2
     guard: Guard = field(default_factory=Guard)
+    fit_guard: bool = True
     false_positives: float = 0.01
     misses: float = 0.05
     confidence: float = 0.95

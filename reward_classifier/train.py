@@ -9,7 +9,7 @@ episodes, for as long as the folds' heads did in the middle.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -22,17 +22,20 @@ from handrail.reward_classifier.calibration import (
     Calibration,
     ScoredEpisode,
     calibrate,
+    fit_guard,
     fit_temperature,
     probabilities,
 )
 from handrail.reward_classifier.config import ClassifierConfig
-from handrail.reward_classifier.dataset import LEFT_OUT, POSITIVE, LabelledFrames, check
+from handrail.reward_classifier.dataset import LEFT_OUT, POSITIVE, EpisodeFrames, LabelledFrames, check
 from handrail.reward_classifier.features import Features, Progress, compute
+from handrail.reward_classifier.guard import Guard
 from handrail.reward_classifier.model import RewardHead, balanced_loss
 from handrail.robot_env.cameras.config import CameraConfig
 from handrail.vision.trunk import Trunk
 
 _MOST_BATCHES = 40  # in one pass: with many frames a pass is a part of them
+_LEARNED = 0.005  # a held-out loss below which there is nothing left to gain
 _AT_ONCE = 256
 
 
@@ -104,17 +107,22 @@ def train(
     parts = split(frames, config.folds, config.seed)
     most = len(parts) * config.epochs + config.epochs
     logits, folds = np.zeros(len(features.labels)), []
+    guards = [config.guard] * len(frames.episodes)
     for number, held_out in enumerate(parts):
         passes = number * config.epochs
         head = _Training(features, ~np.isin(features.episode, held_out), config, config.seed + number + 1)
         folds.append(head.until_best(lambda epoch, at=passes: progress("training", at + epoch, most)))
         looks = np.flatnonzero(np.isin(features.episode, held_out))
         logits[looks] = head.logits(looks)
+        others = [each for i, each in enumerate(frames.episodes) if i not in held_out]
+        for episode in held_out:
+            guards[episode] = _guard(others, config)
     spoken_of = features.labels != LEFT_OUT
     temperature = fit_temperature(logits[spoken_of], features.labels[spoken_of] == POSITIVE)
     scores = probabilities(logits, temperature)
     held_out = tuple(
-        ScoredEpisode(each, scores[features.episode == number]) for number, each in enumerate(frames.episodes)
+        ScoredEpisode(each, scores[features.episode == number], guards[number])
+        for number, each in enumerate(frames.episodes)
     )
     final = _Training(features, np.ones(len(features.labels), bool), config, config.seed)
     for _ in range(round(median(fold.best for fold in folds))):
@@ -127,12 +135,16 @@ def train(
         head=final.head.requires_grad_(False).eval(),
         temperature=temperature,
         statistics={camera.name: features.statistics(number) for number, camera in enumerate(frames.cameras)},
-        calibration=calibrate(held_out, config),
+        calibration=calibrate(held_out, config, _guard(frames.episodes, config)),
         held_out=held_out,
         folds=tuple(folds),
         digest=frames.digest,
         seconds=time.perf_counter() - began,
     )
+
+
+def _guard(episodes: Sequence[EpisodeFrames], config: ClassifierConfig) -> Guard:
+    return fit_guard(episodes, config.guard) if config.fit_guard else config.guard
 
 
 def split(frames: LabelledFrames, folds: int, seed: int) -> list[np.ndarray]:
@@ -175,7 +187,7 @@ class _Training:
             least = int(np.argmin(losses)) + 1
             if least == epoch:
                 best = {name: tensor.clone() for name, tensor in self.head.state_dict().items()}
-            elif epoch - least >= self._config.patience:
+            if losses[-1] < _LEARNED or epoch - least >= self._config.patience:
                 break
         self.head.load_state_dict(best)
         return Fold(tuple(losses), int(np.argmin(losses)) + 1)

@@ -10,7 +10,7 @@ from typing import Literal
 
 from handrail.robot_env.arms.config import ArmConfig
 from handrail.robot_env.cameras.config import CameraConfig, CameraDeviceConfig
-from handrail.robot_env.checks import require_positive, require_range
+from handrail.robot_env.checks import require_pose, require_positive, require_range
 from handrail.robot_env.errors import ConfigError
 from handrail.robot_env.judge import RewardConfig
 from handrail.robot_env.regrasp import RegraspConfig
@@ -173,15 +173,8 @@ class TaskConfig:
     success_steps: int = 2
 
     def __post_init__(self) -> None:
-        if self.seated_pose is not None and (
-            len(self.seated_pose) != 7
-            or not all(math.isfinite(x) for x in self.seated_pose)
-            or abs(math.hypot(*self.seated_pose[3:]) - 1.0) > 1e-3
-        ):
-            raise ConfigError(
-                f"task.seated_pose is {self.seated_pose}, must be x y z [m] and a unit quaternion x y z w; "
-                "teach it with the module seated"
-            )
+        if self.seated_pose is not None:
+            require_pose("task", "teach it with the module seated", seated_pose=self.seated_pose)
         require_range("task", 0.0, 0.1, start_xy_m=self.start_xy_m, start_z_m=self.start_z_m)
         require_range("task", 0.0, 1.5, start_yaw_rad=self.start_yaw_rad)
         require_positive(

@@ -48,8 +48,8 @@ class Referee:
 
     @property
     def seated(self) -> bool | None:
-        """Whether the task is truly done, for as long as success takes; None where nobody can know."""
-        return None if self._scene is None else self._streak >= self._success_steps
+        """Whether the task is truly done now; None where nobody can know."""
+        return None if self._scene is None else self._streak > 0
 
     def begin(self, images: Mapping[str, np.ndarray]) -> None:
         """A new episode begins, with these images.
@@ -72,5 +72,5 @@ class Referee:
             self._streak = self._streak + 1 if self._scene.success() else 0
         if self._judge is not None:
             return self._judge.judge(images, situation)
-        success = self._by_scene and bool(self.seated)
+        success = self._by_scene and self._streak >= self._success_steps
         return Verdict(success, float(success))

@@ -15,7 +15,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from handrail.robot_env.arms.arm import Arm, ArmState
-from handrail.robot_env.checks import require_positive, require_range
+from handrail.robot_env.checks import require_pose, require_positive, require_range
 from handrail.robot_env.clock import NS_PER_S, Clock
 from handrail.robot_env.errors import ArmError, ArmFault, ConfigError, ResetError
 from handrail.robot_env.geometry import Array, WorkFrame, pose_distance, pose_from, quat_slerp
@@ -72,15 +72,8 @@ class RegraspConfig:
 
     def __post_init__(self) -> None:
         pose = self.grasp_pose
-        if len(pose) not in (6, 7) or not all(math.isfinite(x) for x in pose):
-            raise ConfigError(
-                f"regrasp.grasp_pose is {pose}; give six work coordinates, or x y z and a quaternion x y z w"
-            )
-        if len(pose) == 7 and abs(math.hypot(*pose[3:]) - 1.0) > 1e-3:
-            raise ConfigError(
-                f"regrasp.grasp_pose has a quaternion of length {math.hypot(*pose[3:]):.4g}, must be 1; "
-                "teach it at the holder"
-            )
+        if len(pose) != 6 or not all(math.isfinite(x) for x in pose):
+            require_pose("regrasp", "or six work coordinates; teach it at the holder", grasp_pose=pose)
         require_positive(
             "regrasp",
             open_width_m=self.open_width_m,

@@ -57,7 +57,7 @@ class PretrainConfig:
     weight_decay: float = 1e-4
     held_out: float = 0.1
     check_every: int = 200
-    patience: int = 10
+    patience: int = 20
 
     def __post_init__(self) -> None:
         require_positive("pretrain", minutes=self.minutes, learning_rate=self.learning_rate)
@@ -132,42 +132,74 @@ def pretrain(
     began = time.monotonic()
     network, generator = _PoseNetwork.of(name, frames, seed, tensors), torch.Generator().manual_seed(seed)
     training, held_out = frames.split(config.held_out)
-    batches = _Batches(frames, training, generator)
-    test = frames.rows(_in_groups(frames.episodes, held_out)[:_TESTED])
+    batches, best = _Batches(frames, training, generator), _Best(frames, held_out)
     optimiser = torch.optim.AdamW(network.parameters(), weight_decay=config.weight_decay)
-    best_loss, best, error, failures, loss_mean, update = math.inf, None, None, 0, 0.0, 0
+    loss, update = 0.0, 0
     while True:
         # In hundredths: where the updates are what ends it, no clock is to have a say in the learning rate.
         spent = math.floor(100.0 * (time.monotonic() - began) / (60.0 * config.minutes)) / 100.0
         share = max(spent, update / config.updates)
-        ends = share >= 1.0 or failures >= config.patience or (update > 0 and stopped())
+        ends = share >= 1.0 or best.failures >= config.patience or (update > 0 and stopped())
         if ends or (update and update % config.check_every == 0):
-            loss, error_now = network.judge(test)
-            failures = 0 if loss < best_loss else failures + 1
-            if loss < best_loss:
-                best_loss, best, error = loss, copy.deepcopy(network.trunk.state_dict()), error_now
+            best.test(network)
         if ends:
             break
         for group in optimiser.param_groups:
             group["lr"] = config.learning_rate * _rate(share)
-        batch = frames.rows(batches.draw(config.batch))
-        loss = pose_loss(network(batch.images), *network.labels(batch))
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), _CLIP)
-        optimiser.step()
+        latest = _update(network, optimiser, frames.rows(batches.draw(config.batch)))
         update += 1
-        loss_mean += (float(loss.detach()) - loss_mean) / min(update, _SLOTS)
-        if not math.isfinite(loss_mean):
-            raise PretrainDiverged(
-                f"pretraining diverged at update {update}: its loss is {loss_mean}; lower the learning rate "
-                f"({config.learning_rate})"
-            )
-        progress(Stage(update, min(1.0, share), loss_mean, error))
-    if best is None or error is None:
-        raise PretrainDiverged(f"pretraining diverged within {update} updates; lower the learning rate")
-    weights = {key: value.detach().float().cpu().contiguous() for key, value in best.items()}
-    return Pretrained(weights, error, update, time.monotonic() - began)
+        loss += (latest - loss) / min(update, _SLOTS)
+        if not math.isfinite(loss):
+            break
+        progress(Stage(update, min(1.0, share), loss, best.error))
+    if best.error is None or not math.isfinite(loss):
+        raise PretrainDiverged(
+            f"pretraining diverged at update {update}: its loss is {loss}; lower the learning rate "
+            f"({config.learning_rate})"
+        )
+    weights = {key: value.detach().float().cpu().contiguous() for key, value in best.tensors.items()}
+    return Pretrained(weights, best.error, update, time.monotonic() - began)
+
+
+def _update(network: _PoseNetwork, optimiser: torch.optim.Optimizer, batch: PoseFrames) -> float:
+    """One step; returns the loss before it."""
+    loss = pose_loss(network(batch.images), *network.labels(batch))
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    nn.utils.clip_grad_norm_(network.parameters(), _CLIP)
+    optimiser.step()
+    return float(loss.detach())
+
+
+class _Best:
+    """The weights that did best on frames held out.
+
+    Args:
+        frames: Of which
+        held_out: these are held out, ascending; a test is on some of them, evenly spread.
+
+    Attributes:
+        tensors: Of the trunk.
+        error: Of trunk and head; None before a test whose loss was a number.
+        failures: Tests since.
+    """
+
+    def __init__(self, frames: PoseFrames, held_out: Tensor) -> None:
+        groups = _in_groups(frames.episodes, held_out).view(-1, MATES)
+        chosen = torch.linspace(0, len(groups) - 1, min(len(groups), _TESTED // MATES)).round().long()
+        self._frames = frames.rows(groups[chosen].flatten())
+        self._loss = math.inf
+        self.tensors: dict[str, Tensor] = {}
+        self.error: PoseError | None = None
+        self.failures = 0
+
+    def test(self, network: _PoseNetwork) -> None:
+        """Test, and keep the weights if they are the best so far."""
+        loss, error = network.judge(self._frames)
+        self.failures += 1
+        if loss < self._loss:
+            self._loss, self.error, self.failures = loss, error, 0
+            self.tensors = copy.deepcopy(network.trunk.state_dict())
 
 
 def probe(

@@ -13,6 +13,7 @@ processes loads that file. Nothing is downloaded.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import os
@@ -145,7 +146,8 @@ def save_weights(
     except (OSError, SafetensorError) as error:
         raise TrunkError(f"{path} cannot be written: {error}") from None
     finally:
-        aside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            aside.unlink(missing_ok=True)
     return provenance
 
 

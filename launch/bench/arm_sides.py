@@ -18,7 +18,7 @@ from handrail.intervention.polled import Look, PolledDevice
 from handrail.intervention.rollout import Rollout
 from handrail.intervention.run_directory import RunDirectory
 from handrail.launch import compose
-from handrail.launch.bench.learner import filled_learner
+from handrail.launch.bench.experience import filled_learner
 from handrail.launch.bench.side import say, until_left
 from handrail.robot_env import realtime
 from handrail.robot_env.clock import NS_PER_S, MonotonicClock, Ticker

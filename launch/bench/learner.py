@@ -2,6 +2,8 @@
 
 Each measurement runs in a process of its own, because the number of threads is fixed when a numerical library
 is loaded. Networks, memory and sampler are those of the product; only the numbers in them are random.
+
+With `cameras=2` the policy sees (`learner_cameras`): batches hold feature maps from a filled cache.
 """
 
 import dataclasses
@@ -19,33 +21,36 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import numpy as np
-
 from handrail.agent.config import AgentConfig, RunConfig
 from handrail.intervention.run_directory import RunDirectory
-from handrail.intervention.transition import Source, Transition
 from handrail.launch import compose
+from handrail.launch.bench import learner_cameras
+from handrail.launch.bench.experience import filled_learner, observations, seeing
 from handrail.launch.bench.figures import Figure, matmul_gflops, percentiles
 from handrail.launch.bench.side import THREAD_VARIABLES
 from handrail.launch.options import Option, Options
-from handrail.robot_env.spec import STATE_SPEC
 
 OPTIONS = (
     Option("threads", int, "torch threads of the updates", 2),
     Option("stretch_ms", int, "length of a timed stretch of updates", 500),
     Option("repeats", int, "stretches of each kind; the median counts", 7),
+    Option("cameras", ("0", "1", "2"), "128x128 images that the policy sees; 0: those of the task", "0"),
+    Option("log_steps", int, "with cameras: steps of the log that is written and reloaded", 10_000),
 )
-ACTION_SIZE = 6
-_EPISODE_STEPS = 60
 _STORED = 20_000
+_STORED_SEEING = 2000
 _SAMPLES = 500
 _ACTIONS = 2000
+_ACTIONS_SEEING = 300
 _TIMEOUT_S = 600
 
 
 def measure(options: Options, config: RunConfig) -> Iterator[Figure]:
     """Full updates (critics, actor, temperature), critic-only ones, sampling, and the policy's answer."""
     threads = max(1, options["threads"])
+    if options["cameras"] != "0":
+        config = seeing(config, int(options["cameras"]))
+    sees = bool(config.env.cameras)  # a task's cameras count too
     variants = {
         "2_critics": _plain(config.agent, critics=2),
         "10_critics": _plain(config.agent, critics=10, critic_subset=2),
@@ -57,10 +62,14 @@ def measure(options: Options, config: RunConfig) -> Iterator[Figure]:
         for kind in ("full", "critic_only"):
             rate, gflop = found[kind]["per_s"], found[kind]["gflop"]
             yield Figure(f"{kind}_{name}", rate, "updates/s")
-            yield Figure(f"{kind}_{name}_matmul_share", rate * gflop / matmul_gflops(threads), "1")
+            if not sees:  # the encoder's products are not counted
+                yield Figure(f"{kind}_{name}_matmul_share", rate * gflop / matmul_gflops(threads), "1")
     answers = _in_process(config, "answers", 1)
     yield Figure("sample_p50", median(answers["sample_ms"]), "ms")
     yield from percentiles("action", answers["action_ms"], "ms")
+    if sees:
+        yield from learner_cameras.memory_figures(_in_process(config, "memory", 1))
+        yield from learner_cameras.measure_log(config, options["log_steps"])
 
 
 def _plain(agent: AgentConfig, **changes: Any) -> AgentConfig:
@@ -93,9 +102,13 @@ def child(file: str, kind: str, *numbers: str) -> None:
     """Measure in this process, and write the result to stdout as JSON."""
     config = compose.load(Path(file))
     run = RunDirectory(Path(file).parent)
-    found = (
-        _time_updates(run, config, *map(int, numbers)) if kind == "updates" else _time_answers(run, config)
-    )
+    match kind:
+        case "updates":
+            found = _time_updates(run, config, *map(int, numbers))
+        case "answers":
+            found = _time_answers(run, config)
+        case _:
+            found = learner_cameras.time_memory(run, config)
     sys.stdout.write(json.dumps(found))
 
 
@@ -135,14 +148,15 @@ def _time_answers(run: RunDirectory, config: RunConfig) -> dict[str, list[float]
     """Durations of drawing a batch, and of the policy's answer to one observation [ms]."""
     from handrail.agent.evaluator import Evaluator
 
-    learner = filled_learner(run, config, _STORED)
+    sees = bool(config.env.cameras)
+    learner = filled_learner(run, config, _STORED_SEEING if sees else _STORED)
     sample_ms = _durations_ms(learner.sampler.symmetric, _SAMPLES)
     evaluator = Evaluator(run, config, threading.Event(), lambda _: None)
     evaluator.load(learner.weights_frame())
     policy = evaluator.policy
     policy.deterministic = False  # as the actor acts
-    observation = {"state": STATE_SPEC.scale.astype(np.float32)}
-    action_ms = _durations_ms(lambda: policy.act(observation), _ACTIONS)
+    seen = observations(config)
+    action_ms = _durations_ms(lambda: policy.act(next(seen)), _ACTIONS_SEEING if sees else _ACTIONS)
     evaluator.env.close()
     return {"sample_ms": sample_ms, "action_ms": action_ms}
 
@@ -155,43 +169,6 @@ def _durations_ms(call: Callable[[], object], count: int) -> list[float]:
         if number >= count // 10:  # what came before warmed up
             durations.append((time.perf_counter() - began) * 1e3)
     return durations
-
-
-def filled_learner(run: RunDirectory, config: RunConfig, stored: int) -> Any:
-    """A learner (`agent.learner.Learner`) with so many random transitions in memory."""
-    from handrail.agent.learner import Learner
-
-    learner = Learner(run, config)
-    for transition in transitions(stored):
-        learner.memory.add(transition)
-    if config.agent.second_proposal:
-        learner.agent.freeze_clone()
-    return learner
-
-
-def transitions(count: int) -> Iterator[Transition]:
-    """Random steps in episodes of one length, every fifth of which a human drove."""
-    rng = np.random.default_rng(0)
-    states = (rng.standard_normal((count + 1, STATE_SPEC.size)) * STATE_SPEC.scale).astype(np.float32)
-    actions = rng.uniform(-1.0, 1.0, (count, ACTION_SIZE)).astype(np.float32)
-    for number in range(count):
-        episode, step = divmod(number, _EPISODE_STEPS)
-        last = step == _EPISODE_STEPS - 1
-        yield Transition(
-            episode=episode,
-            step=step,
-            observation=states[number],
-            action=actions[number],
-            policy_action=actions[number],
-            reward=float(last),
-            terminated=last,
-            truncated=False,
-            next_observation=states[number + 1],
-            source=Source.HUMAN if episode % 5 == 0 else Source.POLICY,
-            t_ns=number,
-            wall_ns=number,
-            weights_version=0,
-        )
 
 
 def update_flops(

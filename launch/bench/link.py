@@ -18,8 +18,8 @@ from handrail.intervention.log_reader import LogReader
 from handrail.intervention.log_writer import LogWriter
 from handrail.intervention.run_directory import RunDirectory
 from handrail.launch import compose
+from handrail.launch.bench.experience import filled_learner, transitions
 from handrail.launch.bench.figures import Figure, percentiles
-from handrail.launch.bench.learner import filled_learner, transitions
 from handrail.launch.bench.side import Lines, other_side, say, until_left
 from handrail.launch.errors import BenchSilent
 from handrail.launch.options import Option, Options

@@ -41,7 +41,7 @@ OPTIONS = (
 )
 VIEWS = tuple(CameraConfig(name=name, width=128, height=128) for name in ("wrist", "wrist_2"))
 _EPISODES = 100
-_LATEST_LOOKS = 3  # after this many looks at a module that is seated, it has been missed
+_LATEST_LOOKS = 5  # after this many looks at a module that is seated, it has been missed
 
 
 def measure(options: Options, config: RunConfig) -> Iterator[Figure]:

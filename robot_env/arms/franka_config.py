@@ -1,10 +1,9 @@
 """Facts of one Franka: settings only, without any SDK."""
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
-from handrail.robot_env.checks import require_range
+from handrail.robot_env.checks import require_each, require_range, require_tool
 from handrail.robot_env.errors import ConfigError
 
 
@@ -56,11 +55,7 @@ class FrankaConfig:
     def __post_init__(self) -> None:
         if self.realtime not in ("enforce", "ignore"):
             raise ConfigError(f"arm.franka.realtime is {self.realtime!r}; choose 'enforce' or 'ignore'")
-        if self.tcp is not None and not (len(self.tcp) == 7 and abs(math.hypot(*self.tcp[3:]) - 1.0) < 1e-3):
-            raise ConfigError(
-                f"arm.franka.tcp is {self.tcp}; give x y z [m] and a unit quaternion x y z w of the tool in "
-                "the flange's frame, or null for the one set in Desk"
-            )
+        require_tool("arm.franka", self.tcp, "the one set in Desk")
         for name, count, low, high in (
             ("clip_m", 3, 1e-4, 0.05),
             ("clip_rad", 3, 1e-3, 0.5),
@@ -73,13 +68,8 @@ class FrankaConfig:
             values = getattr(self, name)
             if not values and name in ("posture", "friction_nm"):
                 continue
-            if len(values) != count or not all(low <= value <= high for value in values):
-                raise ConfigError(
-                    f"arm.franka.{name} is {values}; give {count} numbers, each in [{low}, {high}]"
-                )
+            require_each("arm.franka", count, low, high, **{name: values})
         require_range("arm.franka", 0.005, 0.1, gripper_speed_m_s=self.gripper_speed_m_s)
         require_range("arm.franka", 1.0, 70.0, gripper_force_n=self.gripper_force_n)
         require_range("arm.franka", 0.0, 50.0, posture_stiffness_nm=self.posture_stiffness_nm)
         require_range("arm.franka", 0.0, 3.0, load_mass_kg=self.load_mass_kg)
-        if self.tcp is not None and not all(abs(x) < 0.5 for x in self.tcp[:3]):
-            raise ConfigError(f"arm.franka.tcp is {self.tcp}; it is in metres, and beyond half of one")

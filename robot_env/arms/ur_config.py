@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from handrail.robot_env.checks import require_range
+from handrail.robot_env.checks import require_each, require_range, require_tool
 from handrail.robot_env.errors import ConfigError
 
 
@@ -69,23 +69,10 @@ class URConfig:
     def __post_init__(self) -> None:
         if self.gripper not in ("none", "robotiq"):
             raise ConfigError(f"arm.ur.gripper is {self.gripper!r}; choose 'none' or 'robotiq'")
-        if self.tcp is not None and not (
-            len(self.tcp) == 7
-            and abs(math.hypot(*self.tcp[3:]) - 1.0) < 1e-3
-            and all(abs(x) < 0.5 for x in self.tcp[:3])
-        ):
-            raise ConfigError(
-                f"arm.ur.tcp is {self.tcp}; give x y z within 0.5 m and a unit quaternion x y z w of the "
-                "tool in the flange's frame, or null for the one of the robot's installation"
-            )
-        for name, low, high in (
-            ("payload_com_m", -0.5, 0.5),
-            ("clip_m", 1e-4, 0.05),
-            ("clip_rad", 1e-3, 0.5),
-        ):
-            values = getattr(self, name)
-            if len(values) != 3 or not all(low <= value <= high for value in values):
-                raise ConfigError(f"arm.ur.{name} is {values}; give three numbers, each in [{low}, {high}]")
+        require_tool("arm.ur", self.tcp, "the one of the robot's installation")
+        require_each("arm.ur", 3, -0.5, 0.5, payload_com_m=self.payload_com_m)
+        require_each("arm.ur", 3, 1e-4, 0.05, clip_m=self.clip_m)
+        require_each("arm.ur", 3, 1e-3, 0.5, clip_rad=self.clip_rad)
         for low, high, name in (
             (125.0, 500.0, "rate_hz"),
             (1.0, 100.0, "force_limit_n"),

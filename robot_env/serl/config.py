@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from handrail.robot_env.checks import require_positive, require_range
+from handrail.robot_env.checks import require_pose, require_positive, require_range
 from handrail.robot_env.errors import ConfigError
 from handrail.robot_env.serl.protocol import FRANKA_HAND, GRIPPER_KINDS, SERL_JOINTS, GripperKind
 
@@ -74,8 +74,8 @@ class SerlHttpConfig:
                 f"arm.serl_http.joint_reset is {self.joint_reset}; give the {self.joints} angles of the "
                 "server's --reset_joint_target, or none"
             )
-        if len(self.tool_in_flange) != 7 or not all(math.isfinite(x) for x in self.tool_in_flange):
-            raise ConfigError(f"arm.serl_http.tool_in_flange is {self.tool_in_flange}; give a pose (7,)")
+        remedy = "give the tool's in the flange's frame"
+        require_pose("arm.serl_http", remedy, tool_in_flange=self.tool_in_flange)
         for name, value, choices in (
             ("wrench_by", self.wrench_by, ("robot", "environment")),
             ("wrench_frame", self.wrench_frame, ("tool", "base")),

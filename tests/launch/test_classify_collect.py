@@ -24,6 +24,8 @@ from handrail.launch.classify_collect import FEWEST_EPISODES, PROMPTS, Tally, Wa
 from handrail.launch.cli import main
 from handrail.launch.compose import load
 from handrail.launch.train import prepare
+from handrail.reward_classifier.config import ClassifierConfig
+from handrail.reward_classifier.dataset import NEGATIVE, POSITIVE, Recording, gather
 
 SMALL = ["env.cameras=[{name: wrist, width: 32, height: 32}]", "log.reserve_bytes=0"]
 """One small camera: what is shown is as good as with two large ones, and rendered in no time."""
@@ -129,6 +131,10 @@ def test_a_killed_collection_has_lost_nothing_and_goes_on(tmp_path: Path) -> Non
 
     assert main([*words[:3], f"positives={left.positives + 1}", f"negatives={left.negatives + 1}"]) == 0
     went_on = tally_of(run)
+    config = load(run.config_file)
+    frames = gather([Recording("run", LogReader(run.segments), config.env)], ClassifierConfig())
+    assert frames.count(POSITIVE) == went_on.positives  # of the episode that was cut short, too
+    assert 0.5 * went_on.negatives < frames.count(NEGATIVE) < went_on.negatives  # beside a press: left out
     assert went_on.positives > left.positives and went_on.episodes >= FEWEST_EPISODES
     numbers = [r.episode for _, r in LogReader(run.segments).records() if isinstance(r, EpisodeStart)]
     assert numbers == sorted(set(numbers))

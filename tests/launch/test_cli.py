@@ -223,7 +223,7 @@ def test_doctor_wants_a_terminal_for_the_keyboard() -> None:
 
 def exit_codes_in_the_tree() -> Iterator[tuple[str, int]]:
     """(class, code) of every error class that sets one."""
-    for package in ("robot_env", "intervention", "agent", "reward_classifier", "launch"):
+    for package in ("robot_env", "intervention", "vision", "reward_classifier", "agent", "launch"):
         for path in (ROOT / package).rglob("*.py"):
             classes = [
                 node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ClassDef)

@@ -1,6 +1,10 @@
 """A classifier as a run has it: found by the configuration, in the loop of the simulated cell, in the log."""
 
 import dataclasses
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +14,7 @@ from trained import make_version, show
 
 from handrail.agent.config import RunConfig
 from handrail.intervention.index import EpisodeIndex
-from handrail.intervention.log_format import EpisodeEnd, StepRecord
+from handrail.intervention.log_format import EpisodeEnd, Event, StepRecord
 from handrail.intervention.log_reader import LogReader
 from handrail.launch import arm_link, compose, doctor, judges, runs
 from handrail.launch.checks import Check
@@ -65,6 +69,22 @@ def test_a_classifier_ends_an_episode_and_its_word_is_in_the_log(lamp: Path, tmp
         index.refresh()
         (label,) = [event for _, event in index.events(0) if event.kind == "label"]
     assert (label.new, label.who) == ("demo", f"classifier {version}")
+
+
+def test_the_actor_drives_by_the_classifiers_word(lamp: Path, tmp_path: Path) -> None:
+    config = judged_by(lamp, consecutive=1, guard=False, false_positive_rate=1.0)
+    run = runs.create(str(tmp_path / "driven"), "", Composed(config, {}), ())
+    command = [sys.executable, "-m", "handrail.launch.cli", "actor", f"run={run.path}"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as actor:
+        labels: list[Event] = []
+        while not labels and actor.poll() is None:
+            time.sleep(0.05)
+            records = (record for _, record in LogReader(run.segments).records())
+            labels = [each for each in records if isinstance(each, Event) and each.kind == "label"]
+        actor.send_signal(signal.SIGTERM)
+        said = actor.communicate()[1]
+    assert actor.returncode == 0, said
+    assert labels[0].who == f"classifier {artifact.current(lamp)}"
 
 
 def test_stages_are_rewarded_one_after_the_other_in_the_cell(lamp: Path) -> None:

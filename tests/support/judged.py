@@ -77,7 +77,7 @@ def write_episode(
         image = pictures[index]
         return FrameRecord(frame_id(episode, index, 0), CAMERAS[0].name, index, image.shape, image.tobytes())
 
-    records: list[Record] = [EpisodeStart(episode, (0, episode), purpose, 0, 0, -1), frame(0)]
+    records: list[Record] = [EpisodeStart(episode, (0, episode), purpose, 0, time.time_ns(), -1), frame(0)]
     heights = [0.0] * steps if heights_m is None else heights_m
     for number in range(steps):
         fields: dict[str, Any] = dict.fromkeys(("action", "policy_action"), np.zeros(6, np.float32))

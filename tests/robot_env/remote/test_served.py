@@ -303,8 +303,9 @@ def test_rubbish_is_counted_and_disturbs_nobody(client, running):
         stranger.socket.send_multipart([b"one", b"two", b"three"])
         client.set_target(pose(x=0.002))
         assert stranger.ask(Target(pose().tolist()), token="guess").error == "LeaseLost"
-    client.feed.wait(lambda state: state.counters.malformed >= 3000, SOON_S)
-    assert client.newest.counters.malformed >= 3000 and client.newest.counters.dropped == 1
+    assert client.feed.wait(
+        lambda state: state.counters.malformed >= 3000 and state.counters.dropped == 1, SOON_S
+    )
     assert client.state().mode is ArmMode.RUN
 
 
