@@ -32,6 +32,7 @@ from handrail.robot_env.errors import HandrailError
 PROTOCOL = 1
 MAX_MESSAGE_BYTES = 256 * 1024 * 1024
 _MAX_RECORDS = 2000
+_MAX_REPLY_BYTES = 32 << 20  # of images: a reply must be there within its deadline
 _REPEAT_WEIGHTS_S = 1.0
 _LEARNER_GONE_S = 5.0
 
@@ -157,7 +158,7 @@ class LogServer:
             pid=request.pid,
         )
         committed = self._committed()
-        records = self._reader.read(request.after, _MAX_RECORDS, committed)
+        records = self._reader.read(request.after, _MAX_RECORDS, committed, _MAX_REPLY_BYTES)
         reply = PullReply(PROTOCOL, sequences=[sequence for sequence, _ in records], committed=committed)
         return [msgspec.msgpack.encode(reply), *(payload for _, payload in records)]
 

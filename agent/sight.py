@@ -58,7 +58,7 @@ def sight_of(run: Path, config: RunConfig) -> Sight | None:
 
     Raises:
         ConfigError: The policy's cameras are not among the environment's, or differ in size.
-        WeightsError: The run's trunk is damaged, missing or of another architecture.
+        TrunkError: The run's trunk is damaged, missing or of another architecture.
     """
     cameras = policy_cameras(config)
     if not cameras:

@@ -6,6 +6,7 @@ end of the last segment. So any number of readers, at any positions, share one `
 in this process or another; they never disturb the writer.
 """
 
+import math
 import re
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -50,14 +51,16 @@ class _Segment:
 
 @dataclass(slots=True)
 class _Want:
-    """What a read is still looking for: frames after `last`, at most `limit`, none beyond `upto`."""
+    """What a read is still looking for: frames after `last`, none beyond `upto`, as far as there is room."""
 
     last: int
     limit: int
     upto: int | None
+    room_bytes: float
 
     def is_satisfied(self, sequence: int, found: int) -> bool:
-        return found >= self.limit or (self.upto is not None and sequence > self.upto)
+        full = found >= self.limit or self.room_bytes <= 0
+        return full or (self.upto is not None and sequence > self.upto)
 
 
 class LogReader:
@@ -81,7 +84,9 @@ class LogReader:
         self._cursors: OrderedDict[int, tuple[int, int]] = OrderedDict()
         self.damaged: list[Damage] = []
 
-    def read(self, after: int, limit: int = 1000, upto: int | None = None) -> list[tuple[int, bytes]]:
+    def read(
+        self, after: int, limit: int = 1000, upto: int | None = None, limit_bytes: float = math.inf
+    ) -> list[tuple[int, bytes]]:
         """Return the frames that follow sequence `after`: (sequence, payload), in order.
 
         Args:
@@ -89,9 +94,10 @@ class LogReader:
             limit: At most so many frames.
             upto: No frame beyond this sequence; a reader that must not see what a crash could take back
                 passes the writer's `committed`.
+            limit_bytes: No further frame once their payloads have reached it.
         """
         found: list[tuple[int, bytes]] = []
-        want = _Want(after, limit, upto)
+        want = _Want(after, limit, upto, limit_bytes)
         index, offset = self._locate(after)
         while index < len(self._segments):
             # Before reading: a segment with a successor is complete, whatever is appended meanwhile.
@@ -196,6 +202,7 @@ class LogReader:
                     if frame.sequence > want.last:
                         found.append((frame.sequence, frame.payload))
                         want.last = frame.sequence
+                        want.room_bytes -= len(frame.payload)
                 self._report(segment.path, offset, [d for d in scan.damaged if sum(d) <= looked_at])
                 offset += looked_at
                 if satisfied or final:

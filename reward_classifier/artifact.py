@@ -202,7 +202,7 @@ def current(folder: Path) -> str | None:
     """The version of `classifiers/<name>` that is in use; None for none."""
     try:
         return (folder / CURRENT).read_text(encoding="utf-8").strip() or None
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
 
 

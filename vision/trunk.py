@@ -62,9 +62,8 @@ class Trunk:
     Args:
         name: Its architecture.
         tensors: Its weights, by name.
-        precision: Of its products; None for the fastest there. Part of the key: features of two precisions
+        precision: Of its products; None for the fastest here. Part of the key: features of two precisions
             are never mixed.
-        device: Where it computes, and where its maps are.
 
     Attributes:
         tensors: Its weights as they were given, for whoever trains or stores them.
@@ -73,27 +72,19 @@ class Trunk:
     """
 
     def __init__(
-        self,
-        name: TrunkName,
-        tensors: Mapping[str, Tensor],
-        precision: torch.dtype | None = None,
-        device: torch.device | str = "cpu",
+        self, name: TrunkName, tensors: Mapping[str, Tensor], precision: torch.dtype | None = None
     ) -> None:
         self.name: TrunkName = name
         self.tensors = {key: tensor.detach() for key, tensor in tensors.items()}
-        self._device = torch.device(device)
-        self._precision = precision or fastest_precision(self._device)
+        self._precision = precision or fastest_precision()
         with torch.device("meta"):
             network = TRUNKS[name]()
         # A copy: what is given may be trained on, and these weights must stay what the key says.
-        copies = {
-            key: tensor.to(self._device, self._precision, copy=True) for key, tensor in self.tensors.items()
-        }
+        copies = {key: tensor.to(self._precision, copy=True) for key, tensor in self.tensors.items()}
         network.load_state_dict(copies, assign=True)
         self._network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self._network.requires_grad_(False).eval()
-        if self._device.type == "cpu":
-            freeze_convolutions(self._network)
+        freeze_convolutions(self._network)
         self.channels = int(network.channels)  # pyright: ignore[reportArgumentType]
         self.key = _key(name, self.tensors, self._precision)
         self._remembered: OrderedDict[tuple[tuple[int, ...], bytes], Tensor] = OrderedDict()
@@ -106,7 +97,7 @@ class Trunk:
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Tensor:
         """Feature maps (N, C, S) float16 of images (N, H, W, 3) uint8."""
-        features = self._network(normalise(images.to(self._device), self._precision))
+        features = self._network(normalise(images, self._precision))
         return features.flatten(2).to(torch.float16).contiguous()
 
     def of(self, images: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
@@ -143,10 +134,8 @@ def shared(trunk: Trunk) -> Trunk:
     return _LIVING.setdefault(trunk.key, trunk)
 
 
-def fastest_precision(device: torch.device | str = "cpu") -> torch.dtype:
+def fastest_precision() -> torch.dtype:
     """bfloat16 where the processor has instructions for it."""
-    if torch.device(device).type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
     native = torch.backends.cpu.get_cpu_capability() == "AVX512" and _has_bf16()
     return torch.bfloat16 if native else torch.float32
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,8 @@ from handrail.robot_env.judge import RewardConfig
 OPTIONS = (
     Option("rates", str, "injected false positives, shares of frames, separated by commas", "0,0.001,0.01"),
     Option("rules", ("both", "with", "without"), "with k in a row and the guard, or without", "both"),
+    Option("train", ("each", "first"), "a policy at each rate, or at the first alone", "each"),
+    Option("consecutive", int, "k with the rules; by default as calibrated"),
     Option("steps", int, "most environment steps of a run", 6000),
     Option("minutes", int, "most minutes of a run", 20),
     Option("positives", int, "frames of success to train the classifier on", 200),
@@ -58,10 +60,13 @@ def measure(options: Options, config: RunConfig) -> Iterator[Figure]:
             yield from _train_classifier(folder, classifier, config, options)
         else:
             classifier = Path(options["classifier"]).absolute()
-        for rate in rates:
+        for rate in rates if options["train"] == "each" else rates[:1]:
             for ruled in rules:
                 name = f"rate_{rate:g}_{'with' if ruled else 'without'}_rules"
-                yield from _one(folder / "runs" / name, classifier, config, options, rate, ruled=ruled)
+                path = folder / "runs" / name
+                yield from _one(path, classifier, config, options, rate, ruled=ruled)
+                if ruled and rate == 0.0:
+                    yield from _replayed(RunDirectory(path), classifier, config, options, rates)
 
 
 def _seeing(config: RunConfig, reward: RewardConfig) -> RunConfig:
@@ -96,7 +101,7 @@ def _one(
     reward = RewardConfig(
         source="classifier",
         classifier=(str(classifier),),
-        consecutive=None if ruled else 1,
+        consecutive=options["consecutive"] if ruled else 1,
         guard=ruled,
         false_positive_rate=rate,
     )
@@ -118,11 +123,23 @@ def _one(
         yield Figure(f"{path.name}_{error}", 100.0 * counted[error] / max(1, counted["episodes"]), "per 100")
 
 
+def _replayed(
+    run: RunDirectory, classifier: Path, config: RunConfig, options: Options, rates: Sequence[float]
+) -> Iterator[Figure]:
+    """The looks of a run again, with errors at every rate, and with each of the rules."""
+    from handrail.launch.bench.reward_sweep import looks_of, sweep
+    from handrail.reward_classifier import artifact
+
+    found = artifact.load(classifier)
+    episodes = looks_of(run, _seeing(config, RewardConfig("operator")).env, found)
+    yield from sweep(episodes, rates, found.threshold, options["consecutive"] or found.consecutive)
+
+
 def errors_of(run: RunDirectory) -> dict[str, int]:
     """How often the classifier was wrong in a run's finished episodes, by what the cell knew.
 
     A false positive is a success that was none. A success is missed when the module was seated for some looks
-    and the episode went on.
+    and no success was called.
     """
     from handrail.reward_classifier.stored import SUCCESSES, stored_episodes
 
@@ -134,7 +151,8 @@ def errors_of(run: RunDirectory) -> dict[str, int]:
         first = episode.labels[0] if episode.labels else None
         called = first is not None and said_by_machine(first.who) and first.new in SUCCESSES
         counts["false_positives"] += called and not episode.end.seated
-        counts["missed"] += sum(bool(step.seated) for step in episode.steps) > _LATEST_LOOKS
+        seated = sum(bool(step.seated) for step in episode.steps)
+        counts["missed"] += not called and seated > _LATEST_LOOKS
     return counts
 
 

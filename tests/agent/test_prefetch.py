@@ -6,11 +6,19 @@ import torch
 from pictures import CAMERAS, SIDE, episode_records, feed, picture
 
 from handrail.agent.batch import Batch
+from handrail.agent.config import AgentConfig, RunConfig
 from handrail.agent.frames import FramePool
 from handrail.agent.image_source import ShiftedImages
+from handrail.agent.learner import Learner
 from handrail.agent.prefetch import Prefetcher
 from handrail.agent.replay import ReplayMemory
 from handrail.agent.sampling import Sampler, SamplingError
+from handrail.intervention.log_format import encode_record
+from handrail.intervention.run_directory import RunDirectory
+from handrail.robot_env.cameras.config import CameraConfig
+from handrail.robot_env.config import EnvConfig
+from handrail.vision.config import VisionConfig
+from handrail.vision.weights import keep_in_run, resolve
 
 
 def sampler_of(*lengths: int, capacity: int = 200, shift_px: int = 2) -> Sampler:
@@ -77,6 +85,41 @@ def test_what_is_added_and_dropped_meanwhile_never_mixes_pictures():
                 assert images[1, 0, 0].tolist() == [episode, index, 1]
     assert picture(39, 20, 1)[0, 0].tolist() == [39, 20, 1]
     batches.close()
+
+
+def test_a_learner_with_a_trained_trunk_is_restored_exactly(tmp_path):
+    vision = VisionConfig(trunk="cnn", frozen=False, views=2, bottleneck=16, proprioception=8)
+    config = RunConfig(
+        env=EnvConfig(cameras=tuple(CameraConfig(name, "wrist", SIDE, SIDE) for name in CAMERAS)),
+        agent=AgentConfig(hidden=(16, 16), batch_size=8, clone_updates=0, second_proposal=False),
+        vision=vision,
+    )
+    run = RunDirectory(tmp_path / "run").create("", {})
+    keep_in_run(run.path, *resolve(vision, None, 0, None))
+    records = [
+        r for n in range(2) for r in episode_records(n, 15, human=(0, 1), state_size=19, action_size=6)
+    ]
+
+    def restored() -> Learner:
+        found = Learner(run, config)
+        found.restore()
+        for sequence, record in enumerate(records, start=1):
+            found.ingest(sequence, encode_record(record))
+        return found
+
+    learner = restored()
+    for _ in range(4):
+        learner.update()
+    learner.save()
+    again = restored()
+    for each in (learner, again):
+        for _ in range(4):
+            each.update()
+        each.close()
+    trunk = {name: value for name, value in learner.agent.weights().items() if "perception.trunk" in name}
+    assert trunk
+    for name, value in learner.agent.weights().items():
+        assert torch.equal(value, again.agent.weights()[name]), name
 
 
 @pytest.mark.gpu

@@ -23,7 +23,7 @@ from handrail.intervention.log_reader import LogReader, segment_paths
 from handrail.intervention.run_directory import RunDirectory
 from handrail.launch import compose, runs, telemetry
 
-DEADLINE_S = 60.0
+DEADLINE_S = 120.0
 SETTINGS = (
     "agent.hidden=[32,32]",
     "agent.batch_size=32",

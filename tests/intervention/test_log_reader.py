@@ -18,9 +18,11 @@ from handrail.intervention.log_format import (
 from handrail.intervention.log_reader import LogReader, TransitionAssembler, iter_transitions
 
 
-def test_an_empty_log_has_nothing_to_read(tmp_path: Path) -> None:
+def test_an_empty_log_has_nothing_to_read_until_it_begins(samples, tmp_path: Path) -> None:
     reader = LogReader(tmp_path)
     assert reader.read(0) == [] and reader.header() is None
+    with samples.writer(tmp_path):
+        assert len(reader.read(0)) == 1 and reader.header() is not None
 
 
 def test_every_position_limit_and_bound_gives_exactly_what_follows(samples, tmp_path: Path) -> None:
@@ -63,6 +65,20 @@ def test_a_frame_larger_than_a_read_is_read_whole(samples, tmp_path: Path) -> No
     records = [decode_record(payload) for _, payload in LogReader(tmp_path).read(1)]
     assert records[0].pixels == pixels  # type: ignore[union-attr]
     assert isinstance(records[1], StepRecord)
+
+
+def test_a_limit_of_bytes_ends_an_answer_and_loses_nothing(samples, tmp_path: Path) -> None:
+    with samples.writer(tmp_path, segment_bytes=50_000) as writer:
+        for n in range(60):
+            writer.append(FrameRecord(n, "wrist", 0, (10, 100, 3), bytes(3000)), samples.step(0, n))
+        last = writer.appended
+    reader, seen = LogReader(tmp_path), []
+    while batch := reader.read(seen[-1] if seen else 0, limit_bytes=10_000):
+        seen += [sequence for sequence, _ in batch]
+        sizes = [len(payload) for _, payload in batch]
+        assert sum(sizes[:-1]) < 10_000  # the one that reaches it is still there, so it always goes on
+        assert len(batch) > 2 or seen[-1] == last
+    assert seen == list(range(1, last + 1))
 
 
 def test_a_half_written_frame_is_waited_for(samples, tmp_path: Path) -> None:

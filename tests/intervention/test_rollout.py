@@ -1,4 +1,5 @@
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -317,3 +318,43 @@ def test_without_a_writer_an_episode_leaves_no_trace(bench: Bench) -> None:
     rollout = Rollout(bench.env, bench.device, ArbiterConfig(), SYNTHETIC_MAPPING, None)
     assert rollout.run_episode(Constant(), episode=0, seed=(1,)).steps == LIMIT
     assert bench.records() == []
+
+
+def press(at: dict[int, set]) -> Callable[[int], tuple[float, set]]:
+    """Nothing but these buttons, by step number."""
+    return lambda n: (0.0, at.get(n, set()))
+
+
+def test_what_is_shown_to_a_classifier_is_a_success_while_the_button_is_held(bench: Bench) -> None:
+    """And it ends nothing: the failure button goes on to the next, which is no label of this one."""
+    bench.device.play = press({1: {"success"}, 2: {"success"}, 4: {"success", "failure"}})
+    end = bench.run(purpose="classify")
+    assert [(t.reward, t.terminated) for t in bench.transitions()] == [
+        (reward, False) for reward in (0.0, 1.0, 1.0, 0.0, 1.0)
+    ]
+    assert (end.success, end.truncated_by, bench.events()) == (False, "operator", [])
+
+
+def test_neither_the_task_nor_a_button_from_before_says_what_is_shown(bench: Bench) -> None:
+    """Whoever still holds the button while the arm resets has let go of the module already."""
+    bench.env.success_at = 3
+    bench.device.play = press({0: {"success"}, 1: {"success"}, 4: {"success"}})  # and in the look before
+    end = bench.run(purpose="classify")
+    assert [t.reward for t in bench.transitions()] == [0.0, 0.0, 0.0, 0.0, 1.0, 0.0]
+    assert (end.success, end.truncated_by) == (False, "time_limit")
+
+
+def test_a_discarded_example_is_left_out(bench: Bench) -> None:
+    bench.device.play = press({1: {"success"}, 3: {"discard"}})
+    assert bench.run(purpose="classify").truncated_by == "operator"
+    assert bench.events() == [("label", "exclude", "scripted device")]
+
+
+def test_a_device_that_is_lost_leaves_the_example_out(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It cannot say whether the button was held."""
+    read = bench.device.read
+    monkeypatch.setattr(
+        bench.device, "read", lambda now: replace(read(now), connected=bench.device.number < 3)
+    )
+    bench.run(purpose="classify")
+    assert bench.events() == [("label", "exclude", "scripted device")]

@@ -223,6 +223,13 @@ def test_the_inbox_lists_disagreements_and_knows_what_is_news(
     entries = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(e["episode"], e["kind"], e["step"]) for e in entries] == [(0, "vetoed", 5), (1, "missed", 7)]
 
+    assert main(["classify", "inbox", "pictures=seen"]) == 0
+    names = ["first-0-5-vetoed-wrist.png", "first-1-7-missed-wrist.png"]
+    assert sorted(path.name for path in Path("seen").iterdir()) == names
+    assert all((Path("seen") / name).read_bytes().startswith(b"\x89PNG") for name in names)
+    assert main(["classify", "inbox", "pictures=cnn.safetensors"]) == 2
+    assert "cannot be written" in capsys.readouterr().err
+
     assert train(run="shown,first") == 0  # the next training takes them in
     assert "of 8 episodes in shown, first" in capsys.readouterr().out
     assert main(["classify", "accept", "name=lamp"]) == 0

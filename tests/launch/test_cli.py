@@ -59,7 +59,7 @@ def test_every_example_composes_as_printed(
         assert before == "HANDRAIL_CONF=~/handrail-conf "
         monkeypatch.setenv("HANDRAIL_CONF", str(tmp_path))
     _, rest = split(words.split(), COMMANDS[name].options)
-    if name in ("arm", "bench", "classify"):
+    if name in ("arm", "bench", "classify", "weights"):
         rest = [word for word in rest[1:] if not word.startswith("steps=")]
     config = compose(rest).config
     if name in ("arm-server", "serl-rest", "regrasp"):
@@ -89,7 +89,7 @@ def test_help_of_bench_lists_the_benchmarks(capsys: pytest.CaptureFixture[str]) 
         (["review", "run=nowhere", "lsat=3"], 2, ["'lsat'", "did you mean 'last'"]),
         (["evaluate", "run=nowhere"], 20, ["no run 'nowhere'"]),
         (["learner", "run=nowhere"], 20, ["no run 'nowhere'"]),
-        (["bench"], 2, ["there are: arm, learner, "]),
+        (["bench"], 2, ["there are: arm, classifier, learner, "]),
         (["arm"], 2, ["state, stop, recover, open, close, tare or keys"]),
         (["arm", "sate"], 2, ["'sate'", "did you mean 'state'"]),
         (["arm", "state", "station=sim_panda"], 2, ["inside the actor", "arm=sim_server"]),

@@ -67,6 +67,7 @@ def write_episode(
     label: tuple[str, str] | None = None,
     heights_m: Sequence[float] | None = None,
     rewards: Sequence[float] | None = None,
+    seated: Sequence[bool] | None = None,
 ) -> None:
     """Append an episode with a step for each of `lit`; `label` is (what, who says so) at its end."""
     steps = len(lit)
@@ -96,13 +97,15 @@ def write_episode(
             weights_version=0,
             score=None if scores is None else scores[number],
             classifier=classifier,
+            seated=None if seated is None else seated[number],
             **fields,
         )
         ids = {CAMERAS[0].name: frame_id(episode, number, 0)}
         next_ids = {CAMERAS[0].name: frame_id(episode, number + 1, 0)}
         records += [frame(number + 1), step_record(transition, ids, next_ids)]
     success = label is not None and label[0] in ("success", "demo")
-    records.append(EpisodeEnd(episode, steps, success, None, True, 0, 0, 0.0, time.time_ns()))
+    truth = None if seated is None else seated[-1]
+    records.append(EpisodeEnd(episode, steps, success, None, True, 0, 0, 0.0, time.time_ns(), truth))
     if label is not None:
         records.append(label_event(episode, None, Label(label[0]), label[1]))
     writer.append(*records)

@@ -51,6 +51,7 @@ def episode_records(
     cameras: Sequence[str] = CAMERAS,
     side: int = SIDE,
     state_size: int = 2,
+    action_size: int = 1,
 ) -> Iterator[Record]:
     """An episode that ends in success, in the order of the log."""
     yield EpisodeStart(episode, (0, episode), purpose, 0, 0, -1)
@@ -61,8 +62,8 @@ def episode_records(
             episode=episode,
             step=number,
             observation=_state(episode, number, state_size),
-            action=np.full(1, number / 100.0, np.float32),
-            policy_action=np.zeros(1, np.float32),
+            action=np.full(action_size, number / 100.0, np.float32),
+            policy_action=np.zeros(action_size, np.float32),
             reward=float(last),
             terminated=last,
             truncated=False,

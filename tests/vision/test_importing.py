@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from handrail.vision.config import TrunkName
 from handrail.vision.importing import read
 from handrail.vision.trunk import TRUNKS, build
 from handrail.vision.weights import TrunkError
@@ -227,7 +228,7 @@ def test_what_is_no_file_of_weights(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", TRUNKS)
-def test_a_network_of_handrails_own_names_is_taken_as_it_is(tmp_path: Path, name: str) -> None:
+def test_a_network_of_handrails_own_names_is_taken_as_it_is(tmp_path: Path, name: TrunkName) -> None:
     state = build(name, 2).state_dict()
     save_file(state, tmp_path / "mine.safetensors")
     found = read(tmp_path / "mine.safetensors")

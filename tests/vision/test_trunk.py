@@ -1,6 +1,8 @@
 """The trunk: its numbers are those of HIL-SERL's network, and it looks at each picture once."""
 
+import gc
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -8,9 +10,19 @@ import torch
 from hil_serl import parameters, pickled_by_jax
 from torch import nn
 
+from handrail.vision.config import TrunkName
 from handrail.vision.importing import read
 from handrail.vision.products import FrozenConv2d, freeze_convolutions, onednn_available
-from handrail.vision.trunk import TRUNKS, Trunk, build, fastest_precision, fingerprint, normalise, shapes
+from handrail.vision.trunk import (
+    TRUNKS,
+    Trunk,
+    build,
+    fastest_precision,
+    fingerprint,
+    normalise,
+    shapes,
+    shared,
+)
 
 # What Flax 0.12 computes with `hil_serl.parameters()` in HIL-SERL's `ResNetEncoder` (resnet_v1.py), of an
 # image drawn by `default_rng(height)`: features by their place in the flattened (C, H/32, W/32) map, and the
@@ -55,7 +67,7 @@ def test_its_features_are_those_that_flax_computes(
 
 
 @pytest.mark.parametrize("name", TRUNKS)
-def test_each_size_of_image_has_its_map(name: str) -> None:
+def test_each_size_of_image_has_its_map(name: TrunkName) -> None:
     trunk = Trunk(name, build(name).state_dict())
     for height, width in ((128, 128), (100, 84), (33, 65)):
         features = trunk(torch.from_numpy(picture(height, width)))
@@ -65,7 +77,7 @@ def test_each_size_of_image_has_its_map(name: str) -> None:
 
 @pytest.mark.parametrize("name", TRUNKS)
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
-def test_packed_weights_change_nothing(name: str, precision: torch.dtype) -> None:
+def test_packed_weights_change_nothing(name: TrunkName, precision: torch.dtype) -> None:
     network = build(name, 1)
     images = torch.from_numpy(picture(96, 96))
     with torch.no_grad():
@@ -139,6 +151,16 @@ def test_policy_and_classifier_share_one_look() -> None:
     )
     assert not torch.equal(policy["left"], policy["right"])
     assert torch.equal(policy["left"], trunk(torch.from_numpy(left[None]))[0])
+
+
+def test_trunks_of_one_key_become_one_while_somebody_has_it() -> None:
+    first = shared(Trunk("cnn", build("cnn", 21).state_dict()))
+    assert shared(Trunk("cnn", build("cnn", 21).state_dict())) is first
+    assert shared(Trunk("cnn", build("cnn", 22).state_dict())) is not first
+    gone = weakref.ref(first)
+    del first
+    gc.collect()
+    assert gone() is None
 
 
 def test_an_array_that_is_used_again_is_looked_at_again() -> None:

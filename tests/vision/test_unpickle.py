@@ -18,7 +18,7 @@ from handrail.vision.weights import TrunkError
 
 TREE = {
     "conv_init": {"kernel": np.arange(24, dtype=np.float32).reshape(2, 3, 4)},
-    "norm_init": {"scale": np.float16([1, 2]), "bias": np.array([[1.5, 2.5], [3, 4]], order="F")},
+    "norm_init": {"scale": np.array([1, 2], np.float16), "bias": np.array([[1.5, 2.5], [3, 4]], order="F")},
     "empty": np.zeros((0, 3), np.float32),
 }
 FLAT = {
@@ -155,7 +155,7 @@ def test_whatever_byte_is_wrong_nothing_but_a_refusal_comes_of_it(tmp_path: Path
     data = pickle.dumps({"a": np.arange(4, dtype=np.float32)})
     generator = np.random.default_rng(0)
     outcomes = collections.Counter[str]()
-    for _ in range(2000):
+    for _ in range(500):
         changed = bytearray(data)
         changed[generator.integers(len(data))] = generator.integers(256)
         try:
@@ -165,7 +165,7 @@ def test_whatever_byte_is_wrong_nothing_but_a_refusal_comes_of_it(tmp_path: Path
         else:
             assert all(isinstance(values, np.ndarray) for values in found.values())
             outcomes["read"] += 1  # the byte was one of a name or of a number
-    assert outcomes["refused"] > 500 and outcomes["read"] > 100
+    assert outcomes["refused"] > 100 and outcomes["read"] > 20
 
 
 def test_a_claimed_length_makes_no_room(tmp_path: Path) -> None:
