@@ -32,20 +32,37 @@ from handrail.agent.weights import (
     keep_weights,
 )
 from handrail.intervention.run_directory import RunDirectory
-from handrail.robot_env.judge import RewardConfig
+from handrail.robot_env.judge import Judge, RewardConfig
 from handrail.robot_env.make import make_env
 
 Report = Callable[[dict[str, Any]], None]
 
 
 class Evaluator:
-    """One evaluation after another, on this process's own environment. One thread may use it."""
+    """One evaluation after another, on this process's own environment. One thread may use it.
 
-    def __init__(self, run: RunDirectory, config: RunConfig, stop: threading.Event, report: Report) -> None:
+    Args:
+        run: the run's directory.
+        config: its configuration.
+        stop: abandons an evaluation between two episodes.
+        report: takes the results; must not block.
+        judge: what judges the images of a real arm whose reward is a classifier's.
+    """
+
+    def __init__(
+        self,
+        run: RunDirectory,
+        config: RunConfig,
+        stop: threading.Event,
+        report: Report,
+        judge: Judge | None = None,
+    ) -> None:
         self.run, self.config, self._stop, self._report = run, config, stop, report
         # What a run is measured by must not be what it has learned from: a simulated cell knows better.
-        real = config.env.arm.real
-        self.env = make_env(config.env if real else dataclasses.replace(config.env, reward=RewardConfig()))
+        if config.env.arm.real:
+            self.env = make_env(config.env, judge=judge)
+        else:
+            self.env = make_env(dataclasses.replace(config.env, reward=RewardConfig()))
         self.policy = ActorPolicy(
             config.agent,
             self.env.state_spec,

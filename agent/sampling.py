@@ -82,7 +82,7 @@ class Sampler:
         before, after = columns.pop("frames", None), columns.pop("next_frames", None)
         batch = {name: torch.from_numpy(column) for name, column in columns.items()}
         if self.pixels is not None and before is not None and after is not None:
-            # Apart, for one tensor of both would be so large that the allocator gives its pages back each time.
+            # Apart: one tensor of both would be so large that the allocator gives its pages back each time.
             batch["pixels"] = self.pixels.gather(before, self.rng)
             batch["next_pixels"] = self.pixels.gather(after, self.rng)
         return Batch(**batch)

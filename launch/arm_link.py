@@ -8,7 +8,7 @@ from handrail.intervention.run_directory import RunDirectory
 from handrail.launch import compose, runs
 from handrail.launch.options import Options
 from handrail.robot_env.arms.config import ArmConfig, ArmServerConfig
-from handrail.robot_env.config import EnvConfig, RewardConfig
+from handrail.robot_env.config import EnvConfig
 from handrail.robot_env.errors import ArmError, ConfigError
 from handrail.robot_env.remote.client import greet
 from handrail.robot_env.remote.endpoints import Endpoints
@@ -91,13 +91,12 @@ def at(config: EnvConfig, address: str | None) -> EnvConfig:
 def for_evaluation(config: RunConfig) -> RunConfig:
     """The configuration with a simulated arm in the process itself, where the arm is simulated at all.
 
-    Real time and one arm are for training; an evaluation has a cell of its own, as fast as it goes, and the
-    cell's own word on what a success is, whoever gave the reward in training.
+    Real time and one arm are for training; an evaluation has a cell of its own, as fast as it goes.
     """
     if config.env.arm.real:
         return config
     arm = dataclasses.replace(config.env.arm, kind="sim")
-    return dataclasses.replace(config, env=dataclasses.replace(config.env, arm=arm, reward=RewardConfig()))
+    return dataclasses.replace(config, env=dataclasses.replace(config.env, arm=arm))
 
 
 def run_address(run: RunDirectory) -> str:

@@ -15,6 +15,7 @@ from handrail.agent.weights import LATEST_FILE, PASSED_FILE
 from handrail.intervention.run_directory import RunDirectory
 from handrail.launch import arm_link, compose, runs
 from handrail.launch.errors import PolicyMissing
+from handrail.launch.judges import make_judge
 from handrail.launch.options import Options
 from handrail.launch.supervisor import Interrupt
 from handrail.robot_env.errors import ConfigError
@@ -33,7 +34,8 @@ def main(options: Options, overrides: list[str]) -> int:
         raise ConfigError(f"episodes={episodes}: must be at least 1")
     weights = policy_file(run)
     console = Console(stderr=options["json"], highlight=False, soft_wrap=True)
-    evaluator = Evaluator(run, config, threading.Event(), lambda _: None)
+    judge = make_judge(config.env, config.seed) if config.env.arm.real else None
+    evaluator = Evaluator(run, config, threading.Event(), lambda _: None, judge)
     with Interrupt().installed() as interrupt, console.status(f"evaluating {run.id} from {episodes} starts"):
         header = evaluator.load(weights.read_bytes())
         result = evaluate(

@@ -33,8 +33,8 @@ from handrail.robot_env.arms.lockstep import LockstepArm
 from handrail.robot_env.clock import NS_PER_MS, NS_PER_S, MonotonicClock
 from handrail.robot_env.config import EnvConfig
 from handrail.robot_env.env import RobotEnv
-from handrail.robot_env.observation import Observation
 from handrail.robot_env.geometry import Array, Vector
+from handrail.robot_env.observation import Observation
 from handrail.robot_env.sim.cell import SimCell
 from handrail.robot_env.tasks import RamInsertion
 

@@ -1,6 +1,6 @@
 """What the rules around a classifier buy, on the looks of a run: its scores again, with errors added.
 
-A run with every rule and rate takes an hour each; its recorded looks say in a second how many of its episodes a
+Training with every rule at every rate takes hours; the looks of one run say in seconds how many episodes a
 wrong frame would have ended too early.
 """
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from handrail.vision import products
 from handrail.agent.networks.mlp import EnsembleMLP
+from handrail.vision import products
 
 ROWS = 40  # more than the few for which the batched form is taken
 

@@ -4,6 +4,7 @@ import dataclasses
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ from judged import CAMERAS
 from trained import make_version, show
 
 from handrail.agent.config import RunConfig
+from handrail.agent.evaluator import Evaluator
 from handrail.intervention.index import EpisodeIndex
 from handrail.intervention.log_format import EpisodeEnd, Event, StepRecord
 from handrail.intervention.log_reader import LogReader
-from handrail.launch import arm_link, compose, doctor, judges, runs
+from handrail.launch import compose, doctor, judges, runs
 from handrail.launch.checks import Check
 from handrail.launch.compose import Composed
 from handrail.launch.record import record
@@ -98,12 +100,13 @@ def test_stages_are_rewarded_one_after_the_other_in_the_cell(lamp: Path) -> None
     env.close()
 
 
-def test_the_cell_judges_evaluations_whoever_gave_the_reward(lamp: Path) -> None:
-    config = arm_link.for_evaluation(judged_by(lamp))
-    assert config.env.reward.source == "task"
-    assert config.env.cameras == CAMERAS
-    env = make_env(config.env)
-    env.close()
+def test_the_cell_judges_evaluations_whoever_gave_the_reward(lamp: Path, tmp_path: Path) -> None:
+    config = judged_by(lamp)
+    run = runs.create(str(tmp_path / "judged"), "", Composed(config, {}), ())
+    evaluator = Evaluator(run, config, threading.Event(), lambda _: None)
+    assert evaluator.env.config.reward.source == "task"
+    assert evaluator.env.config.cameras == CAMERAS  # the layout that the weights were trained for
+    evaluator.env.close()
 
 
 def test_a_classifier_too_slow_for_a_moving_arm_is_refused(lamp: Path) -> None:
