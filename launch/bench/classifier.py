@@ -49,8 +49,8 @@ _SHAKY = {"bias_m": 0.0005, "bias_rad": 0.008, "noise": 0.1}
 _PATIENCE_STEPS = 3  # beyond k: so long a success may go unseen before it counts as missed
 _LOOKS = 200
 
-Drive = Callable[[int], np.ndarray]
-"""An action (6,) at a time [ns]."""
+Drive = Callable[[int], np.ndarray | None]
+"""An action (6,) at a time [ns]; None ends the episode."""
 
 
 def measure(options: Options, config: RunConfig) -> Iterator[Figure]:
@@ -155,11 +155,16 @@ def _near_misses(env: RobotEnv, count: int) -> Iterator[Figure]:
         env.period_s,
         env.config.target_reference,
     )
+
+    def near_miss(now_ns: int) -> np.ndarray | None:
+        reading = collector.read(now_ns)
+        return None if "failure" in reading.buttons else reading.twist  # it asks for the next one
+
     false = 0
     for number in range(count):
         collector.posture = NEAR_MISSES[number % len(NEAR_MISSES)]
         collector.episode_started((_FRESH_SEED, number))
-        claimed, _ = _judged(env, 2 * _FRESH_SEED + number, lambda now_ns: collector.read(now_ns).twist)
+        claimed, _ = _judged(env, 2 * _FRESH_SEED + number, near_miss)
         false += claimed is False
     yield Figure("near_miss_false_positives", 100.0 * false / max(1, count), "per 100")
 
@@ -179,8 +184,8 @@ def _judged(env: RobotEnv, seed: int, drive: Drive, patience: int | None = None)
     assert env.scene is not None
     _, info = env.reset(seed=seed)
     seen = 0
-    while True:
-        _, _, terminated, truncated, info = env.step(drive(int(info["t_ns"])))
+    while (action := drive(int(info["t_ns"]))) is not None:
+        _, _, terminated, truncated, info = env.step(action)
         there = env.scene.success()
         if terminated:
             return there, False
@@ -188,4 +193,5 @@ def _judged(env: RobotEnv, seed: int, drive: Drive, patience: int | None = None)
         if patience is not None and seen >= patience:
             return None, True
         if truncated:
-            return None, False
+            break
+    return None, False
