@@ -42,7 +42,10 @@ PROMPTS = {
         "Seat the module. Once it is all the way in, hold the SUCCESS button, and keep it held while you "
         "press and wriggle a little; let go of the button before you pull the module out."
     ),
-    Posture.HALF: "Push the module in about half-way, or with one end only, and leave it there. No success.",
+    Posture.HALF: (
+        "Push the module in half-way, all but the last millimetre, or with one end only, and leave it there. "
+        "No success."
+    ),
     Posture.ELSEWHERE: "Put the module down in a wrong place: on another slot, on the board. No success.",
     Posture.BESIDE: "Rest the module on the rim, a little beside the slot or turned against it. No success.",
 }

@@ -24,14 +24,17 @@ from handrail.launch.supervisor import Interrupt
 from handrail.robot_env.arms.config import REAL_ARMS
 from handrail.robot_env.errors import ConfigError
 from handrail.robot_env.spec import state_spec
+from handrail.vision.config import SETTINGS
 
 if TYPE_CHECKING:
     from handrail.intervention.run_directory import RunDirectory
     from handrail.vision.frames import PoseFrames
+    from handrail.vision.weights import Provenance
 
 OF_A_RUN = ("seed", "vision.trunk", "vision.cameras", "vision.weights")
 """What may be said otherwise than the run has it."""
 _RANGES = {"frames": (20, 200_000), "minutes": (1, 24 * 60), "updates": (1, 10_000_000)}
+_FRAMES, _UPDATES = 6000, 2000  # of what a run teaches its trunk before it begins
 _COLUMNS = (
     TextColumn("{task.description}"),
     BarColumn(),
@@ -55,17 +58,62 @@ def pretrain(options: Options, overrides: list[str], store: Path, console: Conso
         RunMissing: There is no such run.
         TrunkError: The weights to begin with cannot be used.
     """
+    budget = _budget(options)
+    run, config = _configured(options, overrides)
+    kept = _teach(run, config, budget, options["frames"], store, console, quiet=options["json"])
+    if options["json"]:
+        sys.stdout.write(json.dumps(kept.plain()) + "\n")
+        return 0
+    name = config.vision.trunk
+    console.print(f"{kept.file}: new runs with vision.trunk={name} take it (vision.weights=auto).")
+    return 0
+
+
+def provide(config: RunConfig, store: Path, console: Console) -> None:
+    """Where a run is to have pretrained weights (`vision.weights=pretrain`) and there are none: make them.
+
+    Raises:
+        ConfigError: There is no simulated cell whose frames they could be taught on.
+        KeyboardInterrupt: Ctrl-C; what was half taught is not kept, for later runs would take it.
+    """
+    from handrail.vision.weights import store_file
+
+    name = config.vision.trunk
+    if store_file(store, name).is_file():
+        return
+    if config.env.arm.kind in REAL_ARMS:
+        raise ConfigError(
+            f"vision.weights is 'pretrain', there is no {store_file(store, name)} yet, and a real arm has no "
+            f"simulated cell: record episodes, then `handrail weights pretrain run=<id> vision.trunk={name}`"
+        )
+    console.print(
+        f"No weights of a {name} in {store} yet: teaching it on the simulated cell, once, for a few minutes."
+    )
+    _teach(None, config, {"updates": _UPDATES}, _FRAMES, store, console, half_taught=False)
+
+
+def _teach(
+    run: RunDirectory | None,
+    config: RunConfig,
+    limits: dict[str, int],
+    count: int,
+    store: Path,
+    console: Console,
+    *,
+    quiet: bool = False,
+    half_taught: bool = True,
+) -> Provenance:
+    """Train and store; what was kept."""
     from handrail.vision.pretrain import PretrainConfig, Stage
     from handrail.vision.pretrain import pretrain as train
     from handrail.vision.weights import load_weights, save_in_store
 
-    budget = PretrainConfig(**_budget(options))
-    run, config = _configured(options, overrides)
+    budget = PretrainConfig(**limits)
     name, given = config.vision.trunk, None
-    if config.vision.weights not in ("auto", "random"):
+    if config.vision.weights not in SETTINGS:
         given = load_weights(Path(config.vision.weights).expanduser(), name).tensors
-    with Progress(*_COLUMNS, console=console, disable=options["json"]) as bars:
-        frames, described = _frames(run, config, options["frames"], bars)
+    with Progress(*_COLUMNS, console=console, disable=quiet) as bars:
+        frames, described = _frames(run, config, count, bars)
         bar = bars.add_task(f"training the {name}", total=1.0, now="")
 
         def show(stage: Stage) -> None:
@@ -82,14 +130,13 @@ def pretrain(options: Options, overrides: list[str], store: Path, console: Conso
                 progress=show,
                 stopped=lambda: interrupt.number is not None,
             )
+    if interrupt.number is not None and not half_taught:
+        raise KeyboardInterrupt
     origin = f"{described}; {result.updates} updates in {result.seconds:.0f} s; error {result.error}"
     kept = save_in_store(store, name, result.tensors, "pretrained", origin)
-    if options["json"]:
-        sys.stdout.write(json.dumps(kept.plain()) + "\n")
-        return 0
-    console.print(f"Error on frames held out: {result.error}")
-    console.print(f"{kept.file}: new runs with vision.trunk={name} take it (vision.weights=auto).")
-    return 0
+    if not quiet:
+        console.print(f"Error on frames held out: {result.error}")
+    return kept
 
 
 def _budget(options: Options) -> dict[str, int]:

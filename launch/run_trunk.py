@@ -8,9 +8,12 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
+from rich.console import Console
+
 from handrail.agent.config import RunConfig
 from handrail.intervention.locks import RunLocked
 from handrail.intervention.run_directory import RunDirectory
+from handrail.launch import pretrain
 
 META_KEY = "vision"
 """Where `meta.json` keeps the provenance."""
@@ -27,8 +30,10 @@ def sees(config: RunConfig) -> bool:
     return bool(config.env.cameras) and config.vision.cameras != ()
 
 
-def check(config: RunConfig, store: Path) -> None:
+def check(config: RunConfig, store: Path, console: Console) -> None:
     """Refuse weights that a run could not be begun with, before there is a folder for it.
+
+    Where they are to be pretrained and are not, they are now.
 
     Raises:
         TrunkError: a file of weights cannot be used.
@@ -37,6 +42,8 @@ def check(config: RunConfig, store: Path) -> None:
     if sees(config):
         from handrail.vision.weights import resolve  # torch: only where something is to be seen
 
+        if config.vision.weights == "pretrain":
+            pretrain.provide(config, store, console)
         resolve(config.vision, None, config.seed, store)
 
 
@@ -81,7 +88,9 @@ def _may_improve(run: RunDirectory, config: RunConfig, noted: dict[str, str], st
     from handrail.vision.weights import store_file
 
     untrained = not any(any(folder.iterdir()) for folder in (run.checkpoints, run.policy))
-    better = config.vision.weights == "auto" and store_file(store, config.vision.trunk).is_file()
+    better = (
+        config.vision.weights in ("auto", "pretrain") and store_file(store, config.vision.trunk).is_file()
+    )
     return noted["source"] == "random" and untrained and better
 
 

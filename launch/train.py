@@ -115,16 +115,18 @@ def prepare(options: Options, overrides: list[str]) -> tuple[RunDirectory, RunCo
         TrunkError: weights of the trunk cannot be used.
     """
     store = run_trunk.store_of(options["runs"])
-    run, config = _run_of(options, overrides, store)
+    run, config = _run_of(options, overrides, store, Console())
     run_trunk.settle(run, config, store)
     return run, config
 
 
-def _run_of(options: Options, overrides: list[str], store: Path) -> tuple[RunDirectory, RunConfig]:
+def _run_of(
+    options: Options, overrides: list[str], store: Path, console: Console
+) -> tuple[RunDirectory, RunConfig]:
     name, root = options["run"], options["runs"]
     if name is None or not runs.path_of(name, root).exists():
         composed = compose.compose(overrides)
-        run_trunk.check(composed.config, store)
+        run_trunk.check(composed.config, store, console)
         return runs.create(name, root, composed, overrides), composed.config
     run = runs.find(name, root)
     config = compose.load(run.config_file)
@@ -136,7 +138,7 @@ def _run_of(options: Options, overrides: list[str], store: Path) -> tuple[RunDir
         if not runs.empty(run):
             raise
     composed = compose.compose(overrides)
-    run_trunk.check(composed.config, store)
+    run_trunk.check(composed.config, store, console)
     runs.remake(run, composed, overrides)
     return run, composed.config
 

@@ -31,6 +31,7 @@ from handrail.intervention.run_directory import RunDirectory
 from handrail.reward_classifier import artifact
 from handrail.reward_classifier.artifact import Classifier, ClassifierError
 from handrail.reward_classifier.guard import first_success
+from handrail.reward_classifier.predictor import rules_of
 from handrail.reward_classifier.recorded import RecordedSituations
 from handrail.reward_classifier.stored import SUCCESSES, StoredEpisode, images_after, stored_episodes
 from handrail.reward_classifier.watch import check_views
@@ -131,7 +132,6 @@ class _Relabelling:
     def __init__(self, run: StoredRun, classifier: Classifier) -> None:
         self._run, self._classifier = run, classifier
         self._reader = LogReader(run.directory.segments)
-        self._situations = RecordedSituations(run.env)
         self._events: list[Event] = []
         self._unreadable: list[int] = []
         judged = [each for each in stored_episodes(self._reader) if each.end is not None and each.classifier]
@@ -147,7 +147,7 @@ class _Relabelling:
         for episode in self.eligible:
             number = episode.start.episode
             try:
-                step = verdict(self._classifier, self._reader, episode, self._situations)
+                step = verdict(self._classifier, self._reader, episode, self._run.env)
             except LogError:
                 self._unreadable.append(number)
             else:
@@ -174,21 +174,27 @@ class _Relabelling:
         )
 
 
-def verdict(
-    classifier: Classifier, reader: LogReader, episode: StoredEpisode, situations: RecordedSituations
-) -> int | None:
+def verdict(classifier: Classifier, reader: LogReader, episode: StoredEpisode, env: EnvConfig) -> int | None:
     """The step at which a classifier would have ended a stored episode with success, or None.
+
+    Args:
+        classifier: Who looks.
+        reader: The log.
+        episode: Of that log.
+        env: What it was recorded in, and by which rules the run judges.
 
     Raises:
         LogError: an image of the episode cannot be read.
     """
+    consecutive, guard = rules_of(classifier, env.reward)
+    situations = RecordedSituations(env)
     situations.begin(episode.start)
-    allowed = [classifier.guard.allows(*situations.after(step)) for step in episode.steps]
+    allowed = [guard.allows(*situations.after(step)) for step in episode.steps]
     index = first_success(
         scores(classifier, reader, episode),
         allowed,
         threshold=classifier.threshold,
-        consecutive=classifier.consecutive,
+        consecutive=consecutive,
     )
     return None if index is None else episode.steps[index].step
 

@@ -61,7 +61,7 @@ class ClassifierConfig:
     batch_size: int = 64
     learning_rate: float = 1e-3
     weight_decay: float = 1e-2
-    consecutive: int = 2
+    consecutive: int = 3
     guard: Guard = field(default_factory=Guard)
     fit_guard: bool = True
     false_positives: float = 0.01

@@ -185,6 +185,12 @@ def read(recording: Recording, cameras: Sequence[str], config: ClassifierConfig)
         situations.begin(stored.start)
         poses, forces = zip(*(situations.after(step) for step in stored.steps), strict=True)
         looks = [images for _, images in images_after(recording.reader, stored)]
+        missing = [name for name in cameras if any(name not in images for images in looks)]
+        if missing:
+            raise FramesError(
+                f"episode {stored.start.episode} of {recording.name} has no images of camera {missing[0]}; "
+                "choose others with classifier.cameras, or label that episode exclude"
+            )
         yield EpisodeFrames(
             recording.name,
             stored.start.episode,

@@ -9,7 +9,7 @@ from statistics import median
 import numpy as np
 
 from handrail.reward_classifier.artifact import Classifier
-from handrail.reward_classifier.guard import NO_GUARD, Streak
+from handrail.reward_classifier.guard import NO_GUARD, Guard, Streak
 from handrail.reward_classifier.watch import ImageWatch, check_not_swapped, check_views
 from handrail.robot_env.cameras.config import CameraConfig
 from handrail.robot_env.errors import ConfigError
@@ -18,6 +18,11 @@ from handrail.robot_env.judge import RewardConfig, Situation, Verdict
 _WARM_UP_LOOKS = 5
 _TIMED_LOOKS = 15
 _INJECTION = 0x1F  # keeps the stream of injected errors apart from every other one of a seed
+
+
+def rules_of(classifier: Classifier, config: RewardConfig) -> tuple[int, Guard]:
+    """(k, guard) by which scores become verdicts: as calibrated, where the run says nothing else."""
+    return config.consecutive or classifier.consecutive, classifier.guard if config.guard else NO_GUARD
 
 
 class ClassifierJudge:
@@ -41,8 +46,8 @@ class ClassifierJudge:
         self._names = [camera.name for camera in classifier.cameras]
         self._shapes = {camera.name: (camera.height, camera.width, 3) for camera in classifier.cameras}
         self._watch = ImageWatch(self._shapes)
-        self._guard = classifier.guard if config.guard else NO_GUARD
-        self._streak = Streak(config.consecutive or classifier.consecutive)
+        consecutive, self._guard = rules_of(classifier, config)
+        self._streak = Streak(consecutive)
         self._injected = config.false_positive_rate
         self._seed, self._episode = seed, 0
         self._rng = np.random.default_rng(seed)

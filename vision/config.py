@@ -8,6 +8,8 @@ from typing import Literal
 from handrail.robot_env.checks import require_range
 from handrail.robot_env.errors import ConfigError
 
+SETTINGS = ("auto", "pretrain", "random")
+"""The values of `weights` that are no file."""
 TrunkName = Literal["resnet10", "resnet10t", "cnn"]
 
 
@@ -21,7 +23,8 @@ class VisionConfig:
         trunk: "resnet10" (ResNet-10 with GroupNorm, as HIL-SERL's), "resnet10t" (timm's, for its weights), or
             "cnn", a small one to train.
         weights: Of the trunk: "auto" (those the run has, else the imported or pretrained ones under
-            `handrail weights`, else random with a warning), "random", or the path of a safetensors file.
+            `handrail weights`, else random with a warning), "pretrain" (the same, but where there are none,
+            they are first taught on the simulated cell), "random", or the path of a safetensors file.
         frozen: Keep the trunk as it is: its features are then computed once a frame. Otherwise it is trained
             with the critics, on every batch.
         views: K, randomly shifted views of each frame of which every batch draws one; 1 is the frame as it
@@ -54,7 +57,7 @@ class VisionConfig:
         require_range("vision", 1, 4096, bottleneck=self.bottleneck, proprioception=self.proprioception)
         require_range("vision", 0.0, 0.9, dropout=self.dropout)
         if not self.weights:
-            raise ConfigError("vision.weights is empty; give 'auto', 'random' or the path of a file")
+            raise ConfigError("vision.weights is empty; give 'auto', 'pretrain', 'random' or a file's path")
         if self.trunk == "cnn" and self.frozen and self.weights == "random":
             raise ConfigError(
                 "vision.trunk is 'cnn' with frozen random weights, which see little; set vision.frozen=false"

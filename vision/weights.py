@@ -29,7 +29,7 @@ from torch import Tensor
 
 from handrail.intervention.run_directory import RunDirectory
 from handrail.robot_env.errors import ConfigError, HandrailError
-from handrail.vision.config import TrunkName, VisionConfig
+from handrail.vision.config import SETTINGS, TrunkName, VisionConfig
 from handrail.vision.trunk import NORMALISATION, TRUNKS, Trunk, build, fingerprint, shapes, shared
 
 FORMAT, SCHEMA = "handrail trunk", "1"
@@ -243,8 +243,8 @@ def resolve(
     """The trunk that a run is to see with: an explicit file, the run's, the store's, or a random one.
 
     Args:
-        config: `weights` says where to look: a path is taken or refused, "auto" tries the run and the store
-            before it takes random weights, "random" takes those.
+        config: `weights` says where to look: a path is taken or refused, "auto" and "pretrain" try the run
+            and the store before they take random weights, "random" takes those.
         run_dir: The run's folder; None for none.
         seed: Of random weights.
         store: The folder of imported and pretrained weights; None for none.
@@ -254,10 +254,10 @@ def resolve(
         ConfigError: no weights for a small frozen network, which sees little with random ones.
     """
     name = config.trunk
-    if config.weights not in ("auto", "random"):
+    if config.weights not in SETTINGS:
         found = load_weights(Path(config.weights).expanduser(), name)
         return found.trunk(), found.provenance
-    if config.weights == "auto":
+    if config.weights != "random":
         places = [] if run_dir is None else [RunDirectory(run_dir).trunk_file]
         places += [] if store is None else [store_file(store, name)]
         for path in places:

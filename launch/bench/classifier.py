@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+from rich.console import Console
 
 from handrail.agent.config import RunConfig
 from handrail.intervention.collector import NEAR_MISSES, SyntheticCollector
 from handrail.intervention.log_reader import LogReader
-from handrail.launch import runs
+from handrail.launch import run_trunk, runs
 from handrail.launch.bench.figures import Figure, percentiles
 from handrail.launch.bench.reward import VIEWS
 from handrail.launch.classify_collect import Wanted, collect
@@ -55,11 +56,13 @@ Drive = Callable[[int], np.ndarray | None]
 
 def measure(options: Options, config: RunConfig) -> Iterator[Figure]:
     """Collect, train, time a look, and judge fresh episodes; one thread for numerics is enough."""
-    env = _seeing(config.env, RewardConfig("operator"))
-    trunk, _ = resolve(config.vision, None, config.seed, None)
+    seeing = dataclasses.replace(config, env=_seeing(config.env, RewardConfig("operator")))
+    store = run_trunk.store_of("runs")
+    run_trunk.check(seeing, store, Console(stderr=True))
+    trunk, _ = resolve(seeing.vision, None, seeing.seed, store)
     settings = ClassifierConfig(seed=config.seed, epochs=options["epochs"])
     with tempfile.TemporaryDirectory(prefix="handrail-bench-") as temporary:
-        frames = _collected(Path(temporary), dataclasses.replace(config, env=env), options, settings)
+        frames = _collected(Path(temporary), seeing, options, settings)
         enough = train(frames, settings, trunk)
         yield Figure("timed_positives", frames.count(POSITIVE), "frames")
         yield Figure("timed_negatives", frames.count(NEGATIVE), "frames")
@@ -68,10 +71,10 @@ def measure(options: Options, config: RunConfig) -> Iterator[Figure]:
         few = LabelledFrames(frames.cameras, frames.episodes[: options["episodes"]])
         yield from _trained(few, settings, trunk, folder)
         classifier = artifact.load(folder)
-        seeing = _seeing(config.env, RewardConfig("classifier", (str(folder),)))
-        judge = ClassifierJudge(classifier, seeing.cameras, seeing.reward)
-        yield from _looks(judge, seeing)
-        with_judge = make_env(seeing, judge=judge)
+        judged = _seeing(config.env, RewardConfig("classifier", (str(folder),)))
+        judge = ClassifierJudge(classifier, judged.cameras, judged.reward)
+        yield from _looks(judge, judged)
+        with_judge = make_env(judged, judge=judge)
         try:
             yield from _shaky(with_judge, options["fresh"], classifier.consecutive)
             yield from _near_misses(with_judge, options["fresh"])

@@ -120,7 +120,7 @@ class ScriptedExpert:
         self._last_height = height
 
     def steer(self, truth: RamTruth, move: Array, turn: Array) -> Array:
-        """The action that displaces the tip by `move` [m] and `turn` [rad], each (3,) in the socket's frame."""
+        """The action that moves the tip by `move` [m] and `turn` [rad], each (3,) in the socket's frame."""
         tcp, socket = truth.T_base_tcp, truth.T_base_socket
         move = quat_rotate(socket[3:], move)
         turn = quat_rotate(socket[3:], turn)

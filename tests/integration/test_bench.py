@@ -1,6 +1,7 @@
 """The benchmarks that start processes of their own, kept so short that only their form means anything."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -54,6 +55,18 @@ def test_the_operations_of_an_update_are_counted_by_hand() -> None:
     actor_step = 3 * actor_forward - 2 * 2 * 4 * 3 + 2 * 2 * critic_forward
     assert update_flops(agent, 4, 5, 2, with_actor=False) == target + critic_step
     assert update_flops(agent, 4, 5, 2, with_actor=True) == target + critic_step + actor_step
+
+
+def test_the_classifier_s_figures(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    short = ("positives=20", "negatives=40", "episodes=8", "fresh=3", "epochs=3", f"keep={tmp_path}")
+    found = figures(capsys, "classifier", *short, "vision.trunk=cnn", "vision.frozen=false")
+    assert found["timed_positives"] >= 20 and found["timed_negatives"] >= 20 and found["episodes"] == 8
+    assert found["training"] > 0.0 and 0.0 < found["look_p50"] <= found["look_p99"] <= found["look_max"]
+    assert 0.0 < found["bound"] <= 100.0 and 0.0 <= found["threshold"] <= 1.0
+    assert {"fresh_reached", "fresh_false_positives", "fresh_missed", "near_miss_false_positives"} <= set(
+        found
+    )
+    assert len(list(tmp_path.glob("classifier/*/report.html"))) == 1
 
 
 @pytest.mark.realtime

@@ -1,6 +1,7 @@
 """A new version in use: what it says of stored episodes becomes their label, except over a person's word."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from handrail.reward_classifier.artifact import ClassifierError
 from handrail.robot_env.cameras.config import CameraConfig
 from handrail.robot_env.config import EnvConfig
 from handrail.robot_env.errors import ConfigError
+from handrail.robot_env.judge import RewardConfig
 
 V0 = "classifier 000000000000"
 FALSE_SUCCESS = [False] * 6  # what an earlier classifier took for a success
@@ -152,6 +154,16 @@ def test_an_episode_whose_pictures_are_damaged_is_left_as_it_is(folder: Path, ru
     (relabelled,) = put_in_use(folder, run).runs
     assert (relabelled.to_failure, relabelled.unreadable) == ((0,), (1,))
     assert current(run, 1)[:2] == ("success", V0)
+
+
+def test_the_rules_of_the_run_are_kept(folder: Path, run: RunDirectory) -> None:
+    """A run that asked for more looks in a row, or for no guard, is judged again as it was judged."""
+    with open_log(run.segments) as writer:
+        write_episode(writer, 0, TRUE_SUCCESS, classifier="0" * 12)
+        write_episode(writer, 1, TRUE_SUCCESS, classifier="0" * 12, heights_m=UP_IN_THE_AIR)
+    reward = RewardConfig("classifier", ("lamp",), consecutive=4, guard=False)
+    put_in_use(folder, run, env=replace(ENV, reward=reward))
+    assert [current(run, episode)[0::2] for episode in (0, 1)] == [("success", 7), ("success", 7)]
 
 
 def test_progress_counts_the_episodes_looked_at(folder: Path, run: RunDirectory) -> None:

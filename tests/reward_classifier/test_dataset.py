@@ -178,6 +178,8 @@ def test_recordings_must_show_the_same_pictures(shelf: Shelf) -> None:
     shelf.show(1, "....xx")
     chosen = gather([Recording("a", LogReader(shelf.folder), two)], replace(CONFIG, cameras=("wrist",)))
     assert chosen.cameras == CAMERAS
+    with pytest.raises(FramesError, match="episode 0 of a has no images of camera wrist_2"):
+        gather([Recording("a", LogReader(shelf.folder), two)], CONFIG)
 
 
 def test_settings_are_refused_in_a_line() -> None:
