@@ -115,7 +115,7 @@ def prepare(options: Options, overrides: list[str]) -> tuple[RunDirectory, RunCo
         TrunkError: weights of the trunk cannot be used.
     """
     store = run_trunk.store_of(options["runs"])
-    run, config = _run_of(options, overrides, store, Console())
+    run, config = _run_of(options, overrides, store, Console(highlight=False, soft_wrap=True))
     run_trunk.settle(run, config, store)
     return run, config
 

@@ -5,12 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from handrail.intervention.run_directory import RunDirectory
 from handrail.launch.cli import main
+from handrail.launch.train import prepare
+from handrail.robot_env.errors import ConfigError
 from handrail.vision.weights import load_weights
 
 SMALL = [
     "task=ram_insertion_cameras",
     "vision.trunk=cnn",
+    "vision.weights=auto",
     "env.cameras=[{name: wrist, width: 32, height: 32}]",
 ]
 CELL = "frames of the simulated cell"
@@ -96,3 +100,31 @@ def test_a_real_arm_s_run_needs_frames_of_its_own(tmp_path: Path, capsys: pytest
     camera = "env.cameras=[{name: wrist}]"
     assert main(["weights", "pretrain", *words, camera, "frames=20"]) == 2
     assert "has no simulated cell to render; give run=<id>" in capsys.readouterr().err
+
+
+def test_a_run_that_wants_pretrained_weights_makes_them_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("handrail.launch.pretrain._FRAMES", 24)
+    monkeypatch.setattr("handrail.launch.pretrain._UPDATES", 2)
+    words = [*SMALL, "vision.weights=pretrain"]
+    run, said = _prepared(tmp_path, "first", words), capsys.readouterr().out
+    assert "teaching it on the simulated cell" in said
+    stored = load_weights(tmp_path / "weights" / "cnn.safetensors")
+    assert run.meta()["vision"]["source"] == "pretrained"
+    assert run.meta()["vision"]["sha256"] == stored.provenance.sha256
+    _prepared(tmp_path, "second", words)
+    assert "teaching it" not in capsys.readouterr().out
+    assert load_weights(tmp_path / "weights" / "cnn.safetensors").provenance == stored.provenance
+
+
+def test_a_real_arm_has_no_cell_to_be_taught_on(tmp_path: Path) -> None:
+    words = [*SMALL, "vision.weights=pretrain", "arm=franka", "env.arm.franka.host=127.0.0.1"]
+    with pytest.raises(ConfigError, match="weights pretrain run="):
+        _prepared(tmp_path, "first", [*words, "env.task.seated_pose=[0.5,0,0.2,1,0,0,0]", "device=keyboard"])
+    assert not (tmp_path / "runs").exists()
+
+
+def _prepared(folder: Path, name: str, words: list[str]) -> RunDirectory:
+    run, _ = prepare({"run": name, "runs": str(folder / "runs")}, words)
+    return run

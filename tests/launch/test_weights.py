@@ -16,8 +16,9 @@ from handrail.launch.train import prepare
 from handrail.vision.trunk import build, fingerprint
 from handrail.vision.weights import TrunkError, load_trunk_of, load_weights, save_in_store, save_weights
 
-CAMERAS = ["task=ram_insertion_cameras", "vision.trunk=cnn", "vision.frozen=false"]
+RESNET = ["task=ram_insertion_cameras", "vision.trunk=resnet10", "vision.weights=auto"]
 FROZEN = ["task=ram_insertion_cameras", "vision.trunk=cnn", "vision.weights=auto"]
+CAMERAS = [*FROZEN, "vision.frozen=false"]
 
 
 def weights(seed: int) -> dict[str, torch.Tensor]:
@@ -43,7 +44,7 @@ def test_an_import_is_found_by_the_next_run(
     assert main(["weights", "import", f"file={file}", f"runs={root}"]) == 0
     said = capsys.readouterr().out
     assert "HIL-SERL's ResNet-10, resnet10_params.pkl, SHA-256" in said and "vision.weights=auto" in said
-    run, _ = take(root, "task=ram_insertion_cameras")
+    run, _ = take(root, *RESNET)
     noted = run.meta()[META_KEY]
     assert noted["source"] == "imported" and noted["warning"] == "" and warning_of(run) == ""
     assert noted["file"] == str(store_of(root) / "resnet10.safetensors")
@@ -107,7 +108,7 @@ def test_a_file_that_is_refused_leaves_no_run_behind(tmp_path: Path, root: str) 
 
 
 def test_random_weights_are_warned_of_in_the_runs_record(root: str) -> None:
-    run, config = take(root, "task=ram_insertion_cameras", "seed=3")
+    run, config = take(root, *RESNET, "seed=3")
     noted = run.meta()[META_KEY]
     assert noted["source"] == "random" and "RANDOM weights (seed 3)" in noted["warning"] == warning_of(run)
     assert fingerprint(load_trunk_of(run.path, config.vision).tensors) == noted["sha256"]
@@ -166,7 +167,7 @@ def test_a_trunk_that_is_gone_is_made_again_when_it_is_the_same(tmp_path: Path, 
 
 
 def test_a_run_that_is_begun_anew_begins_with_its_own_trunk(root: str) -> None:
-    run, _ = take(root, "task=ram_insertion_cameras", "seed=1")
+    run, _ = take(root, *RESNET, "seed=1")
     take(root, *CAMERAS, "seed=2")
     assert load_weights(run.trunk_file).provenance.trunk == "cnn"
     assert run.meta()[META_KEY]["sha256"] == fingerprint(weights(2))
@@ -184,7 +185,7 @@ def test_a_run_that_was_killed_before_it_was_described_is_taken_up(root: str) ->
 def test_train_says_the_warning_again(
     root: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    take(root, "task=ram_insertion_cameras")
+    take(root, *RESNET)
     monkeypatch.setattr("handrail.launch.train.view_of", _reached)
     assert main(["train", "run=first", f"runs={root}"]) == 0
     assert "Warning: the policy sees with a frozen resnet10 of RANDOM weights" in capsys.readouterr().out
