@@ -93,14 +93,18 @@ def newest_version(folder: Path) -> str:
     return max(found, key=made)
 
 
-def training_config(overrides: Sequence[str]) -> TrainingConfig:
+def training_config(overrides: Sequence[str], vision: VisionConfig | None = None) -> TrainingConfig:
     """The settings that a command line asks for.
+
+    Args:
+        overrides: Its words.
+        vision: What is seen with unless they say otherwise.
 
     Raises:
         ConfigError: a word is malformed, a key unknown, or a value refused.
     """
     known = list(schema.keys(TrainingConfig))
-    plain = schema.to_plain(TrainingConfig())
+    plain = schema.to_plain(TrainingConfig(vision=vision or VisionConfig()))
     for word in overrides:
         try:
             override = OverridesParser.create().parse_override(word)

@@ -29,7 +29,7 @@ def main(options: Options, overrides: list[str]) -> int:
     """
     folder = common.folder_of(options)
     known = common.named_runs(options)
-    config = common.training_config(overrides)
+    config = common.training_config(overrides, known[0].config.vision)
     console = Console(soft_wrap=True, highlight=False, markup=False)
     frames = dataset.gather([each.recording for each in known], config.classifier)
     console.print(
