@@ -225,6 +225,7 @@ class Actor:
             "committed": self.session.writer.committed,
             "reset_s": max(0.0, history.robot_ns / 1e9 - history.online_steps * env.period_s),
             "overruns": env.tick_counts.overruns,
+            "late_looks": env.late_looks,
         }
         notices, self._notices = self._notices, []
         self._report(report | ({"notices": notices} if notices else {}))

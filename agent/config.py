@@ -22,6 +22,8 @@ from handrail.vision.config import VisionConfig
 
 HAND_DEVICES = ("keyboard", "spacemouse", "gamepad")
 """The values of `actor.device` behind which there is a person."""
+LEAST_CAPACITY = 1000
+"""Transitions that a memory must have room for."""
 
 
 def _require(holds: bool, name: str, value: object, limit: str) -> None:
@@ -143,7 +145,8 @@ class LearnerConfig:
             _require(getattr(self, name) >= 1, f"learner.{name}", getattr(self, name), "at least 1")
         every_s = self.checkpoint_every_s
         _require(every_s > 0.0, "learner.checkpoint_every_s", every_s, "positive")
-        _require(self.capacity >= 1000, "learner.capacity", self.capacity, "at least 1000")
+        least = f"at least {LEAST_CAPACITY}"
+        _require(self.capacity >= LEAST_CAPACITY, "learner.capacity", self.capacity, least)
         _require(self.torch_threads >= 1, "learner.torch_threads", self.torch_threads, "at least 1")
 
 

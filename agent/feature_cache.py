@@ -22,8 +22,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from handrail.agent.cameras import require_shift
 from handrail.agent.frames import FramePool
-from handrail.agent.image_source import require_shift
 from handrail.vision.augment import shift_into, view_shifts
 from handrail.vision.trunk import Trunk
 
@@ -50,7 +50,7 @@ class FeatureCache:
     def __init__(
         self, frames: FramePool, trunk: Trunk, *, views: int, shift_px: int, megabytes: float
     ) -> None:
-        require_shift(frames, shift_px)
+        require_shift(frames.shape[1:3], shift_px)
         self._frames, self._trunk, self._views, self._shift_px = frames, trunk, views, shift_px
         cameras, height, width, _ = frames.shape
         self.shape = (cameras, trunk.channels, trunk.map_size(height, width))

@@ -41,6 +41,11 @@ class FramePool:
         self._camera_at: dict[int, int] = {}  # camera of a frame, by its position in the log's ids
 
     @property
+    def held(self) -> int:
+        """Frames that are here."""
+        return self.added - self.oldest
+
+    @property
     def frame_bytes(self) -> int:
         """Of one frame."""
         return int(np.prod(self.shape))

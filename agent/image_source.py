@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from handrail.agent.cameras import require_shift
 from handrail.agent.frames import FramePool
-from handrail.robot_env.errors import ConfigError
 from handrail.vision.augment import shift_into
 
 
@@ -30,7 +30,7 @@ class ShiftedImages:
     """
 
     def __init__(self, frames: FramePool, shift_px: int) -> None:
-        require_shift(frames, shift_px)
+        require_shift(frames.shape[1:3], shift_px)
         self._frames, self._shift_px = frames, shift_px
 
     def gather(self, numbers: np.ndarray, rng: np.random.Generator) -> Tensor:
@@ -47,16 +47,3 @@ class ShiftedImages:
             for target, image, (dy, dx) in zip(row, self._frames.images(number), moves, strict=True):
                 shift_into(target, image, dy, dx)
         return out
-
-
-def require_shift(frames: FramePool, shift_px: int) -> None:
-    """Refuse a shift that would leave nothing of an image.
-
-    Raises:
-        ConfigError: naming the shift and the image's size.
-    """
-    height, width = frames.shape[1:3]
-    if shift_px >= min(height, width):
-        raise ConfigError(
-            f"vision.shift_px is {shift_px}, the images have {height}x{width} pixels; choose a smaller shift"
-        )

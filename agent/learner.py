@@ -25,7 +25,7 @@ from handrail.agent.checkpoint import (
     restore_optimizers,
     save_checkpoint,
 )
-from handrail.agent.config import RunConfig
+from handrail.agent.config import LEAST_CAPACITY, RunConfig
 from handrail.agent.history import RunHistory
 from handrail.agent.limiter import SamplesPerInsertLimiter
 from handrail.agent.link import LogPuller, WeightPublisher, log_address, weights_address
@@ -38,6 +38,7 @@ from handrail.agent.sampling import Sampler
 from handrail.agent.sight import sight_of
 from handrail.agent.weights import LATEST_FILE, encode_weights, keep_weights
 from handrail.intervention.log_format import (
+    EpisodeEnd,
     EpisodeStart,
     Event,
     FrameRecord,
@@ -46,7 +47,7 @@ from handrail.intervention.log_format import (
     transition_from,
 )
 from handrail.intervention.run_directory import RunDirectory
-from handrail.robot_env.errors import HandrailError
+from handrail.robot_env.errors import ConfigError, HandrailError
 from handrail.robot_env.spec import ActionSpec, schema_hash, state_spec
 
 Report = Callable[[dict[str, Any]], None]
@@ -77,6 +78,7 @@ class Learner:
         action_size = 6
         sight = sight_of(run.path, config)
         self.pixels = Pixels(sight, config) if sight is not None else None
+        self.notices: list[str] = []
         self.agent = SAC(config.agent, state, action_size, config.seed, sight)
         self.memory = self._memory(state.size, action_size)
         self.rng = np.random.default_rng([config.seed, 1])
@@ -93,7 +95,7 @@ class Learner:
         self.began_at: int | None = None  # online steps when training began
         self.cloned = agent.clone_updates == 0
         self.catch_up_to = 0
-        self.notices: list[str] = []
+        self._left_out: dict[int, int] = {}  # steps whose images the log lacks, of the episode that is read
 
     def ingest(self, sequence: int, payload: bytes) -> None:
         """Take one record of the log into memory and counters."""
@@ -101,6 +103,7 @@ class Learner:
         self.history.ingest(sequence, record)
         match record:
             case EpisodeStart():
+                self._tell_left_out()  # of an episode that never ended, too
                 self.memory.begin(record.episode, record.purpose)
             case FrameRecord():
                 self.memory.add_image(record)
@@ -108,13 +111,18 @@ class Learner:
                 lost = self.memory.left_out
                 self.memory.add(transition_from(record), record.frames, record.next_frames)
                 if self.memory.left_out > lost:
-                    self.notices.append(
-                        f"step {record.step} of episode {record.episode} is left out: the log lacks an image"
-                    )
+                    self._left_out[record.episode] = self._left_out.get(record.episode, 0) + 1
+            case EpisodeEnd():
+                self._tell_left_out()
             case Event() if record.kind == "label" and record.new is not None:
                 self.memory.label(record.episode, record.new, record.step)
         if self._annealed:
             self.agent.imitation_weight = self._imitation_weight()
+
+    def _tell_left_out(self) -> None:
+        for episode, steps in self._left_out.items():
+            self.notices.append(f"{steps} steps of episode {episode} are left out: the log lacks images")
+        self._left_out.clear()
 
     @property
     def _annealed(self) -> bool:
@@ -129,8 +137,19 @@ class Learner:
         settings, pixels = self.config.learner, self.pixels
         if pixels is None:
             return ReplayMemory(settings.capacity, state_size, action_size)
-        capacity = min(settings.capacity, settings.frame_mb * 1_000_000 // pixels.frames.frame_bytes)
-        return ReplayMemory(capacity, state_size, action_size, pixels.frames)
+        frame_bytes = pixels.frames.frame_bytes
+        room = settings.frame_mb * 1_000_000 // frame_bytes
+        if room < LEAST_CAPACITY:
+            raise ConfigError(
+                f"learner.frame_mb={settings.frame_mb} has room for {room} steps with the policy's images; "
+                f"{LEAST_CAPACITY} are the least, which take {LEAST_CAPACITY * frame_bytes / 1e6:.0f} MB"
+            )
+        if room < min(settings.capacity, self.config.goal.max_env_steps):
+            self.notices.append(
+                f"learner.frame_mb={settings.frame_mb} has room for {room} steps with images, fewer than "
+                f"learner.capacity={settings.capacity} and the steps of the run: the oldest leave first"
+            )
+        return ReplayMemory(min(settings.capacity, room), state_size, action_size, pixels.frames)
 
     def ready_to_clone(self) -> bool:
         """Whether all demonstrations are there and the cloned start is still to be made."""
@@ -260,6 +279,7 @@ class Learner:
             "demonstrations": self.history.demonstrations,
             "imitation_weight": self.agent.imitation_weight,
             "rollbacks": self.rollbacks,
+            **(self.pixels.status() if self.pixels is not None else {}),
         }
 
     def status(self) -> dict[str, Any]:
@@ -325,6 +345,7 @@ def _train(
             learner.ingest(sequence, payload)
         if learner.pixels is not None:
             learner.pixels.take(complete=not busy)
+            learner.notices += learner.pixels.notices()
         if learner.ready_to_clone():
             learner.clone(stop, report)
             if learner.cloned:  # not when it was interrupted: then it begins anew

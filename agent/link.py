@@ -221,7 +221,8 @@ class LogPuller:
             LinkError: when the actor refuses this learner; the message is the actor's.
         """
         now = time.monotonic()
-        if self._asked_s is not None and now - self._asked_s > deadline_s:
+        late = self._asked_s is not None and now - self._asked_s > deadline_s
+        if late and not self._socket.poll(0):  # who asks seldom finds an old answer, and takes it
             # The actor was restarted, or never there: a new socket forgets the lost request.
             self._socket.close()
             self._socket = self._connected()

@@ -10,7 +10,8 @@ recorded for, and the last label that was put on it; earlier labels leave no tra
 
     label     replay           demo                           reward and end
     none      all (demo: no)   a human's (demo: none)         as recorded
-    success   up to the step   a human's, up to the step      as recorded, 1 at the step; it is terminal
+    success   up to the step   a human's, up to the step      as recorded, at the step what is left of 1;
+                                                              it is terminal
     demo      up to the step   somebody's, up to the step     the same
     failure   all              a human's (demo: none)         nothing gained, nothing terminal
     exclude   none             none
@@ -24,6 +25,7 @@ every view.
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -37,6 +39,7 @@ from handrail.intervention.log_format import FrameRecord
 from handrail.intervention.transition import Source, Transition
 
 _STORED = ("train", "demo")
+_UNNAMED = 64  # frames that may be here beyond those that a full table can name
 
 
 @dataclass(slots=True)
@@ -78,6 +81,7 @@ class ReplayMemory:
         # A transition brings two states at most, so the states of the last `capacity` transitions always fit.
         self._state_count = 2 * capacity + 2
         self._states_added = 0
+        self._oldest = 0  # absolute number of the oldest transition that is still here
         self._states = np.empty((self._state_count, observation_size), dtype=np.float32)
         self._frame = np.empty(
             0 if frames is None else self._state_count, dtype=np.int64
@@ -121,6 +125,18 @@ class ReplayMemory:
         if self.frames is not None and self._purpose_of(record.frame_id >> 32) in _STORED:
             with self.lock:
                 self.frames.put(record)
+                self._bound(self.frames)
+
+    def _bound(self, frames: FramePool) -> None:
+        """Frames that no step can name, because an image is missing, push out what is older."""
+        surplus = frames.held - (self.capacity + len(self._episodes) + _UNNAMED)
+        if surplus <= 0:
+            return
+        least, oldest = frames.oldest + surplus, self._oldest
+        while oldest < self.added and self._frame[self._observation[oldest % self.capacity]] < least:
+            oldest += 1
+        self._forget_before(oldest)
+        frames.forget_before(least)
 
     def add(
         self,
@@ -202,13 +218,15 @@ class ReplayMemory:
         return slot
 
     def _forget_before(self, oldest: int) -> None:
-        """Drop transitions whose places have been taken, and what only they needed."""
+        """Drop the transitions before this one, and what only they needed."""
+        if oldest <= self._oldest:
+            return
+        self._oldest = oldest
         self.replay.forget_before(oldest)
         self.demo.forget_before(oldest)
-        number, entry = next(iter(self._episodes.items()))
-        if entry.stop <= oldest:
+        for number in [*itertools.takewhile(lambda n: self._episodes[n].stop <= oldest, self._episodes)]:
             del self._episodes[number]
-        if self.frames is not None:
+        if self.frames is not None and oldest < self.added:
             self.frames.forget_before(int(self._frame[self._observation[oldest % self.capacity]]))
 
     def label(self, episode: int, label: str, step: int | None = None) -> None:
@@ -224,7 +242,7 @@ class ReplayMemory:
             return
         with self.lock:
             entry.label = Label(label)
-            numbers = np.arange(max(entry.first, self.added - self.capacity), entry.stop)
+            numbers = np.arange(max(entry.first, self._oldest), entry.stop)
             slots = numbers % self.capacity
             self._reward[slots] = self._recorded_reward[slots]
             self._terminated[slots] = self._recorded_terminated[slots]
@@ -248,7 +266,8 @@ class ReplayMemory:
         end = slots[last]
         # The last stage of a staged reward may be worth another number than 1.
         if not (self._terminated[end] and self._reward[end] > 0.0):
-            self._reward[end], self._terminated[end] = 1.0, True
+            earned = np.maximum(self._reward[slots[:last]], 0.0).sum()  # by the stages before
+            self._reward[end], self._terminated[end] = 1.0 - earned, True
         return np.arange(len(slots)) <= last
 
     def _exemplary(self, entry: _Episode, slots: np.ndarray) -> np.ndarray:

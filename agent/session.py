@@ -92,7 +92,7 @@ class Session:
             self._closing.close()
             raise
         self._since_regrasp = self._incidents = 0
-        self._driven = False
+        self._driven = self._told_late = False
 
     def __enter__(self) -> Self:
         return self
@@ -133,7 +133,8 @@ class Session:
             before_reset: called before each reset.
             after_episode: told of each episode.
             on_hold: told why the session is held, again and again while it is; must not block.
-            announce: told once what a person's device is and what its buttons do.
+            announce: told once what a person's device is and what its buttons do, and once of a classifier
+                that looks longer than it may while the arm moves.
 
         Raises:
             DeviceError: the device is missing, or not at rest.
@@ -161,6 +162,7 @@ class Session:
 
             def after_step(transition: Transition) -> bool:
                 pace(transition)
+                self._tell_of_late_looks(announce)
                 return between_steps(transition)
 
             while hold.until_resumed() and wanted():
@@ -191,6 +193,16 @@ class Session:
                     self._incidents = 0
         finally:
             device.close()
+
+    def _tell_of_late_looks(self, announce: Callable[[str], None]) -> None:
+        if self._told_late or self.env.lockstep or not self.env.late_looks:
+            return
+        self._told_late = True
+        budget_ms = self.config.env.reward.budget_ms
+        announce(
+            f"the reward classifier looked for longer than env.reward.budget_ms={budget_ms:g} "
+            "while the arm moved; leave it a core of its own, train it on fewer cameras, or raise the budget"
+        )
 
     def _prepare(self, policy: ActorPolicy, seed: tuple[int, int]) -> None:
         """Fix the episode's noise, or its absence.

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from handrail.agent.cameras import policy_cameras, policy_image
 from handrail.agent.config import RunConfig
 from handrail.agent.networks.perception import PixelSpec
-from handrail.robot_env.errors import ConfigError
 from handrail.vision.config import VisionConfig
 from handrail.vision.trunk import Trunk
 from handrail.vision.weights import load_trunk_of
@@ -57,42 +57,18 @@ def sight_of(run: Path, config: RunConfig) -> Sight | None:
         config: The run's configuration.
 
     Raises:
-        ConfigError: The policy's cameras are not among the environment's, or differ in size.
+        ConfigError: The policy's cameras are not among the environment's, or differ in size, or are
+            smaller than a view's shift.
         TrunkError: The run's trunk is damaged, missing or of another architecture.
     """
-    cameras = policy_cameras(config)
-    if not cameras:
+    image, settings = policy_image(config), config.vision
+    if image is None:
         return None
-    settings = config.vision
-    sizes = {(c.height, c.width) for c in config.env.cameras if c.name in cameras}
-    if len(sizes) > 1:
-        raise ConfigError(
-            f"the policy's cameras {', '.join(cameras)} have sizes {sorted(sizes)}; give them one size, or "
-            "choose among them with vision.cameras"
-        )
-    (image,) = sizes
     trunk = load_trunk_of(run, settings)
     pixels = PixelSpec(
-        cameras=cameras,
+        cameras=policy_cameras(config),
         image=image,
         map_shape=(trunk.channels, trunk.map_size(*image)),
         trained_trunk=None if settings.frozen else settings.trunk,
     )
     return Sight(settings, pixels, trunk)
-
-
-def policy_cameras(config: RunConfig) -> tuple[str, ...]:
-    """Names of the cameras that the policy sees through, in the environment's order.
-
-    Raises:
-        ConfigError: `vision.cameras` names one that there is not.
-    """
-    there = tuple(camera.name for camera in config.env.cameras)
-    wanted = config.vision.cameras
-    for name in wanted or ():
-        if name not in there:
-            raise ConfigError(
-                f"vision.cameras names {name!r}, which is no image of env.cameras "
-                f"({', '.join(there) or 'there are none'})"
-            )
-    return there if wanted is None else tuple(name for name in there if name in wanted)

@@ -3,7 +3,9 @@
 A classifier is fooled by what resembles success, so that examples of that are worth more than any other
 failure: a module pressed in half-way, one that stands on another socket, one that rests on the rim beside
 the slot. The script steers the module there by the truth, lets it rest for a moment, trembling, and goes on
-to the next one. It holds the success button whenever the module *is* seated, in whichever posture.
+to the next one. It holds the success button while the module *was* seated at the look before the step, in
+whichever posture: like a hand it presses a step late, which `classifier.margin` leaves out, and lets go a
+step late, which stays a success.
 
 A person does the same with a device. A keyboard cannot say how long a key is held, since a terminal reports
 presses only: behind `Latched` the success key holds until the episode ends.
@@ -48,7 +50,7 @@ class SyntheticCollector:
 
     Args:
         watch: gives the true state.
-        seated: whether the module is seated now; the success button follows it.
+        seated: whether the module is seated now; the success button follows it, a step late.
         action_spec: how actions scale.
         period_s: time between two steps [s].
         target_reference: what the environment adds an action to.

@@ -57,6 +57,7 @@ class RunningEpisode:
     success: bool = False
     truncated_by: str | None = None
     verdict: Label | None = None
+    _earned: float = field(default=0.0, init=False)  # by the stages that were reached
     _human_drove: bool = field(default=False, init=False)
     _stuck: frozenset[Button] = field(default=frozenset(), init=False)
 
@@ -67,6 +68,11 @@ class RunningEpisode:
     def t_ns(self) -> int:
         """When the latest observation was taken [ns]."""
         return int(self.info["t_ns"])
+
+    @property
+    def look_ms(self) -> float:
+        """How long a reward classifier looked at the latest observation before anybody else could [ms]."""
+        return float(self.info.get("look_ms", 0.0))
 
     def propose(self) -> PolicyStep:
         """Return what the policy would do now."""
@@ -166,7 +172,10 @@ class RunningEpisode:
     def _judged(
         self, reading: Reading, reward: float, terminated: bool, truncated: bool
     ) -> tuple[float, bool, bool]:
-        """(reward, terminated, truncated) after the operator's buttons have had their say."""
+        """(reward, terminated, truncated) after the operator's buttons have had their say.
+
+        A whole episode is worth 1, whoever says so: a success by the button pays what its stages have left.
+        """
         pressed = reading.buttons - self.held if reading.connected else frozenset()
         self.held = reading.buttons
         if self.purpose == "classify":
@@ -174,11 +183,12 @@ class RunningEpisode:
         self.verdict = next((v for name, v in _VERDICTS.items() if name in pressed), None)
         match self.verdict:
             case Label.SUCCESS:
-                reward, terminated, truncated = 1.0, True, False
+                reward, terminated, truncated = 1.0 - self._earned, True, False
             case Label.FAILURE:
                 reward, terminated, truncated = 0.0, False, True
             case Label.EXCLUDE:
                 truncated = not terminated
+        self._earned += max(reward, 0.0)
         self.success = terminated
         self._note_truncation(truncated)
         return reward, terminated, truncated

@@ -171,7 +171,7 @@ class EpisodeIndex:
 
         Args:
             label: Current label.
-            purpose: "train" or "demo".
+            purpose: "train", "demo" or "classify".
             status: "open", "ended" or "aborted".
             success: Whether it ended in success.
             unaided: Whether it ended without a human step.

@@ -66,6 +66,9 @@ def append_label(
 ) -> Event | None:
     """Label an episode; return the appended event, or None when it already has that label (a double click).
 
+    A person who gives the label that only a machine has given so far confirms it, which is news: it is then a
+    person's word, to be learned from, and no later verdict overrules it.
+
     Args:
         writer: Of the run's log.
         index: Of the same log.
@@ -73,7 +76,8 @@ def append_label(
         label: What it is taken for from now on.
         who: Says so.
         why: In a few words.
-        step: At which step success was, from 0; None for the last one.
+        step: At which step success was, from 0; None for the last one, or, where the episode has that label
+            already, for the step at which it is.
 
     Raises:
         LabelError: there is no such label, episode or step; the message lists what there is.
@@ -87,7 +91,9 @@ def append_label(
         if not 0 <= step < row.steps:
             raise LabelError(f"Episode {episode} has no step {step}; it has {row.steps}, counted from 0.")
     if row.label == label and step in (None, row.label_step):
-        return None
+        if said_by_machine(who) or not said_by_machine(_said_by(index, episode)):
+            return None
+        step = row.label_step
     event = label_event(episode, row.label, Label(label), who, why, step)
     writer.append(event)
     return event
@@ -143,6 +149,11 @@ def review_writer(segments: Path, config: LogConfig | None = None) -> LogWriter:
         reserve_bytes=config.reserve_bytes,
         sync_interval_s=config.sync_interval_s,
     )
+
+
+def _said_by(index: EpisodeIndex, episode: int) -> str:
+    """Who gave an episode the label that it has."""
+    return next(event.who for _, event in reversed(index.events(episode)) if event.kind == "label")
 
 
 def _episode(index: EpisodeIndex, episode: int):

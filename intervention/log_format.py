@@ -111,7 +111,7 @@ class EpisodeEnd(msgspec.Struct, frozen=True, array_like=True, tag="end"):
 
     `unaided` is true when no step was human; `truncated_by` is None, "time_limit", "force", "operator",
     "stopped" (somebody else held the arm), "watchdog", "overrun" or "stop" (the caller). `seated` is
-    whether the task was truly done, whoever said what; None where nobody can know.
+    whether the task was truly done at the last look, whoever said what; None where nobody can know.
     """
 
     episode: int
@@ -130,8 +130,7 @@ class Event(msgspec.Struct, frozen=True, array_like=True, tag="event"):
     """Something said *about* an episode: who, when, what it was, what it is, why.
 
     Kinds: "label" (old and new are labels, `step` the one at which a success was, where that is not the
-        last), "comment" (the text is `why`), "aborted" (the episode has no
-        end).
+        last), "comment" (the text is `why`), "aborted" (the episode has no end).
     """
 
     kind: str

@@ -160,7 +160,7 @@ class Rollout:
             self._arbiter, decision = arbitrate(
                 self._arbiter, reading, asked, proposal.action, now_ns, self._config
             )
-            latency_ms = (time.perf_counter_ns() - started_ns) / 1e6
+            latency_ms = run.look_ms + (time.perf_counter_ns() - started_ns) / 1e6
             execute = self._follow_hand if decision.source is Source.HUMAN else self._env.step
             transition = run.step(execute, proposal, decision, reading, latency_ms)
             ids = run.frame_ids(number), run.frame_ids(number + 1)

@@ -45,7 +45,7 @@ class Transition:
         weights_version: Version of the policy weights that produced `policy_action`; -1 without a policy.
         gate_flags: The safety gate's flags for the step (`GateFlag` bits).
         score: The reward classifier's probability of success, where one ran.
-        latency_ms: From observation to commanded action [ms].
+        latency_ms: From observation to commanded action [ms], a reward classifier's look at it included.
         log_prob: Log-density of `action` under the policy; None whenever the policy did not drive.
         images: Camera name to (H, W, 3) uint8 before the step; empty without cameras.
         next_images: The same after the step.

@@ -27,7 +27,7 @@ def main(options: Options, overrides: list[str]) -> int:
     common.refuse_overrides("accept", overrides)
     folder = common.folder_of(options)
     version = options["version"] or common.newest_version(folder)
-    known = _rewarded(options, folder)
+    known = _rewarded(options, folder, version)
     console = Console(stderr=options["json"], soft_wrap=True, highlight=False, markup=False)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console, transient=True) as progress:
@@ -46,11 +46,14 @@ def main(options: Options, overrides: list[str]) -> int:
     for each in accepted.runs:
         console.print(_line(each))
     if not accepted.runs:
-        console.print(f"A run uses it with: env.reward.source=classifier 'env.reward.classifier=[{folder}]'")
+        console.print(
+            f"No run in {options['runs']} is rewarded by it. A new one is with: env.reward.source=classifier "
+            f"'env.reward.classifier=[{folder}]'"
+        )
     return 0
 
 
-def _rewarded(options: Options, folder: Path) -> list[common.KnownRun]:
+def _rewarded(options: Options, folder: Path, version: str) -> list[common.KnownRun]:
     """The runs whose labels are to follow: those named, or all that the classifier rewards.
 
     Raises:
@@ -58,7 +61,7 @@ def _rewarded(options: Options, folder: Path) -> list[common.KnownRun]:
     """
     known = common.every_run(options)
     if options["run"] is None:
-        known = [each for each in known if _is_rewarded_by(each, folder)]
+        known = [each for each in known if _is_rewarded_by(each, folder, version)]
     for each in known:
         if len(each.config.env.reward.classifier) > 1:
             raise ConfigError(
@@ -68,9 +71,10 @@ def _rewarded(options: Options, folder: Path) -> list[common.KnownRun]:
     return known
 
 
-def _is_rewarded_by(known: common.KnownRun, folder: Path) -> bool:
-    named = [Path(each).expanduser().absolute() for each in known.config.env.reward.classifier]
-    return len(named) == 1 and folder.absolute() in (named[0], named[0].parent)
+def _is_rewarded_by(known: common.KnownRun, folder: Path, version: str) -> bool:
+    """Whether a run follows what is in use in `folder`, or stays with this very version."""
+    named = [Path(each).expanduser().resolve() for each in known.config.env.reward.classifier]
+    return len(named) == 1 and named[0] in (folder.resolve(), (folder / version).resolve())
 
 
 def _line(relabelled: Relabelled) -> str:

@@ -3,13 +3,13 @@
 import dataclasses
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from handrail.intervention.log_format import EpisodeStart
 from handrail.launch import classify_common as common
 from handrail.launch.errors import CheckFailed
 from handrail.launch.options import Options
@@ -25,7 +25,7 @@ _SHOWN = 20
 
 
 def main(options: Options, overrides: list[str]) -> int:
-    """Judge the episodes that are newer than the classifier, or with `all=true` every labelled one.
+    """Judge the episodes that the classifier has not learned from, or with `all=true` every labelled one.
 
     Raises:
         ConfigError: there are no such episodes, or they were recorded with other cameras.
@@ -43,7 +43,7 @@ def main(options: Options, overrides: list[str]) -> int:
     console = Console(stderr=options["json"], soft_wrap=True, highlight=False, markup=False)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console, transient=True) as progress:
-        bar = progress.add_task("episodes", total=len(episodes))
+        bar = progress.add_task("episodes", total=None)
         checked = examine(classifier, episodes, lambda done: progress.update(bar, completed=done))
     if options["json"]:
         plain = {**dataclasses.asdict(checked), "keeps_its_promise": checked.keeps_its_promise}
@@ -53,7 +53,7 @@ def main(options: Options, overrides: list[str]) -> int:
     if not checked.keeps_its_promise:
         raise CheckFailed(
             f"classifier {checked.version} had a false success in {checked.false_successes} of "
-            f"{len(checked.episodes)} episodes and promised at most {100 * checked.promised:.1f} in 100; "
+            f"{checked.trials} episodes and promised at most {100 * checked.promised:.1f} in 100; "
             "train it anew with these episodes among its runs"
         )
     return 0
@@ -61,32 +61,30 @@ def main(options: Options, overrides: list[str]) -> int:
 
 def _episodes(
     classifier: Classifier, known: Sequence[common.KnownRun], *, every: bool
-) -> list[EpisodeFrames]:
-    """The labelled episodes of some runs, with their frames.
+) -> Iterator[EpisodeFrames]:
+    """The labelled episodes of some runs, with their frames, one loaded after another.
 
     Raises:
         ConfigError: there are none.
     """
     cameras = [camera.name for camera in classifier.cameras]
-    config = ClassifierConfig(max_episodes=1_000_000)
-    found = []
-    for recording in (each.recording for each in known):
-        seen = {
-            record.episode
-            for _, record in recording.reader.records()
-            if isinstance(record, EpisodeStart) and record.wall_ns < classifier.made_wall_ns
-        }
-        frames = dataset.read(recording, cameras, config)
-        found += [each for each in frames if every or each.episode not in seen]
-    if not found:
+
+    def wanted(run: common.KnownRun) -> Iterator[EpisodeFrames]:
+        learned = {} if every else classifier.learned.get(run.directory.id, {})
+        settings = ClassifierConfig()
+        return dataset.read(run.recording, cameras, settings, lambda start: start.episode not in learned)
+
+    found = chain.from_iterable(map(wanted, known))
+    first = next(found, None)
+    if first is None:
         where = ", ".join(each.directory.id for each in known)
         if every:
             raise ConfigError(f"no labelled episode in {where}; collect or label some")
         raise ConfigError(
-            f"no labelled episode in {where} is newer than the classifier; collect or label some, or give "
-            "all=true, which flatters a classifier that learned from them"
+            f"the classifier has learned from every labelled episode in {where}; collect or label some, or "
+            "give all=true, which flatters it"
         )
-    return found
+    return chain([first], found)
 
 
 def _show(console: Console, checked: Checked) -> None:
@@ -96,7 +94,7 @@ def _show(console: Console, checked: Checked) -> None:
     if len(wrong) > _SHOWN:
         console.print(f"… and {len(wrong) - _SHOWN} more")
     console.print(
-        f"{checked.false_successes} of {len(checked.episodes)} episodes had a false success (at most "
+        f"{checked.false_successes} of {checked.trials} episodes had a false success (at most "
         f"{100 * checked.limit:.1f} in 100, with {100 * checked.confidence:g} % confidence; promised "
         f"{100 * checked.promised:.1f}), {checked.missed} of {checked.successes} successes were missed."
     )

@@ -142,7 +142,7 @@ def main(options: Options, overrides: list[str]) -> int:
         RunLocked: the run's actor is running.
     """
     wanted = Wanted(options["positives"], options["negatives"], options["longest_s"])
-    run, config = prepare(options, overrides)
+    run, config = prepare(options, overrides, trains=False)
     console = Console()
     columns = (TextColumn("{task.description:<10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Interrupt().installed() as interrupt, Progress(*columns, console=console) as progress:

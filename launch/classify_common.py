@@ -1,6 +1,5 @@
 """What the words of `handrail classify` share: which runs, which classifier, which settings."""
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,6 +8,7 @@ from typing import NamedTuple
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
+from rich.console import Console
 
 from handrail.agent.config import RunConfig
 from handrail.intervention.log_reader import LogReader
@@ -18,7 +18,7 @@ from handrail.launch.options import Options, nearest
 from handrail.reward_classifier import artifact
 from handrail.reward_classifier.config import ClassifierConfig
 from handrail.reward_classifier.dataset import Recording
-from handrail.robot_env.errors import ConfigError
+from handrail.robot_env.errors import ConfigError, HandrailError
 from handrail.vision.config import VisionConfig
 
 
@@ -55,11 +55,18 @@ def named_runs(options: Options) -> list[KnownRun]:
 
 
 def every_run(options: Options) -> list[KnownRun]:
-    """The runs that `run=` names, or every one there is."""
+    """The runs that `run=` names, or every one that can be read; of each other one a line tells."""
     if options["run"] is not None:
         return named_runs(options)
-    found = [runs.find(name, options["runs"]) for name in runs.existing(options["runs"])]
-    return [KnownRun(run, compose.load(run.config_file)) for run in found]
+    found = []
+    for name in runs.existing(options["runs"]):
+        try:
+            run = runs.find(name, options["runs"])
+            found.append(KnownRun(run, compose.load(run.config_file)))
+        except HandrailError as error:
+            told = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+            told.print(f"run {name} is left out: {error}")
+    return found
 
 
 def folder_of(options: Options) -> Path:
@@ -80,17 +87,14 @@ def newest_version(folder: Path) -> str:
 
     Raises:
         ConfigError: there is none.
+        ClassifierError: one of them cannot be read, so that nobody can tell.
     """
     found = artifact.versions(folder)
     if not found:
         raise ConfigError(
             f"{folder} holds no classifier; `handrail classify train name={folder.name}` makes one"
         )
-
-    def made(version: str) -> int:
-        return int(json.loads((folder / version / artifact.SETTINGS).read_text())["made_wall_ns"])
-
-    return max(found, key=made)
+    return max(found, key=lambda version: artifact.made_wall_ns(folder / version))
 
 
 def training_config(overrides: Sequence[str], vision: VisionConfig | None = None) -> TrainingConfig:

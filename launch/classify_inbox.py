@@ -36,7 +36,7 @@ def main(options: Options, overrides: list[str]) -> int:
     if options["name"] is not None:
         folder = common.folder_of(options)
         classifier = artifact.load(folder / options["version"] if options["version"] else folder)
-        found = inbox.newer_than(found, classifier.made_wall_ns)
+        found = inbox.news(found, classifier.learned)
     if options["pictures"] is not None:
         _keep_pictures(found, readers, Path(options["pictures"]))
     if options["json"]:

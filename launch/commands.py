@@ -66,7 +66,7 @@ COMMANDS: dict[str, Command] = {
         (
             RUN,
             RUNS,
-            Option("outcome", ("success", "failure", "aborted"), "only episodes that ended so"),
+            Option("outcome", ("success", "failure", "shown", "aborted"), "only episodes that ended so"),
             Option("human", bool, "only episodes with (true) or without (false) a human step"),
             Option("purpose", ("train", "demo", "classify"), "only those driven for this"),
             Option("last", int, "only the last so many"),

@@ -11,6 +11,7 @@ files of each group (`station/my_cell.yaml`), separated by colons. They may buil
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.resources
 import os
 from collections.abc import Iterator, Sequence
@@ -130,7 +131,15 @@ def compose(overrides: Sequence[str] = (), missing: Missing = "refused") -> Comp
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(f"the configuration cannot be composed: {error}") from None
     choices = {group: str(chosen[group]) for group in groups() if group in chosen} | choices
-    return Composed(schema.from_plain(RunConfig, plain), choices)
+    return Composed(_rooted(schema.from_plain(RunConfig, plain)), choices)
+
+
+def _rooted(config: RunConfig) -> RunConfig:
+    """The same, with folders that mean the same wherever a later command is typed."""
+    reward = config.env.reward
+    folders = tuple(str(Path(each).expanduser().absolute()) for each in reward.classifier)
+    env = dataclasses.replace(config.env, reward=dataclasses.replace(reward, classifier=folders))
+    return dataclasses.replace(config, env=env)
 
 
 def _search() -> list[str]:
@@ -200,7 +209,7 @@ def load(path: Path) -> RunConfig:
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, OmegaConfBaseException) as error:
-        raise ConfigError(f"{path} is no plain YAML: {error}") from None
+        raise ConfigError(f"{path} is no plain YAML: {' '.join(str(error).split())}") from None
     try:
         return schema.from_plain(RunConfig, plain)
     except ConfigError as error:

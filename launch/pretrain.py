@@ -8,16 +8,20 @@ finds it. Training begins with random weights, or with the file that `vision.wei
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from handrail.agent.cameras import policy_cameras, policy_image
 from handrail.agent.config import RunConfig
+from handrail.intervention.locks import FileLock, RunLocked
 from handrail.launch import compose, runs
 from handrail.launch.options import Options
 from handrail.launch.supervisor import Interrupt
@@ -35,6 +39,7 @@ OF_A_RUN = ("seed", "vision.trunk", "vision.cameras", "vision.weights")
 """What may be said otherwise than the run has it."""
 _RANGES = {"frames": (20, 200_000), "minutes": (1, 24 * 60), "updates": (1, 10_000_000)}
 _FRAMES, _UPDATES = 6000, 2000  # of what a run teaches its trunk before it begins
+_WAIT_S = 1.0  # between two looks whether another run has made the weights
 _COLUMNS = (
     TextColumn("{task.description}"),
     BarColumn(),
@@ -65,31 +70,90 @@ def pretrain(options: Options, overrides: list[str], store: Path, console: Conso
         sys.stdout.write(json.dumps(kept.plain()) + "\n")
         return 0
     name = config.vision.trunk
-    console.print(f"{kept.file}: new runs with vision.trunk={name} take it (vision.weights=auto).")
+    if Path(kept.file) == _store_file(config, store):
+        console.print(f"{kept.file}: new runs with vision.trunk={name} take it (vision.weights=auto).")
+    else:
+        console.print(
+            f"{kept.file}: interrupted before its first test, so new runs take it only where told to, "
+            f"vision.weights={kept.file}."
+        )
     return 0
 
 
 def provide(config: RunConfig, store: Path, console: Console) -> None:
     """Where a run is to have pretrained weights (`vision.weights=pretrain`) and there are none: make them.
 
+    Of several runs that are begun together one teaches, and the others wait for it.
+
     Raises:
         ConfigError: There is no simulated cell whose frames they could be taught on.
         KeyboardInterrupt: Ctrl-C; what was half taught is not kept, for later runs would take it.
+        TrunkError: The store cannot be written.
     """
-    from handrail.vision.weights import store_file
-
-    name = config.vision.trunk
-    if store_file(store, name).is_file():
+    name, file = config.vision.trunk, _store_file(config, store)
+    if file.is_file():
         return
     if config.env.arm.kind in REAL_ARMS:
         raise ConfigError(
-            f"vision.weights is 'pretrain', there is no {store_file(store, name)} yet, and a real arm has no "
-            f"simulated cell: record episodes, then `handrail weights pretrain run=<id> vision.trunk={name}`"
+            f"vision.weights is 'pretrain', there is no {file} yet, and a real arm has no simulated cell: "
+            "`handrail record run=<id>` first, then `handrail weights pretrain run=<id>`, then train it"
         )
-    console.print(
-        f"No weights of a {name} in {store} yet: teaching it on the simulated cell, once, for a few minutes."
-    )
-    _teach(None, config, {"updates": _UPDATES}, _FRAMES, store, console, half_taught=False)
+    with _alone(file, console):
+        if file.is_file():
+            return
+        console.print(
+            f"No weights of a {name} in {store} yet: teaching it on the simulated cell, once, for a few "
+            "minutes."
+        )
+        _teach(None, config, {"updates": _UPDATES}, _FRAMES, store, console, half_taught=False)
+
+
+@contextlib.contextmanager
+def _alone(file: Path, console: Console) -> Iterator[None]:
+    """Be the only one to make a file of the store; whoever else does is waited for.
+
+    Raises:
+        TrunkError: The store cannot be written.
+    """
+    from handrail.vision.weights import TrunkError
+
+    told = False
+    while True:
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            held = FileLock(file.with_name(f".{file.stem}.lock"), "pretraining")
+            break
+        except RunLocked:
+            if not told:
+                console.print(f"Another run is making {file}: waiting for it (Ctrl-C ends the wait).")
+            told = True
+            time.sleep(_WAIT_S)
+        except OSError as error:
+            raise TrunkError(f"{file} cannot be made: {error}") from None
+    with held:
+        yield
+
+
+def _store_file(config: RunConfig, store: Path) -> Path:
+    """What `vision.weights=auto` finds."""
+    from handrail.vision.weights import store_file
+
+    return store_file(store, config.vision.trunk)
+
+
+def sight(config: RunConfig) -> dict[str, str]:
+    """What a run's policy is shown, as far as weights depend on it (`Provenance.taught_on`)."""
+    wanted = policy_cameras(config)
+    cameras = [
+        f"{each.name} {each.height}x{each.width}" for each in config.env.cameras if each.name in wanted
+    ]
+    found = {"cameras": ", ".join(cameras), "arm": config.env.arm.kind}
+    if config.env.arm.kind not in REAL_ARMS:
+        varied = config.env.randomization
+        seen = {name: getattr(varied, name) for name in ("hidden", "visible")}
+        seen |= {name: varied.look or getattr(varied, name) for name in ("light", "texture", "camera_pose")}
+        found["randomization"] = ", ".join(name for name, on in seen.items() if on) or "none"
+    return found
 
 
 def _teach(
@@ -108,6 +172,8 @@ def _teach(
     from handrail.vision.pretrain import pretrain as train
     from handrail.vision.weights import load_weights, save_in_store
 
+    if policy_image(config) is not None:  # of one size: they go through the trunk together
+        _require_room(run, config, count)
     budget = PretrainConfig(**limits)
     name, given = config.vision.trunk, None
     if config.vision.weights not in SETTINGS:
@@ -133,7 +199,9 @@ def _teach(
     if interrupt.number is not None and not half_taught:
         raise KeyboardInterrupt
     origin = f"{described}; {result.updates} updates in {result.seconds:.0f} s; error {result.error}"
-    kept = save_in_store(store, name, result.tensors, "pretrained", origin)
+    seen = sight(config)
+    origin = "; ".join([origin, *(f"{key} {value}" for key, value in seen.items())])
+    kept = save_in_store(store, name, result.tensors, "pretrained", origin, seen, default=not result.untested)
     if not quiet:
         console.print(f"Error on frames held out: {result.error}")
     return kept
@@ -164,10 +232,31 @@ def _configured(options: Options, overrides: list[str]) -> tuple[RunDirectory | 
     return run, compose.amend(compose.load(run.config_file), overrides, OF_A_RUN)
 
 
-def _cameras(config: RunConfig) -> list[str]:
-    """The cameras that the policy sees through."""
-    every = [camera.name for camera in config.env.cameras]
-    return every if config.vision.cameras is None else list(config.vision.cameras)
+def _require_room(run: RunDirectory | None, config: RunConfig, count: int) -> None:
+    """Refuse more frames than there is memory for.
+
+    Raises:
+        ConfigError: Says how many there is memory for.
+    """
+    height, width = policy_image(config) or (0, 0)
+    frame = len(policy_cameras(config)) * height * width * 3
+    # A run's own beside the cell's: both, and both again while they are joined.
+    copies = 4 if run is not None and config.env.arm.kind not in REAL_ARMS else 1
+    room = _available_bytes()
+    if room is not None and count * frame * copies > room:
+        raise ConfigError(
+            f"frames={count}: takes {count * frame * copies / 1e6:.0f} MB of memory, {room / 1e6:.0f} MB are "
+            f"free; at most frames={room // (frame * copies)}"
+        )
+
+
+def _available_bytes() -> int | None:
+    """Memory that can be had without swapping; None where the system does not say."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return None
 
 
 def _frames(
@@ -176,7 +265,7 @@ def _frames(
     """The frames of every source, and what they are, in words."""
     from handrail.vision.frames import joined, recorded, simulated
 
-    cameras = _cameras(config)
+    cameras = policy_cameras(config)
     sources: list[PoseFrames] = []
     words: list[str] = []
 

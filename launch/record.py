@@ -14,7 +14,7 @@ from handrail.agent.history import DEMONSTRATION
 from handrail.agent.session import Session
 from handrail.intervention.log_format import EpisodeEnd
 from handrail.intervention.run_directory import RunDirectory
-from handrail.launch import runs
+from handrail.launch import run_trunk, runs
 from handrail.launch.judges import make_judge
 from handrail.launch.options import Options
 from handrail.launch.supervisor import Interrupt
@@ -34,8 +34,9 @@ def main(options: Options, overrides: list[str]) -> int:
     wanted = options["demos"]
     if wanted < 1:
         raise ConfigError(f"demos={wanted}: must be at least 1")
-    run, config = prepare(options, overrides)
+    run, config = prepare(options, overrides, trains=False)
     console = Console()
+    run_trunk.say_warning(run, console)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Interrupt().installed() as interrupt, Progress(*columns, console=console) as progress:
         task = progress.add_task("demonstrations", total=wanted)

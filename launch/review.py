@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from handrail.intervention.index import EpisodeIndex, EpisodeRow
-from handrail.intervention.labels import append_label, review_writer
+from handrail.intervention.labels import Label, append_label, review_writer
 from handrail.intervention.log_reader import LogReader
 from handrail.intervention.run_directory import RunDirectory
 from handrail.launch import runs
@@ -23,7 +23,7 @@ from handrail.launch.options import Options
 from handrail.robot_env.errors import ConfigError
 
 _COMMIT_TIMEOUT_S = 10.0
-_OUTCOME_STYLES = {"success": "green", "failure": "red", "aborted": "yellow", "open": "dim"}
+_OUTCOME_STYLES = {"success": "green", "failure": "red", "aborted": "yellow", "open": "dim", "shown": "dim"}
 
 
 def main(options: Options, overrides: list[str]) -> int:
@@ -51,7 +51,7 @@ def main(options: Options, overrides: list[str]) -> int:
     # Away from a terminal nobody looks at the width, and a cut-off number is worse than a long line.
     console = Console() if sys.stdout.isatty() else Console(width=160)
     console.print(table(rows, reasons))
-    succeeded = sum(row.success is True for row in rows)
+    succeeded = sum(outcome_of(row) == "success" for row in rows)
     console.print(f"{len(rows)} episodes, {succeeded} successes", highlight=False)
     return 0
 
@@ -76,14 +76,18 @@ def select(index: EpisodeIndex, options: Options) -> list[EpisodeRow]:
 
 
 def outcome_of(row: EpisodeRow) -> str:
-    """What an episode came to: success, failure, aborted, or open while it runs.
+    """What an episode came to: success, failure, shown (to a classifier), aborted, or open while it runs.
 
-    A label of success or failure overrules what the task saw.
+    A label that says success or failure overrules what the task or its classifier saw.
     """
     if row.status != "ended":
         return row.status
-    if row.label in ("success", "failure"):
-        return row.label
+    if row.label in (Label.SUCCESS, Label.DEMO):
+        return "success"
+    if row.label == Label.FAILURE:
+        return "failure"
+    if row.purpose == "classify":
+        return "shown"
     return "success" if row.success else "failure"
 
 
@@ -142,7 +146,8 @@ def _relabel(run: RunDirectory, options: Options) -> int:
             return 0
         writer.wait_committed(writer.appended, _COMMIT_TIMEOUT_S)
         index.refresh()
-    console.print(f"episode {episode}: {event.old or 'no label'} -> {event.new}")
+    who = f", now said by {event.who}" if event.old == event.new else ""
+    console.print(f"episode {episode}: {event.old or 'no label'} -> {event.new}{who}", markup=False)
     return 0
 
 

@@ -9,11 +9,15 @@ import contextlib
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
+from handrail.agent.cameras import policy_image
 from handrail.agent.config import RunConfig
 from handrail.intervention.locks import RunLocked
 from handrail.intervention.run_directory import RunDirectory
 from handrail.launch import pretrain
+from handrail.robot_env.arms.config import REAL_ARMS
+from handrail.robot_env.errors import ConfigError
 
 META_KEY = "vision"
 """Where `meta.json` keeps the provenance."""
@@ -25,45 +29,56 @@ def store_of(runs_root: str) -> Path:
     return Path(runs_root).parent / "weights"
 
 
-def sees(config: RunConfig) -> bool:
-    """Whether the policy of a run looks through cameras."""
-    return bool(config.env.cameras) and config.vision.cameras != ()
+def check(config: RunConfig, store: Path, console: Console, *, trains: bool = True) -> None:
+    """Refuse cameras or weights that a run could not be begun with, before there is a folder for it.
 
+    Where weights are to be pretrained and are not, they are now. On a real arm that takes frames which only
+    the run itself can record: while it does nothing else, it does without.
 
-def check(config: RunConfig, store: Path, console: Console) -> None:
-    """Refuse weights that a run could not be begun with, before there is a folder for it.
-
-    Where they are to be pretrained and are not, they are now.
+    Args:
+        config: Of the run to be.
+        store: Folder of imported and pretrained weights.
+        console: Says what happens.
+        trains: False for a run that is only to record for now.
 
     Raises:
         TrunkError: a file of weights cannot be used.
         ConfigError: the settings do not go together.
     """
-    if sees(config):
-        from handrail.vision.weights import resolve  # torch: only where something is to be seen
+    if policy_image(config) is None:
+        return
+    from handrail.vision.weights import resolve  # torch: only where something is to be seen
 
-        if config.vision.weights == "pretrain":
-            pretrain.provide(config, store, console)
-        resolve(config.vision, None, config.seed, store)
+    if config.vision.weights == "pretrain" and (trains or config.env.arm.kind not in REAL_ARMS):
+        pretrain.provide(config, store, console)
+    resolve(config.vision, None, config.seed, store, trains=trains)
 
 
-def settle(run: RunDirectory, config: RunConfig, store: Path) -> None:
+def settle(run: RunDirectory, config: RunConfig, store: Path, *, trains: bool = True) -> None:
     """See to it that a run has its trunk, and that `meta.json` says where its weights come from.
 
     A run that has one keeps it, save random weights that nothing was trained on yet: where there are better
     ones by now, it takes them.
 
+    Args:
+        run: The run.
+        config: Its configuration.
+        store: Folder of imported and pretrained weights.
+        trains: False for a run that is only to record for now.
+
     Raises:
         TrunkError: a file of weights cannot be used, or the run's own is gone and cannot be made again.
         ConfigError: the settings do not go together.
     """
-    if not sees(config):
+    if policy_image(config) is None:
         return
     from handrail.vision.weights import TrunkError, keep_in_run, resolve
 
     noted = run.meta().get(META_KEY)
     there = run.trunk_file.is_file()
     better = noted is not None and _may_improve(run, config, noted, store)
+    if trains and noted is not None and not better:
+        _require_taught(run, config, noted)
     if there and noted is not None and not better:
         return
     with contextlib.ExitStack() as held:
@@ -72,7 +87,12 @@ def settle(run: RunDirectory, config: RunConfig, store: Path) -> None:
                 held.callback(run.lock(role).release)
         except RunLocked:  # somebody drives it, with the trunk that it has
             return
-        trunk, provenance = resolve(config.vision, run.path if noted is None else None, config.seed, store)
+        own = run.path if noted is None else None
+        # One that has its weights already may have had random ones, for recording: to be made again here.
+        may_be_random = not trains or (noted is not None and not better)
+        trunk, provenance = resolve(
+            config.vision, own, config.seed, store, sees=pretrain.sight(config), trains=not may_be_random
+        )
         if noted is not None and not better and noted["sha256"] != provenance.sha256:
             raise TrunkError(
                 f"{run.trunk_file} is gone, and vision.weights={config.vision.weights} now leads to others "
@@ -92,6 +112,25 @@ def _may_improve(run: RunDirectory, config: RunConfig, noted: dict[str, str], st
         config.vision.weights in ("auto", "pretrain") and store_file(store, config.vision.trunk).is_file()
     )
     return noted["source"] == "random" and untrained and better
+
+
+def _require_taught(run: RunDirectory, config: RunConfig, noted: dict[str, str]) -> None:
+    """Refuse to train behind a small frozen network's random weights, which served to record.
+
+    Raises:
+        ConfigError: says how it is taught.
+    """
+    if noted["source"] == "random" and config.vision.trunk == "cnn" and config.vision.frozen:
+        raise ConfigError(
+            f"run {run.id} has recorded with random weights of a frozen cnn, which sees little: teach it "
+            f"first, `handrail weights pretrain run={run.id}`, and the run takes what comes out"
+        )
+
+
+def say_warning(run: RunDirectory, console: Console) -> None:
+    """Print what is to be said about a run's trunk."""
+    if warning := warning_of(run):
+        console.print(f"[bold yellow]Warning:[/] {escape(warning)}", soft_wrap=True, highlight=False)
 
 
 def warning_of(run: RunDirectory) -> str:

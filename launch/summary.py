@@ -45,6 +45,7 @@ def summarise(view: RunView, wall_s: float) -> dict[str, Any]:
         "episodes": int(actor.get("episode", 0)),
         "reset_s": round(float(actor.get("reset_s", 0.0)), 2),
         "overruns": int(actor.get("overruns", 0)),
+        "late_looks": int(actor.get("late_looks", 0)),
         "evaluations": len(view.evaluations),
         # Where nothing evaluates (a real arm), this is the success there is to report: noise and all.
         "evaluated": view.evaluated,

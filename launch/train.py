@@ -1,9 +1,8 @@
 """`handrail train`: a new run, or an earlier one taken up again, until the policy does the task unaided."""
 
-from pathlib import Path
+from collections.abc import Callable
 
 from rich.console import Console
-from rich.markup import escape
 
 from handrail.agent.config import RunConfig
 from handrail.intervention.run_directory import RunDirectory
@@ -55,8 +54,7 @@ def main(options: Options, overrides: list[str]) -> int:
     run, config = prepare(options, overrides)
     view = view_of(run, config)
     console.print(f"[bold]Run[/] {run.path}", soft_wrap=True, highlight=False)
-    if warning := run_trunk.warning_of(run):
-        console.print(f"[bold yellow]Warning:[/] {escape(warning)}", soft_wrap=True, highlight=False)
+    run_trunk.say_warning(run, console)
     if view.reached:
         console.print("It has reached its goal already; `handrail evaluate` looks at its policy again.")
         return 0
@@ -100,13 +98,18 @@ def _conclude(console: Console, outcome: Outcome, result: str, name: str) -> Non
         console.print(line, soft_wrap=True, highlight=False)
 
 
-def prepare(options: Options, overrides: list[str]) -> tuple[RunDirectory, RunConfig]:
+def prepare(options: Options, overrides: list[str], *, trains: bool = True) -> tuple[RunDirectory, RunConfig]:
     """The run that the command line means: a new one, or an earlier one with its own configuration.
 
     What an override changes in an earlier run is written by whoever gets hold of it (`runs.keep_config`):
     until then it may be somebody else's. A run in which nothing has happened yet, because no arm server
     answered, say, has nothing to be true to: the same command line begins it anew. A run whose policy looks
     through cameras has its trunk after this.
+
+    Args:
+        options: "run", "runs".
+        overrides: Of the configuration.
+        trains: False for a command that only records: that needs no weights worth training on.
 
     Raises:
         ConfigError: an override is refused.
@@ -115,19 +118,26 @@ def prepare(options: Options, overrides: list[str]) -> tuple[RunDirectory, RunCo
         TrunkError: weights of the trunk cannot be used.
     """
     store = run_trunk.store_of(options["runs"])
-    run, config = _run_of(options, overrides, store, Console(highlight=False, soft_wrap=True))
-    run_trunk.settle(run, config, store)
+    console = Console(highlight=False, soft_wrap=True)
+
+    def composed() -> compose.Composed:
+        made = compose.compose(overrides)
+        run_trunk.check(made.config, store, console, trains=trains)
+        return made
+
+    run, config = _run_of(options, overrides, composed)
+    run_trunk.settle(run, config, store, trains=trains)
     return run, config
 
 
 def _run_of(
-    options: Options, overrides: list[str], store: Path, console: Console
+    options: Options, overrides: list[str], composed: Callable[[], compose.Composed]
 ) -> tuple[RunDirectory, RunConfig]:
+    """The run; `composed` makes the configuration of a new one, and checks what it is to see with."""
     name, root = options["run"], options["runs"]
     if name is None or not runs.path_of(name, root).exists():
-        composed = compose.compose(overrides)
-        run_trunk.check(composed.config, store, console)
-        return runs.create(name, root, composed, overrides), composed.config
+        made = composed()
+        return runs.create(name, root, made, overrides), made.config
     run = runs.find(name, root)
     config = compose.load(run.config_file)
     if not overrides:
@@ -137,10 +147,9 @@ def _run_of(
     except ConfigError:
         if not runs.empty(run):
             raise
-    composed = compose.compose(overrides)
-    run_trunk.check(composed.config, store, console)
-    runs.remake(run, composed, overrides)
-    return run, composed.config
+    made = composed()
+    runs.remake(run, made, overrides)
+    return run, made.config
 
 
 def _name(run: RunDirectory, options: Options) -> str:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from handrail.intervention.labels import (
     TASK,
@@ -205,16 +204,17 @@ def scores(classifier: Classifier, reader: LogReader, episode: StoredEpisode) ->
     Raises:
         LogError: an image of the episode cannot be read.
     """
-    seen = [images for _, images in images_after(reader, episode)]
+    seen = [images for _, images in images_after(reader, episode.after, episode.start.episode)]
     try:
-        by_camera = [np.stack([images[camera.name] for images in seen]) for camera in classifier.cameras]
+        by_camera = {
+            camera.name: np.stack([images[camera.name] for images in seen]) for camera in classifier.cameras
+        }
     except KeyError as error:
         raise LogError(
             f"episode {episode.start.episode} has no images of camera {error}, which the classifier looks "
             "through; leave its run out"
         ) from None
-    maps = torch.stack([classifier.trunk(torch.from_numpy(images)) for images in by_camera], 1)
-    return classifier.scores(maps)
+    return classifier.judge(by_camera)
 
 
 def _by_classifier(episode: StoredEpisode) -> bool:

@@ -17,6 +17,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,7 +31,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from handrail.intervention.run_directory import write_durably
-from handrail.reward_classifier.calibration import Calibration
+from handrail.reward_classifier.calibration import Calibration, probabilities
 from handrail.reward_classifier.config import ClassifierConfig
 from handrail.reward_classifier.guard import Guard
 from handrail.reward_classifier.model import RewardHead
@@ -43,6 +44,9 @@ from handrail.vision.weights import TrunkError
 from handrail.vision.weights import check as check_trunk
 
 SCHEMA = 1
+_AT_ONCE = 32  # looks; what the trunk computes in between takes megabytes for each
+_ASIDE = ".saving-"  # begins the name of a folder that is being written
+_LEFT_OVER_S = 24 * 3600.0  # nobody writes that long: a training was killed there
 WEIGHTS, SETTINGS, REPORT, CURRENT = "classifier.safetensors", "classifier.json", "report.html", "current"
 
 
@@ -67,6 +71,8 @@ class Classifier:
         statistics: By camera: mean and standard deviation (C, S) of the feature maps it was trained on.
         calibration: Threshold, k, guard, and what is known of its errors.
         digest: Of the frames it was trained on.
+        learned: By run and number, the episodes it was trained on: sequence in the log of the label each had
+            then, 0 for none.
         made_wall_ns: When [ns since 1970].
     """
 
@@ -80,6 +86,7 @@ class Classifier:
     statistics: Mapping[str, tuple[np.ndarray, np.ndarray]]
     calibration: Calibration
     digest: str
+    learned: Mapping[str, Mapping[int, int]]
     made_wall_ns: int
 
     @property
@@ -102,10 +109,19 @@ class Classifier:
         stacked = torch.stack([maps[camera.name] for camera in self.cameras])
         return float(self.scores(stacked.unsqueeze(0))[0])
 
+    def judge(self, images: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Probabilities of success (T,), from each camera's images (T, H, W, 3), a few of them at a time."""
+        count = len(images[self.cameras[0].name])
+        parts = []
+        for begin in range(0, count, _AT_ONCE):
+            looks = [images[camera.name][begin : begin + _AT_ONCE] for camera in self.cameras]
+            parts.append(self.scores(torch.stack([self.trunk(torch.from_numpy(each)) for each in looks], 1)))
+        return np.concatenate(parts)
+
     @torch.inference_mode()
     def scores(self, maps: Tensor) -> np.ndarray:
         """Probabilities of success (N,), from feature maps (N, cameras, C, S) in the cameras' order."""
-        return torch.sigmoid(self.head(maps) / self.temperature).double().numpy()
+        return probabilities(self.head(maps).double().numpy(), self.temperature)
 
 
 def save(folder: Path, trained: Trained, report: str, *, made_wall_ns: int) -> str:
@@ -137,6 +153,7 @@ def save(folder: Path, trained: Trained, report: str, *, made_wall_ns: int) -> s
         "temperature": trained.temperature,
         "calibration": asdict(trained.calibration),
         "frames": trained.digest,
+        "learned": _learned(trained),
         "parent": current(folder) or "",
         "made_wall_ns": made_wall_ns,
     }
@@ -144,7 +161,8 @@ def save(folder: Path, trained: Trained, report: str, *, made_wall_ns: int) -> s
     target = folder / version
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(dir=folder, prefix=".saving-"))
+        _remove_leftovers(folder)
+        aside = Path(tempfile.mkdtemp(dir=folder, prefix=_ASIDE))
         try:
             (aside / WEIGHTS).write_bytes(weights)
             write_durably(aside / REPORT, report)
@@ -179,6 +197,10 @@ def load(path: Path) -> Classifier:
         normalisation, temperature = settings["trunk"]["normalisation"], float(settings["temperature"])
         config = ClassifierConfig(**settings["head"])
         known = (settings["parent"], settings["frames"], int(settings["made_wall_ns"]))
+        learned = {
+            run: {int(episode): int(at) for episode, at in dict(each).items()}
+            for run, each in dict(settings.get("learned", {})).items()
+        }
         tensors = load_tensors(weights)
     except (KeyError, TypeError, ValueError, SafetensorError) as error:
         raise ClassifierError(
@@ -194,7 +216,18 @@ def load(path: Path) -> Classifier:
     head = _head(tensors, trunk, cameras, config, folder)
     version, (parent, digest, made) = str(settings["version"]), known
     return Classifier(
-        folder, version, parent, cameras, trunk, head, temperature, statistics, calibration, digest, made
+        folder,
+        version,
+        parent,
+        cameras,
+        trunk,
+        head,
+        temperature,
+        statistics,
+        calibration,
+        digest,
+        learned,
+        made,
     )
 
 
@@ -211,6 +244,21 @@ def versions(folder: Path) -> list[str]:
     return sorted(path.parent.name for path in folder.glob(f"[!.]*/{SETTINGS}"))
 
 
+def made_wall_ns(folder: Path) -> int:
+    """When a version was trained [ns since 1970]; its weights are not looked at.
+
+    Raises:
+        ClassifierError: its settings cannot be read.
+    """
+    try:
+        return int(json.loads((folder / SETTINGS).read_text(encoding="utf-8"))["made_wall_ns"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ClassifierError(
+            f"classifier {folder} cannot be read ({type(error).__name__}: {_line(error)}); "
+            "remove that folder, or name a version"
+        ) from None
+
+
 def make_current(folder: Path, version: str) -> None:
     """Put a version in use.
 
@@ -223,6 +271,13 @@ def make_current(folder: Path, version: str) -> None:
         write_durably(folder / CURRENT, version + "\n")
     except OSError as error:
         raise ClassifierError(f"{folder / CURRENT} cannot be written: {error}; check the disk") from error
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what killed trainings left half-written."""
+    for path in folder.glob(f"{_ASIDE}*"):
+        if time.time() - path.stat().st_mtime > _LEFT_OVER_S:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _version_folder(path: Path) -> Path:
@@ -254,6 +309,14 @@ def _read(folder: Path) -> tuple[dict[str, Any], bytes]:
             "restore it from a copy, or train it anew"
         )
     return settings, weights
+
+
+def _learned(trained: Trained) -> dict[str, dict[str, int]]:
+    """As `Classifier.learned`, with the keys that JSON can have."""
+    learned: dict[str, dict[str, int]] = {}
+    for each in trained.held_out:
+        learned.setdefault(each.frames.recording, {})[str(each.frames.episode)] = each.frames.labelled_at
+    return learned
 
 
 def _version(weights: bytes, settings: Mapping[str, Any]) -> str:

@@ -8,7 +8,8 @@ Each such episode has a *critical threshold*: the least one at which it raises n
 above all but the x largest of n critical ones is crossed by a further episode of the same kind with a chance
 of at most p, where P(Binomial(n, p) ≤ x) = 1 − confidence: the tolerance limit of an order statistic (Wilks,
 Ann. Math. Stat. 12, 1941), which needs no distribution and allows that the threshold was chosen from the very
-same episodes. For x = 0 it is p = 1 − (1 − confidence)^(1/n), "the rule of three": about 3/n for 95 %.
+same episodes; one that shows nothing but success is none of the n. For x = 0 it is
+p = 1 − (1 − confidence)^(1/n), "the rule of three": about 3/n for 95 %.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class Calibration:
         threshold: Least probability that counts as success.
         consecutive: k, looks in a row that must count.
         guard: Where a success can be.
-        episodes: Held-out episodes that were judged.
+        episodes: Held-out episodes that were judged and have a frame without success.
         false_positives: Those in which success was claimed where there was none.
         bound: Upper limit of the share of such episodes [1], at `confidence`.
         confidence: Of the bound [1].
@@ -82,7 +83,8 @@ class Calibration:
         confidence = f"{100.0 * self.confidence:g} %"
         found = (
             f"{self.false_positives} of {self.episodes} held-out episodes had a false success: "
-            f"at most {_per_hundred(self.bound)} in 100 episodes like these, with {confidence} confidence."
+            f"at most {_per_hundred(self.bound)} in 100 episodes like these, with {confidence} confidence, "
+            "for heads trained like this one; `handrail classify check` tries this one itself."
         )
         missed = f"{self.missed} of {self.successes} held-out successes were missed."
         if self.supported:
@@ -131,13 +133,17 @@ def probabilities(logits: np.ndarray, temperature: float) -> np.ndarray:
 def fit_guard(episodes: Iterable[EpisodeFrames], widest: Guard) -> Guard:
     """A guard no wider than given, drawn with some room around the poses in which successes were seen.
 
-    Half inserted looks much like inserted, and stands a millimetre higher.
+    Half inserted looks much like inserted, and stands a millimetre higher. Poses that are known only to
+    within an error get that much more room: the loop, which knows them, may find a success that far away.
 
     Args:
         episodes: Where the successes are; those without are not looked at.
         widest: Bounds that it stays within; those that it has not, it does not get.
     """
-    poses = np.concatenate([each.coordinates[each.labels == POSITIVE] for each in episodes])
+    shown = [each for each in episodes if each.succeeds]
+    poses = np.concatenate([each.coordinates[each.labels == POSITIVE] for each in shown])
+    room_m = _ROOM_M + max(each.error_m for each in shown)
+    room_rad = _ROOM_RAD + max(each.error_rad for each in shown)
     x, y, z, *turns = np.abs(poses).max(axis=0).tolist()
 
     def bound(limit: float | None, seen: float, room: float) -> float | None:
@@ -145,9 +151,9 @@ def fit_guard(episodes: Iterable[EpisodeFrames], widest: Guard) -> Guard:
 
     return replace(
         widest,
-        lateral_m=bound(widest.lateral_m, max(x, y), _ROOM_M),
-        height_m=bound(widest.height_m, z, _ROOM_M),
-        rotation_rad=bound(widest.rotation_rad, max(turns), _ROOM_RAD),
+        lateral_m=bound(widest.lateral_m, max(x, y), room_m),
+        height_m=bound(widest.height_m, z, room_m),
+        rotation_rad=bound(widest.rotation_rad, max(turns), room_rad),
     )
 
 
@@ -159,14 +165,15 @@ def calibrate(episodes: Sequence[ScoredEpisode], config: ClassifierConfig, guard
     left it lies half-way (in the logit) to where more would be missed.
 
     Args:
-        episodes: Whole episodes with held-out scores; one of them at least.
+        episodes: Whole episodes with held-out scores; one at least with a frame without success.
         config: k, wanted bound and confidence.
         guard: To judge by from now on.
     """
-    count, confidence = len(episodes), config.confidence
+    # Where every frame shows success none can be mistaken for it: such an episode proves nothing.
+    count, confidence = sum(each.frames.fails for each in episodes), config.confidence
     streaks = [_streaks(each, config.consecutive) for each in episodes]
     is_negative = [each.frames.labels == NEGATIVE for each in episodes]
-    critical = np.array([_largest(s[n]) for s, n in zip(streaks, is_negative, strict=True)])
+    critical = np.array([_largest(s[n]) for s, n in zip(streaks, is_negative, strict=True) if n.any()])
     reached = np.array(
         [
             _largest(s[~n])
@@ -189,7 +196,7 @@ def calibrate(episodes: Sequence[ScoredEpisode], config: ClassifierConfig, guard
         needed=math.ceil(math.log(1.0 - confidence) / math.log(1.0 - config.false_positives)),
         successes=len(reached),
         missed=int((reached < threshold).sum()),
-        frame_false_positives=float((negative >= threshold).mean()) if len(negative) else 0.0,
+        frame_false_positives=float((negative >= threshold).mean()),
     )
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from statistics import median
 
 import numpy as np
-import torch
 
 from handrail.reward_classifier.artifact import Classifier
 from handrail.reward_classifier.calibration import upper_limit
@@ -80,30 +79,35 @@ class Checked:
     @property
     def keeps_its_promise(self) -> bool:
         """Whether the false successes can still be chance: their lower limit does not exceed the promise."""
-        count = len(self.episodes)
-        least = 1.0 - upper_limit(count - self.false_successes, count, self.confidence)
+        least = 1.0 - upper_limit(self.trials - self.false_successes, self.trials, self.confidence)
         return least <= self.promised
+
+    @property
+    def trials(self) -> int:
+        """Episodes that could have shown a false success: with a frame that shows none."""
+        return sum(each.highest_score is not None for each in self.episodes)
 
 
 def examine(
     classifier: Classifier,
-    episodes: Sequence[EpisodeFrames],
+    episodes: Iterable[EpisodeFrames],
     progress: Callable[[int], None] = lambda _: None,
 ) -> Checked:
     """Judge labelled episodes.
 
     Args:
         classifier: What judges.
-        episodes: One at least, with the images that the classifier looks at.
+        episodes: One at least, with the images that the classifier looks at; one is held at a time.
         progress: Told how many are done, after each.
     """
     judged: list[JudgedEpisode] = []
-    labels, counted = [], []
+    labels, counted, look_ms = [], [], 0.0
     for number, frames in enumerate(episodes, start=1):
-        scores = _scores(classifier, frames)
+        scores = classifier.judge(frames.images)
         judged.append(_judged(classifier, frames, scores))
         labels.append(frames.labels)
         counted.append(scores >= classifier.threshold)
+        look_ms = look_ms or _look_ms(classifier, frames)
         progress(number)
     label, counts = np.concatenate(labels), np.concatenate(counted)
     false = sum(each.false for each in judged)
@@ -112,7 +116,9 @@ def examine(
         version=classifier.version,
         episodes=tuple(judged),
         false_successes=false,
-        limit=upper_limit(false, len(judged), calibration.confidence),
+        limit=upper_limit(
+            false, sum(each.highest_score is not None for each in judged), calibration.confidence
+        ),
         promised=calibration.bound,
         confidence=calibration.confidence,
         successes=sum(each.succeeds for each in judged),
@@ -121,14 +127,8 @@ def examine(
         false_frames=int((counts & (label == NEGATIVE)).sum()),
         positives=int((label == POSITIVE).sum()),
         missed_frames=int((~counts & (label == POSITIVE)).sum()),
-        look_ms=_look_ms(classifier, episodes[0]),
+        look_ms=look_ms,
     )
-
-
-def _scores(classifier: Classifier, frames: EpisodeFrames) -> np.ndarray:
-    """Probability of success after each step, (T,)."""
-    maps = [classifier.trunk(torch.from_numpy(frames.images[each.name])) for each in classifier.cameras]
-    return classifier.scores(torch.stack(maps, 1))
 
 
 def _judged(classifier: Classifier, frames: EpisodeFrames, scores: np.ndarray) -> JudgedEpisode:

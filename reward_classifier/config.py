@@ -19,7 +19,7 @@ class ClassifierConfig:
         margin: Frames before a success, and beside each change of the success key, that are left out: nobody
             presses a key to the frame.
         success_frames: Frames at the end of an episode labelled success that show it.
-        max_episodes: Of a run's labelled episodes of training and demonstration, the newest that are
+        max_episodes: Of all runs' labelled episodes of training and demonstration, the newest that are
             taken; those recorded to show success all are.
         max_negatives: Frames without success to train on, drawn evenly over the episodes; held-out episodes
             are judged whole.
@@ -29,9 +29,10 @@ class ClassifierConfig:
         spatial_features: Spatial learned embeddings for each channel.
         bottleneck: Width of each camera's features.
         dropout: Of the spatial embeddings, in training [1].
-        folds: Parts that the episodes are split into; each is judged by a head that has not seen it.
+        folds: Parts that the episodes are split into; each is judged by a head that has not seen it. There
+            are fewer where fewer episodes show success, or none.
         epochs: Most passes over the frames.
-        patience: Passes without a smaller held-out loss that end the training.
+        patience: Passes without a smaller loss, on a fold that is neither learned nor judged, that end it.
         batch_size: Frames in a batch, half of them successes.
         learning_rate: Of AdamW.
         weight_decay: Of AdamW.

@@ -8,21 +8,21 @@ task's own. A classifier's verdicts teach no classifier: it would only grow sure
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from handrail.intervention.labels import TASK, Label, said_by_machine
-from handrail.intervention.log_format import Event
+from handrail.intervention.log_format import EpisodeStart, Event, LogError
 from handrail.intervention.log_reader import LogReader
 from handrail.reward_classifier.config import ClassifierConfig
 from handrail.reward_classifier.recorded import RecordedSituations
 from handrail.reward_classifier.stored import StoredEpisode, images_after, stored_episodes
-from handrail.reward_classifier.watch import BLACK
 from handrail.robot_env.cameras.config import CameraConfig
 from handrail.robot_env.config import EnvConfig
 from handrail.robot_env.errors import ConfigError, HandrailError
+from handrail.robot_env.observation import is_black
 
 POSITIVE, NEGATIVE, LEFT_OUT = 1, 0, -1
 
@@ -60,6 +60,9 @@ class EpisodeFrames:
         labels: (T,) int8: `POSITIVE`, `NEGATIVE` or `LEFT_OUT`.
         coordinates: (T, 6) of the tool from the nominal seated pose [m, rad].
         forces: (T, 3) on the tool [N].
+        error_m: How far the coordinates may be off [m]; 0 where they were stored, not drawn again.
+        error_rad: The same for the rotation [rad].
+        labelled_at: Sequence in the log of the label that it was read by; 0 for none.
     """
 
     recording: str
@@ -69,6 +72,9 @@ class EpisodeFrames:
     labels: np.ndarray
     coordinates: np.ndarray
     forces: np.ndarray
+    error_m: float = 0.0
+    error_rad: float = 0.0
+    labelled_at: int = 0
 
     @property
     def name(self) -> str:
@@ -79,6 +85,11 @@ class EpisodeFrames:
     def succeeds(self) -> bool:
         """Whether a frame of it shows success."""
         return bool((self.labels == POSITIVE).any())
+
+    @property
+    def fails(self) -> bool:
+        """Whether a frame of it shows none, and could be mistaken for success."""
+        return bool((self.labels == NEGATIVE).any())
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,19 +121,25 @@ class LabelledFrames:
 
 
 def gather(recordings: Sequence[Recording], config: ClassifierConfig) -> LabelledFrames:
-    """Read every frame that a label speaks of.
+    """Read every frame that a label speaks of; of the episodes lived, the newest `max_episodes` of all logs.
 
     Raises:
         ConfigError: a camera was not recorded, or not in the same way everywhere.
-        FramesError: a class is empty, an image is black, or labels contradict each other.
-        LogError: a log is damaged.
+        FramesError: a class is empty, an image is black or cannot be read, or labels contradict each other.
     """
     names = [recording.name for recording in recordings]
     if len(set(names)) != len(names):
         raise ConfigError(f"recordings {', '.join(names)} repeat a name; give each of them once")
     cameras = _cameras(recordings, config)
     chosen = [camera.name for camera in cameras]
-    episodes = [each for recording in recordings for each in read(recording, chosen, config)]
+    known = [(recording, each) for recording in recordings for each in _spoken_of(recording)]
+    lived = sorted(each.start.wall_ns for _, each in known if each.start.purpose != "classify")
+    oldest = lived[-config.max_episodes :][:1]
+    episodes = [
+        _frames(recording, each, chosen, config)
+        for recording, each in known
+        if each.start.purpose == "classify" or each.start.wall_ns >= oldest[0]
+    ]
     frames = LabelledFrames(cameras, tuple(episodes))
     check(frames)
     return frames
@@ -152,7 +169,7 @@ def check(frames: LabelledFrames) -> None:
                 continue
             pictures = [each.images[camera.name][index] for camera in frames.cameras]
             for camera, picture in zip(frames.cameras, pictures, strict=True):
-                if int(picture.max()) <= BLACK:
+                if is_black(picture):
                     raise FramesError(
                         f"camera {camera.name} is black in {each.name}, step {index}; "
                         "label that episode exclude"
@@ -167,39 +184,63 @@ def check(frames: LabelledFrames) -> None:
                 )
 
 
-def read(recording: Recording, cameras: Sequence[str], config: ClassifierConfig) -> Iterator[EpisodeFrames]:
-    """Yield the labelled episodes of one log, oldest first; of those lived, the newest `max_episodes`.
+def read(
+    recording: Recording,
+    cameras: Sequence[str],
+    config: ClassifierConfig,
+    wanted: Callable[[EpisodeStart], bool] = lambda _: True,
+) -> Iterator[EpisodeFrames]:
+    """Yield the labelled episodes of one log, oldest first, each loaded when it is asked for.
+
+    Args:
+        recording: The log.
+        cameras: The images to load, by name.
+        config: How labels become those of frames.
+        wanted: Which episodes to load.
 
     Raises:
-        FramesError: a label contradicts the episode, or an image of it is missing.
-        LogError: the log is damaged.
+        FramesError: a label contradicts the episode, or an image of it is missing or cannot be read.
     """
+    for stored in _spoken_of(recording):
+        if wanted(stored.start):
+            yield _frames(recording, stored, cameras, config)
+
+
+def _spoken_of(recording: Recording) -> list[StoredEpisode]:
+    """The episodes of a log whose frames mean something, without these."""
+    return [each for each in stored_episodes(recording.reader) if _is_spoken_of(each)]
+
+
+def _frames(
+    recording: Recording, stored: StoredEpisode, cameras: Sequence[str], config: ClassifierConfig
+) -> EpisodeFrames:
+    """One episode with its images."""
+    where = f"episode {stored.start.episode} of {recording.name}"
+    labels = _labels(recording.name, stored, config)
     situations = RecordedSituations(recording.env)
-    spoken_of = [each for each in stored_episodes(recording.reader) if _is_spoken_of(each)]
-    lived = [each for each in spoken_of if each.start.purpose != "classify"]
-    left = {each.start.episode for each in lived[: -config.max_episodes]}
-    for stored in spoken_of:
-        if stored.start.episode in left:
-            continue
-        labels = _labels(recording.name, stored, config)
-        situations.begin(stored.start)
-        poses, forces = zip(*(situations.after(step) for step in stored.steps), strict=True)
-        looks = [images for _, images in images_after(recording.reader, stored)]
-        missing = [name for name in cameras if any(name not in images for images in looks)]
-        if missing:
-            raise FramesError(
-                f"episode {stored.start.episode} of {recording.name} has no images of camera {missing[0]}; "
-                "choose others with classifier.cameras, or label that episode exclude"
-            )
-        yield EpisodeFrames(
-            recording.name,
-            stored.start.episode,
-            stored.start.purpose,
-            {name: np.stack([images[name] for images in looks]) for name in cameras},
-            labels,
-            np.stack(poses),
-            np.stack(forces),
+    situations.begin(stored.start)
+    poses, forces = zip(*(situations.after(step) for step in stored.steps), strict=True)
+    try:
+        looks = [images for _, images in images_after(recording.reader, stored.after, stored.start.episode)]
+    except LogError as error:
+        raise FramesError(f"{where} cannot be read ({error}); label it exclude") from error
+    missing = [name for name in cameras if any(name not in images for images in looks)]
+    if missing:
+        raise FramesError(
+            f"{where} has no images of camera {missing[0]}; "
+            "choose others with classifier.cameras, or label that episode exclude"
         )
+    return EpisodeFrames(
+        recording.name,
+        stored.start.episode,
+        stored.start.purpose,
+        {name: np.stack([images[name] for images in looks]) for name in cameras},
+        labels,
+        np.stack(poses),
+        np.stack(forces),
+        *situations.error,
+        labelled_at=stored.labelled_at[-1] if stored.labels else 0,
+    )
 
 
 def _is_spoken_of(stored: StoredEpisode) -> bool:
@@ -237,8 +278,10 @@ def _shown(held: np.ndarray, label: str | None, where: str, config: ClassifierCo
     labels = np.where(held, POSITIVE, NEGATIVE).astype(np.int8)
     for change in np.flatnonzero(held[1:] != held[:-1]) + 1:
         # Before a press the hand was late; after a release it was early.
-        beside = slice(max(0, change - config.margin), change) if held[change] else None
-        beside = beside or slice(change, change + config.margin)
+        if held[change]:
+            beside = slice(max(0, change - config.margin), change)
+        else:
+            beside = slice(change, change + config.margin)
         labels[beside][~held[beside]] = LEFT_OUT
     return labels
 

@@ -19,7 +19,7 @@ from handrail.reward_classifier.stored import SUCCESSES, StoredEpisode, images_a
 
 Kind = Literal["vetoed", "missed"]
 
-_INCLINED = 0.5  # a score from which a classifier was on its way to call it a success
+_INCLINED = 0.5  # a score from which a person's "no" forestalls the classifier's "yes"
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,9 @@ class InboxEntry:
         label: What the person called the episode.
         who: The person, as they are known in the log.
         why: Their reason, "" for none.
-        wall_ns: When they said so [ns since 1970]. A classifier trained later has learned from it.
+        wall_ns: When they said so [ns since 1970].
+        sequence: Of that label in the log.
+        after: Sequence of the log's record before the episode, from which its images are read.
     """
 
     run: str
@@ -49,6 +51,8 @@ class InboxEntry:
     who: str
     why: str
     wall_ns: int
+    sequence: int
+    after: int
 
 
 def entries(readers: Mapping[str, LogReader]) -> list[InboxEntry]:
@@ -65,9 +69,9 @@ def entries(readers: Mapping[str, LogReader]) -> list[InboxEntry]:
     ]
 
 
-def newer_than(found: Iterable[InboxEntry], wall_ns: int) -> list[InboxEntry]:
-    """Entries said after a moment [ns since 1970], such as the making of the classifier that is in use."""
-    return [entry for entry in found if entry.wall_ns > wall_ns]
+def news(found: Iterable[InboxEntry], learned: Mapping[str, Mapping[int, int]]) -> list[InboxEntry]:
+    """Entries that a classifier has not learned from, or by an earlier label (`Classifier.learned`)."""
+    return [e for e in found if e.sequence > learned.get(e.run, {}).get(e.episode, -1)]
 
 
 def images(reader: LogReader, entry: InboxEntry) -> dict[str, np.ndarray]:
@@ -76,11 +80,9 @@ def images(reader: LogReader, entry: InboxEntry) -> dict[str, np.ndarray]:
     Raises:
         LogError: they are not in this log, or in a damaged stretch of it.
     """
-    for episode in stored_episodes(reader):
-        if episode.start.episode == entry.episode:
-            for step, found in images_after(reader, episode):
-                if step == entry.step:
-                    return found
+    for step, found in images_after(reader, entry.after, entry.episode):
+        if step == entry.step:
+            return found
     raise LogError(
         f"step {entry.step} of episode {entry.episode} is not in the log of run {entry.run}; "
         "give the log that the entry came from"
@@ -110,6 +112,10 @@ def _entry(run: str, episode: StoredEpisode) -> InboxEntry | None:
         who=word.who,
         why=word.why,
         wall_ns=word.wall_ns,
+        sequence=next(
+            at for at, said in zip(episode.labelled_at, episode.labels, strict=True) if said is word
+        ),
+        after=episode.after,
     )
 
 
@@ -123,10 +129,13 @@ def _called_success(episode: StoredEpisode) -> StepRecord | None:
 
 
 def _missed(episode: StoredEpisode, word: Event) -> StepRecord | None:
-    """The step at which the person saw success, if no classifier had called one by then."""
+    """The step at which the person saw success, if no classifier had called one by then.
+
+    Whatever its score: one of 0.7 below the threshold, or of 0.99 outside the guard, was missed as well.
+    """
     seen = episode.step_of(word)
     for event in episode.labels:
         called = said_by_machine(event.who) and event.new in SUCCESSES
         if called and episode.step_of(event).step <= seen.step:
             return None
-    return seen if seen.score is None or seen.score < _INCLINED else None
+    return seen

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+import zlib
 from collections.abc import Mapping, Sequence
 from statistics import median
 
 import numpy as np
+import torch
 
 from handrail.reward_classifier.artifact import Classifier
 from handrail.reward_classifier.guard import NO_GUARD, Guard, Streak
@@ -32,7 +34,8 @@ class ClassifierJudge:
         classifier: What looks.
         cameras: The environment's images.
         config: How; `consecutive` and `guard` may overrule what was calibrated, for experiments.
-        seed: Names the stream of injected false positives, together with the episode's number.
+        seed: Names the stream of injected false positives, together with what is seen first in an episode
+            and the number of episodes before, so that a restarted run does not repeat its errors.
 
     Raises:
         ConfigError: the classifier was trained on other images.
@@ -55,12 +58,16 @@ class ClassifierJudge:
     def warm_up(self, budget_ms: float | None = None) -> float:
         """Look a few times at noise; returns the median time of a look [ms].
 
+        With one thread, from here on in the whole process: as an actor looks, so that what is measured
+        anywhere is what a run will have.
+
         Args:
             budget_ms: Longest that it may be; None where no time passes meanwhile.
 
         Raises:
             ConfigError: a look takes longer.
         """
+        torch.set_num_threads(1)
         rng, took = np.random.default_rng(0), []
         for number in range(_WARM_UP_LOOKS + _TIMED_LOOKS):
             images = {name: rng.integers(0, 256, shape, np.uint8) for name, shape in self._shapes.items()}
@@ -92,7 +99,8 @@ class ClassifierJudge:
             {name: features.float().numpy() for name, features in maps.items()}, self.classifier.statistics
         )
         self._streak.restart()
-        self._rng = np.random.default_rng((self._seed, self._episode, _INJECTION))
+        seen = zlib.crc32(b"".join(images[name].tobytes() for name in self._names))
+        self._rng = np.random.default_rng((self._seed, self._episode, seen, _INJECTION))
         self._episode += 1
 
     def judge(self, images: Mapping[str, np.ndarray], situation: Situation) -> Verdict:
@@ -104,8 +112,7 @@ class ClassifierJudge:
         self._watch.look(images, situation)
         score = self.score(images)
         # Drawn at every look, so that a stream means the same whatever was seen before.
-        if self._rng.random() < self._injected:
-            score = max(score, 1.0)
-        positive = score >= self.classifier.threshold
+        injected = self._rng.random() < self._injected
+        positive = injected or score >= self.classifier.threshold
         success = self._streak.look(positive and self._guard.allows(situation.coordinates, situation.force))
         return Verdict(success, float(success), score, self.classifier.version)

@@ -13,26 +13,21 @@ from handrail.robot_env.geometry import Array, pose_compose, pose_from, quat_fro
 from handrail.robot_env.spec import state_spec
 from handrail.robot_env.tasks import RamInsertion
 
-_AT_ORIGIN = (
-    0.0,
-    0.0,
-    0.0,
-    1.0,
-    0.0,
-    0.0,
-    0.0,
-)  # a tool that points down: where it is seated does not matter
+_AT_ORIGIN = (0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
+"""A tool that points down: where it is seated does not matter."""
 
 
 class RecordedSituations:
     """Reads tool coordinates and forces off the state of logged steps.
 
     A state that counts from the episode's start says nothing of the socket. The start is then drawn again
-    from the episode's seed, as the reset drew it: right to within what the reset calls settled, half a
-    millimetre and 3 mrad by default, well within a guard's bounds.
+    from the episode's seed, as the reset drew it: right to within what the reset calls settled (`error`).
 
     Args:
         env: The environment that the log was recorded with.
+
+    Attributes:
+        error: How far the coordinates may be off: (distance [m], rotation [rad]).
     """
 
     def __init__(self, env: EnvConfig) -> None:
@@ -41,6 +36,8 @@ class RecordedSituations:
         self._task = RamInsertion(replace(env.task, seated_pose=_AT_ORIGIN))
         self._frame = self._task.frame()
         self._start: Array | None = None
+        settled = (env.task.settle_m, env.task.settle_rad)
+        self.error: tuple[float, float] = settled if self._from_start else (0.0, 0.0)
 
     def begin(self, episode: EpisodeStart) -> None:
         """An episode's steps follow."""

@@ -27,6 +27,7 @@ class StoredEpisode:
         steps: Its steps.
         end: Its last record; None while it runs, or when it was aborted.
         labels: What it was called, oldest first.
+        labelled_at: Sequence of each of these in the log.
     """
 
     start: EpisodeStart
@@ -34,6 +35,7 @@ class StoredEpisode:
     steps: list[StepRecord] = field(default_factory=list)
     end: EpisodeEnd | None = None
     labels: list[Event] = field(default_factory=list)
+    labelled_at: list[int] = field(default_factory=list)
 
     @property
     def label(self) -> str | None:
@@ -69,23 +71,32 @@ def stored_episodes(reader: LogReader) -> list[StoredEpisode]:
                 episodes[record.episode].end = record
             case Event(kind="label") if record.episode in episodes:
                 episodes[record.episode].labels.append(record)
+                episodes[record.episode].labelled_at.append(sequence)
         last = sequence
     return list(episodes.values())
 
 
-def images_after(reader: LogReader, episode: StoredEpisode) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
-    """(step, images by camera) after each step of an episode.
+def images_after(reader: LogReader, after: int, episode: int) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+    """(step, images by camera) after each step of an episode; nothing behind it is read.
+
+    Args:
+        reader: The log.
+        after: Sequence of the record before the episode, `StoredEpisode.after`.
+        episode: Its number.
 
     Raises:
         LogError: an image lies in a damaged stretch of the log.
     """
-    assembler, after = TransitionAssembler(), episode.after
+    assembler = TransitionAssembler()
     while frames := reader.read(after, _FRAMES_AT_ONCE):
         after = frames[-1][0]
         for _, payload in frames:
             record = decode_record(payload)
-            if isinstance(record, EpisodeEnd) and record.episode == episode.start.episode:
-                return
+            match record:
+                case EpisodeEnd() if record.episode == episode:
+                    return
+                case EpisodeStart() if record.episode != episode:  # it was killed, and has no end
+                    return
             transition = assembler.feed(record)
-            if transition is not None and transition.episode == episode.start.episode:
+            if transition is not None and transition.episode == episode:
                 yield transition.step, dict(transition.next_images)

@@ -1,9 +1,10 @@
 """Training of a classifier: heads on cached features, split by episode.
 
-The episodes are split into folds. For each one a head is trained on the others, stopped when its loss on that
-fold no longer falls, and asked about the fold's whole episodes; so every episode is judged by a head that has
-not seen it, which is what temperature and threshold are fitted to. The classifier itself then learns from all
-episodes, for as long as the folds' heads did in the middle.
+The episodes are split into folds. For each one a head learns from the others but the next, is stopped when
+its loss on the next no longer falls, and is asked about the fold's whole episodes; so every episode is judged
+by a head that has not seen it in any way, which is what temperature and threshold are fitted to. The
+classifier itself then learns from all episodes, for as long as the folds' heads did in the middle. No episode
+is left to judge that one by: what is known of it is what is known of heads trained alike.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from handrail.robot_env.cameras.config import CameraConfig
 from handrail.vision.trunk import Trunk
 
 _MOST_BATCHES = 40  # in one pass: with many frames a pass is a part of them
-_LEARNED = 0.005  # a held-out loss below which there is nothing left to gain
+_LEARNED = 0.005  # a loss below which there is nothing left to gain
 _AT_ONCE = 256
 
 
@@ -44,7 +45,7 @@ class Fold:
     """How the head of one fold was trained.
 
     Attributes:
-        losses: Balanced held-out loss after each pass.
+        losses: Balanced loss on the frames that it is stopped by, after each pass.
         best: Number of passes after which it was least.
     """
 
@@ -110,13 +111,17 @@ def train(
     guards = [config.guard] * len(frames.episodes)
     for number, held_out in enumerate(parts):
         passes = number * config.epochs
-        head = _Training(features, ~np.isin(features.episode, held_out), config, config.seed + number + 1)
-        folds.append(head.until_best(lambda epoch, at=passes: progress("training", at + epoch, most)))
-        looks = np.flatnonzero(np.isin(features.episode, held_out))
+        others = ~np.isin(features.episode, held_out)
+        # Of two folds there is no third to be stopped by: then it is what the head learns from.
+        stops = np.isin(features.episode, parts[(number + 1) % len(parts)]) if len(parts) > 2 else others
+        learns = others & ~stops if len(parts) > 2 else others
+        head = Training(features, learns, config, config.seed + number + 1)
+        folds.append(head.until_best(stops, lambda epoch, at=passes: progress("training", at + epoch, most)))
+        looks = np.flatnonzero(~others)
         logits[looks] = head.logits(looks)
-        others = [each for i, each in enumerate(frames.episodes) if i not in held_out]
+        guard = _guard([each for i, each in enumerate(frames.episodes) if i not in held_out], config)
         for episode in held_out:
-            guards[episode] = _guard(others, config)
+            guards[episode] = guard
     spoken_of = features.labels != LEFT_OUT
     temperature = fit_temperature(logits[spoken_of], features.labels[spoken_of] == POSITIVE)
     scores = probabilities(logits, temperature)
@@ -124,7 +129,7 @@ def train(
         ScoredEpisode(each, scores[features.episode == number], guards[number])
         for number, each in enumerate(frames.episodes)
     )
-    final = _Training(features, np.ones(len(features.labels), bool), config, config.seed)
+    final = Training(features, np.ones(len(features.labels), bool), config, config.seed)
     for _ in range(round(median(fold.best for fold in folds))):
         final.one_pass()
     progress("training", most, most)
@@ -148,19 +153,34 @@ def _guard(episodes: Sequence[EpisodeFrames], config: ClassifierConfig) -> Guard
 
 
 def split(frames: LabelledFrames, folds: int, seed: int) -> list[np.ndarray]:
-    """Episode numbers of each fold: whole episodes, those with success spread evenly, and so the others.
+    """Episode numbers of each fold: whole episodes, dealt out so that every fold shows success and none.
 
-    There are at most as many folds as episodes with success, so that each has one to be tested on.
+    There are at most as many folds as episodes with either.
     """
     rng = np.random.default_rng(seed)
     succeeds = np.array([each.succeeds for each in frames.episodes])
-    count = min(folds, int(succeeds.sum()))
-    order = np.concatenate([rng.permutation(np.flatnonzero(kind)) for kind in (succeeds, ~succeeds)])
-    return [np.sort(order[part::count]) for part in range(count)]
+    fails = np.array([each.fails for each in frames.episodes])
+    count = min(folds, int(succeeds.sum()), int(fails.sum()))
+    kinds = (succeeds & fails, succeeds & ~fails, fails & ~succeeds, ~succeeds & ~fails)
+    both, *others = (rng.permutation(np.flatnonzero(kind)) for kind in kinds)
+    # A fold that got none of those that show both gets one of either kind.
+    turns = [np.arange(len(both)), *(len(both) + np.arange(len(each)) for each in others)]
+    order, fold = np.concatenate([both, *others]), np.concatenate(turns) % count
+    return [np.sort(order[fold == number]) for number in range(count)]
 
 
-class _Training:
-    """Of one head, on some of the looks."""
+class Training:
+    """Of one head, on some of the looks.
+
+    Args:
+        features: Of all looks.
+        learns: (N,) bool, the looks to learn from; successes and others among them.
+        config: How.
+        seed: Of the head, and of what it is shown.
+
+    Attributes:
+        head: What is trained.
+    """
 
     def __init__(self, features: Features, learns: np.ndarray, config: ClassifierConfig, seed: int) -> None:
         self._features, self._config = features, config
@@ -173,16 +193,22 @@ class _Training:
         rows = np.flatnonzero(learns[features.chosen])  # rows of `chosen`, as its views are
         positive = features.labels[features.chosen[rows]] == POSITIVE
         self._rows = (rows[positive], rows[~positive])
-        tested = np.flatnonzero(~learns & (features.labels != LEFT_OUT))
-        self._tested, self._truth = tested, torch.from_numpy(features.labels[tested] == POSITIVE).float()
 
-    def until_best(self, told: Callable[[int], None]) -> Fold:
-        """Train until the held-out loss has not fallen for a while; the head is then the best there was."""
+    def until_best(self, stops: np.ndarray, told: Callable[[int], None]) -> Fold:
+        """Train until a loss has not fallen for a while; the head is then the best there was.
+
+        Args:
+            stops: (N,) bool, the looks whose loss it is.
+            told: The number of passes, after each.
+        """
+        labels = self._features.labels
+        looks = np.flatnonzero(stops & (labels != LEFT_OUT))
+        truth = torch.from_numpy(labels[looks] == POSITIVE).float()
         losses: list[float] = []
         best = {name: tensor.clone() for name, tensor in self.head.state_dict().items()}
         for epoch in range(1, self._config.epochs + 1):
             self.one_pass()
-            losses.append(self._held_out_loss())
+            losses.append(float(balanced_loss(torch.from_numpy(self.logits(looks)).float(), truth)))
             told(epoch)
             least = int(np.argmin(losses)) + 1
             if least == epoch:
@@ -213,10 +239,6 @@ class _Training:
                 for begin in range(0, len(looks), _AT_ONCE)
             ]
         return torch.cat(parts).double().numpy()
-
-    def _held_out_loss(self) -> float:
-        logits = torch.from_numpy(self.logits(self._tested)).float()
-        return float(balanced_loss(logits, self._truth))
 
     def _drawn(self, rows: np.ndarray, count: int) -> np.ndarray:
         """So many rows, each as often as any other, in random order."""

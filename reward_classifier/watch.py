@@ -10,7 +10,7 @@ import numpy as np
 from handrail.robot_env.cameras.config import CameraConfig
 from handrail.robot_env.errors import CameraError, ConfigError
 from handrail.robot_env.judge import Situation
-from handrail.robot_env.observation import BLACK
+from handrail.robot_env.observation import BLACK, is_black
 
 FROZEN_LOOKS = 3
 """So many identical images in a row, while the arm moves, are no images of it."""
@@ -101,7 +101,7 @@ class ImageWatch:
             raise CameraError(
                 f"camera {name} gave {found}, the classifier needs {self._shapes[name]}; check env.cameras"
             )
-        if int(image.max()) < BLACK:
+        if is_black(image):
             raise CameraError(
                 f"camera {name} gave a black image (no pixel of {BLACK} of 255); take off its cap, "
                 "switch the light on, or check its cable"

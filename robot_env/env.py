@@ -172,6 +172,11 @@ class RobotEnv(gym.Env[Any, NDArray[np.float32]]):
         """Ticks, overruns and host stalls of the steps so far."""
         return self._ticker.counts
 
+    @property
+    def late_looks(self) -> int:
+        """The judge's looks so far that took longer than `config.reward.budget_ms`."""
+        return self._referee.late_looks
+
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
@@ -378,6 +383,7 @@ class RobotEnv(gym.Env[Any, NDArray[np.float32]]):
             "reward": verdict.reward,
             "score": verdict.score,
             "classifier": verdict.version,
+            "look_ms": self._referee.look_ms,
             "seated": self._referee.seated,
             "gate_flags": int(flags),
             "t_ns": state.t_ns,

@@ -25,7 +25,8 @@ class RewardConfig:
             "operator" (the success button alone).
         classifier: Folder of a trained classifier (`handrail classify train`), or of one for each stage, in
             order: each stage is rewarded once, and the last one ends the episode.
-        budget_ms: Longest that looking may take, in the median at the start of a run [ms].
+        budget_ms: Longest that looking may take [ms]: an arm that moves meanwhile is not driven with a
+            classifier whose median is longer at the start, and single looks that are longer are counted.
         consecutive: Looks in a row that must see a success; None as the classifier was calibrated.
         guard: Believe a success only where the classifier's guard on pose and force lets one be.
         false_positive_rate: For experiments: share of frames without success that are called success.

@@ -25,6 +25,11 @@ BLACK = 16
 """An image without a pixel as bright as this shows nothing: it is the black level of video (BT.601)."""
 
 
+def is_black(image: np.ndarray) -> bool:
+    """Whether an image (H, W, 3) uint8 shows nothing: a covered lens, or no light."""
+    return int(image.max()) < BLACK
+
+
 class Observer:
     """Makes observations: `{"state": (D,) float32}` and `{camera: (H, W, 3) uint8}` for each camera.
 
@@ -69,9 +74,9 @@ class Observer:
         self._start = state.pose.copy()
         observation = self.observe(state, frame)
         for name in self.cameras:
-            if (brightest := int(observation[name].max())) < BLACK:
+            if is_black(image := observation[name]):
                 raise CameraError(
-                    f"camera {name} shows nothing but black (brightest pixel {brightest} of 255, at least "
+                    f"camera {name} shows nothing but black (brightest pixel {image.max()} of 255, at least "
                     f"{BLACK} needed); uncover its lens, or give it light or exposure"
                 )
         return observation

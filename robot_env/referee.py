@@ -5,6 +5,7 @@ alone says so. Where there is a cell, what it knows is told beside whatever was 
 evaluation are measured by it.
 """
 
+import time
 from collections.abc import Mapping
 
 import numpy as np
@@ -23,6 +24,10 @@ class Referee:
         scene: the simulated cell; None on hardware.
         judge: what judges images, for source "classifier" and for no other.
 
+    Attributes:
+        look_ms: how long the judge took over the last step [ms]; 0 without one.
+        late_looks: its looks that took longer than `config.budget_ms`.
+
     Raises:
         ConfigError: a judge is missing, or given where none is asked.
     """
@@ -40,6 +45,9 @@ class Referee:
                 f"env.reward.source is {config.source!r} and a judge was given, which it would not ask; "
                 "set env.reward.source=classifier, or give none"
             )
+        self.look_ms = 0.0
+        self.late_looks = 0
+        self._budget_ms = config.budget_ms
         self._by_scene = config.source == "task"
         self._success_steps = success_steps
         self._scene = scene
@@ -48,7 +56,10 @@ class Referee:
 
     @property
     def seated(self) -> bool | None:
-        """Whether the task is truly done now; None where nobody can know."""
+        """Whether the last look found the task done; None where nobody can know.
+
+        One look: what the task calls success is `success_steps` of them in a row.
+        """
         return None if self._scene is None else self._streak > 0
 
     def begin(self, images: Mapping[str, np.ndarray]) -> None:
@@ -58,6 +69,7 @@ class Referee:
             CameraError: they cannot be judged.
         """
         self._streak = 0
+        self.look_ms = 0.0
         if self._judge is not None:
             self._judge.begin(images)
 
@@ -71,6 +83,10 @@ class Referee:
         if self._scene is not None:
             self._streak = self._streak + 1 if self._scene.success() else 0
         if self._judge is not None:
-            return self._judge.judge(images, situation)
+            began_ns = time.perf_counter_ns()
+            verdict = self._judge.judge(images, situation)
+            self.look_ms = (time.perf_counter_ns() - began_ns) / 1e6
+            self.late_looks += self.look_ms > self._budget_ms
+            return verdict
         success = self._by_scene and self._streak >= self._success_steps
         return Verdict(success, float(success))

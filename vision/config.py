@@ -28,8 +28,10 @@ class VisionConfig:
         frozen: Keep the trunk as it is: its features are then computed once a frame. Otherwise it is trained
             with the critics, on every batch.
         views: K, randomly shifted views of each frame of which every batch draws one; 1 is the frame as it
-            is. A frozen trunk keeps the features of each.
-        shift_px: Largest shift of a view, either way [pixels].
+            is. A frozen trunk keeps the features of each; one that is trained sees every image shifted anew,
+            whatever K.
+        shift_px: Largest shift of a view, or of an image for a trunk that is trained, either way [pixels]; 0
+            for none.
         cache_mb: Memory for features of a frozen trunk [MB, 10⁶ bytes]; what does not fit is computed anew.
         spatial_features: F, spatial learned embeddings for each channel.
         bottleneck: Width of each camera's features.

@@ -82,11 +82,13 @@ class PoseFrames:
 
 
 def joined(sources: Sequence[PoseFrames]) -> PoseFrames:
-    """Several sources as one; their episodes stay apart.
+    """Several sources as one, copied if there is more than one; their episodes stay apart.
 
     Raises:
         ConfigError: They have other cameras, or images of other sizes.
     """
+    if len(sources) == 1:
+        return sources[0]
     shapes = [{name: tuple(array.shape[1:]) for name, array in s.images.items()} for s in sources]
     if any(shape != shapes[0] for shape in shapes):
         raise ConfigError(f"frames of different cameras cannot be mixed: {shapes}")
@@ -191,17 +193,25 @@ def recorded(
     if not total:
         raise ConfigError(f"{segments} holds no frames of {' and '.join(cameras)}; record episodes with them")
     wanted = set(np.linspace(0, total - 1, min(count, total)).round().astype(int).tolist())
-    images: dict[str, list[np.ndarray]] = {camera: [] for camera in cameras}
+    images: dict[str, np.ndarray] = {}
     poses, episodes = [], []
     for number, (episode, observation, frames) in enumerate(_observed(segments, cameras)):
         if number in wanted:
             for camera in cameras:
-                images[camera].append(image_from(frames[camera]))
+                image = image_from(frames[camera])
+                if camera not in images:
+                    images[camera] = np.empty((len(wanted), *image.shape), np.uint8)
+                if image.shape != images[camera].shape[1:]:
+                    raise ConfigError(
+                        f"{segments} holds images of {camera} of two sizes, {images[camera].shape[1:3]} and "
+                        f"{image.shape[:2]}; use the frames of another run"
+                    )
+                images[camera][len(poses)] = image
             poses.append(_pose_in_state(state, observation))
             episodes.append(episode)
             progress(len(poses), len(wanted))
     return PoseFrames(
-        {camera: torch.from_numpy(np.stack(arrays)) for camera, arrays in images.items()},
+        {camera: torch.from_numpy(array) for camera, array in images.items()},
         torch.from_numpy(np.array(poses, np.float32)),
         torch.tensor(episodes),
         torch.zeros(len(poses), dtype=torch.bool),

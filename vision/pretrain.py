@@ -96,12 +96,14 @@ class Pretrained:
         error: Of trunk and head together on the frames held out, at the best test.
         updates: Made in all.
         seconds: Wall time of it.
+        untested: It was stopped before the first of its regular tests, and has learned next to nothing.
     """
 
     tensors: dict[str, Tensor]
     error: PoseError
     updates: int
     seconds: float
+    untested: bool = False
 
 
 def pretrain(
@@ -139,7 +141,8 @@ def pretrain(
         # In hundredths: where the updates are what ends it, no clock is to have a say in the learning rate.
         spent = math.floor(100.0 * (time.monotonic() - began) / (60.0 * config.minutes)) / 100.0
         share = max(spent, update / config.updates)
-        ends = share >= 1.0 or best.failures >= config.patience or (update > 0 and stopped())
+        asked = update > 0 and stopped()
+        ends = share >= 1.0 or best.failures >= config.patience or asked
         if ends or (update and update % config.check_every == 0):
             best.test(network)
         if ends:
@@ -158,7 +161,8 @@ def pretrain(
             f"({config.learning_rate})"
         )
     weights = {key: value.detach().float().cpu().contiguous() for key, value in best.tensors.items()}
-    return Pretrained(weights, best.error, update, time.monotonic() - began)
+    untested = asked and share < 1.0 and update < config.check_every
+    return Pretrained(weights, best.error, update, time.monotonic() - began, untested)
 
 
 def _update(network: _PoseNetwork, optimiser: torch.optim.Optimizer, batch: PoseFrames) -> float:

@@ -23,6 +23,7 @@ LARGEST_FILE = 1 << 30
 """Bytes that a file of weights may have; a ResNet-10 has 20 million."""
 _MOST_ENTRIES, _DEEPEST = 10_000, 32
 _MOST_DIMENSIONS = 8
+_LONGEST_NAME = 200  # characters of a key
 _TYPES = frozenset({"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"})
 
 
@@ -122,11 +123,11 @@ class _Machine:
 
     def set_item(self, _: Any) -> None:
         value, key = self._stack.pop(), self._stack.pop()
-        self._top(dict)[key] = value
+        self._top(dict)[_checked(key)] = value
 
     def set_items(self, _: Any) -> None:
         values = self._since_mark()
-        self._top(dict).update(zip(values[::2], values[1::2], strict=True))
+        self._top(dict).update(zip(map(_checked, values[::2]), values[1::2], strict=True))
 
     def _top(self, kind: type[Any]) -> Any:
         top = self._stack[-1]
@@ -140,7 +141,7 @@ class _Machine:
             last, module = self._stack.pop(), self._stack.pop()
         else:
             module, _, last = argument.partition(" ")
-        maker = _MAKERS.get((module, last))
+        maker = _MAKERS.get((_checked(module), _checked(last)))
         if maker is None:
             raise _Refused(f"it names {module}.{last}, and only arrays are let in")
         self._stack.append(maker)
@@ -188,6 +189,23 @@ _STEPS: Mapping[str, Callable[[_Machine, Any], None]] = {
 }
 
 
+def _checked(name: Any) -> str:
+    """A name, before it is hashed or shown.
+
+    Tuples that hold one other tuple twice, and that again, take 2ⁿ operations for either.
+    """
+    if not isinstance(name, str):
+        raise _Refused(f"it has the key or name {_shown(name)}, which is no text")
+    if len(name) > _LONGEST_NAME:
+        raise _Refused(f"it has a key or name of {len(name)} characters")
+    return name
+
+
+def _shown(value: Any) -> str:
+    """A value for a message, in a few words whatever it is."""
+    return repr(value[:40]) if isinstance(value, str) else f"of type {type(value).__name__.lstrip('_')}"
+
+
 class _Array:
     """An array that is still to be filled: NumPy pickles it in two halves."""
 
@@ -209,7 +227,7 @@ class _Type:
 
     def __init__(self, name: Any) -> None:
         if not isinstance(name, str) or name not in _TYPES:
-            raise _Refused(f"it holds an array of type {name!r}, which is no plain number")
+            raise _Refused(f"it holds an array of type {_shown(name)}, which is no plain number")
         self.name, self.order = name, "="
 
     def fill(self, state: Any) -> None:
@@ -234,7 +252,7 @@ def _from_bytes(data: Any, dtype: Any, shape: Any, order: Any = "C") -> np.ndarr
         raise _Refused("it holds an array of objects")
     if not isinstance(shape, tuple) or len(shape) > _MOST_DIMENSIONS:
         raise _Refused("it holds an array without a proper shape")
-    if not all(type(length) is int and length >= 0 for length in shape):
+    if not all(type(length) is int and 0 <= length <= LARGEST_FILE for length in shape):
         raise _Refused("it holds an array without a proper shape")
     kind = np.dtype(dtype.order + dtype.name)
     wanted = math.prod(shape) * kind.itemsize
@@ -256,15 +274,15 @@ def _from_buffer(data: Any, dtype: Any, shape: Any, order: Any) -> _Array:
     return array
 
 
-def _dictionary(items: Any = ()) -> dict[Any, Any]:
+def _dictionary(items: Any = ()) -> dict[str, Any]:
     if isinstance(items, dict):
         return items
-    return {key: value for key, value in items}
+    return {_checked(key): value for key, value in items}
 
 
 def _bytes(text: Any, encoding: Any) -> bytes:
     if encoding != "latin1":
-        raise _Refused(f"it wants {encoding!r} decoded")
+        raise _Refused(f"it wants {_shown(encoding)} decoded")
     return text.encode("latin1")
 
 
@@ -291,15 +309,13 @@ def _flat(tree: Any) -> dict[str, np.ndarray]:
         raise _Refused("it is no dictionary of arrays")
     found: dict[str, np.ndarray] = {}
     visited = 0
-    branches: list[tuple[str, int, dict[Any, Any]]] = [("", 0, tree)]
+    branches: list[tuple[str, int, dict[str, Any]]] = [("", 0, tree)]
     while branches:
         prefix, depth, branch = branches.pop()
         for key, value in branch.items():
             visited += 1
             if visited > _MOST_ENTRIES or depth > _DEEPEST:
                 raise _Refused(f"it has more than {_MOST_ENTRIES} entries, or goes deeper than {_DEEPEST}")
-            if not isinstance(key, str):
-                raise _Refused(f"it has the key {str(key)[:40]!r}, which is no name")
             if isinstance(value, dict):
                 branches.append((f"{prefix}{key}/", depth + 1, value))
             elif isinstance(value, _Array) and value.value is not None:

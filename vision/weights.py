@@ -6,6 +6,7 @@ A file is safetensors, with metadata that say whose weights it holds:
     trunk, normalisation    the architecture, and what its images must have gone through
     sha256                  of the tensors' names, shapes and values (`trunk.fingerprint`)
     source, origin          "imported", "pretrained" or "random", and from what
+    taught_on               JSON: cameras, arm and switches that pretraining saw, where that is known
 
 A run settles its weights once, when it begins, and keeps them in `vision/trunk.safetensors`; each of its
 processes loads that file. Nothing is downloaded.
@@ -16,9 +17,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -53,6 +55,7 @@ class Provenance:
         sha256: Of the tensors.
         file: Where they were found; "" for random ones.
         warning: What is to be said about them; "" for nothing.
+        taught_on: What pretraining saw, by name ("cameras", "arm", "randomization"); empty where unknown.
     """
 
     trunk: TrunkName
@@ -61,6 +64,7 @@ class Provenance:
     sha256: str
     file: str = ""
     warning: str = ""
+    taught_on: Mapping[str, str] = field(default_factory=dict)
 
     def plain(self) -> dict[str, Any]:
         """As JSON values."""
@@ -111,7 +115,12 @@ def check(name: TrunkName, tensors: Mapping[str, Tensor], what: str) -> dict[str
 
 
 def save_weights(
-    path: Path, name: TrunkName, tensors: Mapping[str, Tensor], source: Source, origin: str
+    path: Path,
+    name: TrunkName,
+    tensors: Mapping[str, Tensor],
+    source: Source,
+    origin: str,
+    taught_on: Mapping[str, str] | None = None,
 ) -> Provenance:
     """Write a file of weights, whole or not at all; an earlier one in its place is replaced.
 
@@ -121,12 +130,14 @@ def save_weights(
         tensors: Its weights by name.
         source: How they came to be.
         origin: From what, in one line.
+        taught_on: As in `Provenance`.
 
     Raises:
         TrunkError: the tensors are not such a trunk's, or the disk refuses.
     """
     checked = {key: tensor.cpu() for key, tensor in check(name, tensors, origin).items()}
-    provenance = Provenance(name, source, origin, fingerprint(checked), str(path))
+    seen = dict(taught_on or {})
+    provenance = Provenance(name, source, origin, fingerprint(checked), str(path), taught_on=seen)
     metadata = {
         "format": FORMAT,
         "schema": SCHEMA,
@@ -135,6 +146,7 @@ def save_weights(
         "sha256": provenance.sha256,
         "source": source,
         "origin": origin,
+        "taught_on": json.dumps(seen),
     }
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -189,7 +201,22 @@ def load_weights(path: Path, name: TrunkName | None = None) -> TrunkWeights:
         raise TrunkError(f"{path} is damaged: its tensors do not match their SHA-256; restore or remake it")
     source = cast(Source, metadata.get("source", "imported"))
     origin = metadata.get("origin", "")
-    return TrunkWeights(Provenance(trunk, source, origin, metadata["sha256"], str(path)), checked)
+    provenance = Provenance(
+        trunk, source, origin, metadata["sha256"], str(path), taught_on=_taught_on(metadata, path)
+    )
+    return TrunkWeights(provenance, checked)
+
+
+def _taught_on(metadata: Mapping[str, str], path: Path) -> dict[str, str]:
+    """What a file says its weights were taught on; nothing for one that was written without.
+
+    Raises:
+        TrunkError: it is no such text.
+    """
+    try:
+        return {str(key): str(value) for key, value in json.loads(metadata.get("taught_on", "{}")).items()}
+    except (ValueError, AttributeError, RecursionError):
+        raise TrunkError(f"{path} is damaged: its taught_on is no record; restore or remake it") from None
 
 
 def store_file(store: Path, name: TrunkName) -> Path:
@@ -198,23 +225,48 @@ def store_file(store: Path, name: TrunkName) -> Path:
 
 
 def save_in_store(
-    store: Path, name: TrunkName, tensors: Mapping[str, Tensor], source: Source, origin: str
+    store: Path,
+    name: TrunkName,
+    tensors: Mapping[str, Tensor],
+    source: Source,
+    origin: str,
+    taught_on: Mapping[str, str] | None = None,
+    *,
+    default: bool = True,
 ) -> Provenance:
     """Make weights those that "auto" takes; earlier others are kept beside them, under their SHA-256.
 
+    Args:
+        store: The folder of weights.
+        name: The architecture.
+        tensors: Its weights by name.
+        source: How they came to be.
+        origin: From what, in one line.
+        taught_on: As in `Provenance`.
+        default: False puts these beside the others, and leaves those that "auto" takes as they are.
+
     Raises:
-        TrunkError: the tensors are not such a trunk's, or the disk refuses.
+        TrunkError: the tensors are not such a trunk's, or the disk refuses; nothing was changed.
     """
     path = store_file(store, name)
     fresh = fingerprint(check(name, tensors, origin))
+    if not default:
+        return save_weights(_beside(path, fresh), name, tensors, source, origin, taught_on)
     try:
         if path.is_file():
             earlier = _earlier(path)
             if earlier != fresh:
-                path.rename(path.with_name(f"{name}-{earlier[:12]}.safetensors"))
+                # A second name: the first leads to the earlier ones until the new are whole.
+                with contextlib.suppress(FileExistsError):
+                    os.link(path, _beside(path, earlier))
     except OSError as error:
         raise TrunkError(f"{path} cannot be put aside: {error}") from None
-    return save_weights(path, name, tensors, source, origin)
+    return save_weights(path, name, tensors, source, origin, taught_on)
+
+
+def _beside(path: Path, sha256: str) -> Path:
+    """Where the store keeps weights that are not, or no longer, those that "auto" takes."""
+    return path.with_name(f"{path.stem}-{sha256[:12]}{path.suffix}")
 
 
 def _earlier(path: Path) -> str:
@@ -238,7 +290,13 @@ def load_trunk_of(run: Path, config: VisionConfig) -> Trunk:
 
 
 def resolve(
-    config: VisionConfig, run_dir: Path | None, seed: int, store: Path | None
+    config: VisionConfig,
+    run_dir: Path | None,
+    seed: int,
+    store: Path | None,
+    *,
+    sees: Mapping[str, str] | None = None,
+    trains: bool = True,
 ) -> tuple[Trunk, Provenance]:
     """The trunk that a run is to see with: an explicit file, the run's, the store's, or a random one.
 
@@ -248,36 +306,47 @@ def resolve(
         run_dir: The run's folder; None for none.
         seed: Of random weights.
         store: The folder of imported and pretrained weights; None for none.
+        sees: What the run sees, as `Provenance.taught_on`: weights that were taught on something else are
+            warned of.
+        trains: False while nothing is trained on the weights, because episodes are still being recorded.
 
     Raises:
         TrunkError: a file that is to be used cannot be.
-        ConfigError: no weights for a small frozen network, which sees little with random ones.
+        ConfigError: no weights for a small frozen network, which learns to see little with random ones.
     """
     name = config.trunk
     if config.weights not in SETTINGS:
         found = load_weights(Path(config.weights).expanduser(), name)
-        return found.trunk(), found.provenance
+        return found.trunk(), _with_warning(found.provenance, config, sees)
     if config.weights != "random":
         places = [] if run_dir is None else [RunDirectory(run_dir).trunk_file]
         places += [] if store is None else [store_file(store, name)]
         for path in places:
             if path.is_file():
                 found = load_weights(path, name)
-                return found.trunk(), _with_warning(found.provenance, config)
-    if name == "cnn" and config.frozen:
+                return found.trunk(), _with_warning(found.provenance, config, sees)
+    if name == "cnn" and config.frozen and trains:
         raise ConfigError(
             "vision.trunk is 'cnn' and frozen, and there are no weights for it, with random ones it sees "
             "little; set vision.frozen=false, or train some: `handrail weights pretrain vision.trunk=cnn`"
         )
     trunk = Trunk(name, build(name, seed).state_dict())
     provenance = Provenance(name, "random", f"seed {seed}", fingerprint(trunk.tensors))
-    return trunk, _with_warning(provenance, config)
+    return trunk, _with_warning(provenance, config, sees)
 
 
-def _with_warning(provenance: Provenance, config: VisionConfig) -> Provenance:
-    """Random weights that will never be trained are worth a warning, in a run's records too."""
-    if provenance.source != "random" or not config.frozen:
+def _with_warning(provenance: Provenance, config: VisionConfig, sees: Mapping[str, str] | None) -> Provenance:
+    """Weights that will not be trained, and are random or know another sight, deserve one in the records."""
+    if not config.frozen:
         return provenance
+    if provenance.source != "random":
+        return dataclasses.replace(provenance, warning=_differences(provenance, sees or {}))
+    if provenance.trunk == "cnn":
+        warning = (
+            f"the run has a frozen cnn of RANDOM weights ({provenance.origin}), which serves to record and "
+            "not to train: teach it next, `handrail weights pretrain run=<id>`"
+        )
+        return dataclasses.replace(provenance, warning=warning)
     warning = (
         f"the policy sees with a frozen {provenance.trunk} of RANDOM weights ({provenance.origin}): it will "
         "need more steps and wobble. Better: `handrail weights import file=resnet10_params.pkl` or "
@@ -286,15 +355,27 @@ def _with_warning(provenance: Provenance, config: VisionConfig) -> Provenance:
     return dataclasses.replace(provenance, warning=warning)
 
 
+def _differences(provenance: Provenance, sees: Mapping[str, str]) -> str:
+    """In what a run differs from what its weights were taught on; "" for nothing that is known."""
+    taught = provenance.taught_on
+    differ = [key for key in sees if key in taught and taught[key] != sees[key]]
+    if not differ:
+        return ""
+    named = "; ".join(f"{key} {taught[key]} (the run: {sees[key]})" for key in differ)
+    return (
+        f"the policy sees with a frozen {provenance.trunk} that was taught on something else: {named}. "
+        "Should it learn slowly: `handrail weights pretrain` with the run's own settings, then a new run"
+    )
+
+
 def keep_in_run(run: Path, trunk: Trunk, provenance: Provenance) -> None:
     """Write a run's trunk where its processes look for it.
 
     Raises:
         TrunkError: the disk refuses.
     """
-    save_weights(
-        RunDirectory(run).trunk_file, trunk.name, trunk.tensors, provenance.source, provenance.origin
-    )
+    path, about = RunDirectory(run).trunk_file, provenance
+    save_weights(path, trunk.name, trunk.tensors, about.source, about.origin, about.taught_on)
 
 
 def _line(error: BaseException) -> str:

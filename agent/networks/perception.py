@@ -1,7 +1,9 @@
 """What the networks see of an observation: features of the state and, with cameras, an encoder that learns.
 
-The encoder belongs to the critics: their optimiser alone moves it, and actor and clone read its output
-detached. (In HIL-SERL, arXiv 2410.21845, as released, the state's branch receives the actor's gradient too.)
+While the demonstrations are cloned, clone and encoder learn together, a trunk that is not frozen too. From
+then on the encoder belongs to the critics: their optimiser alone moves it, the actor reads its slow average
+detached, and the clone keeps a frozen copy. (In HIL-SERL, arXiv 2410.21845, as released, the state's branch
+receives the actor's gradient too.)
 """
 
 from __future__ import annotations

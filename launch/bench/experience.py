@@ -20,7 +20,7 @@ from handrail.intervention.log_format import (
 from handrail.intervention.run_directory import RunDirectory
 from handrail.intervention.transition import Source, Transition
 from handrail.robot_env.cameras.config import CameraConfig
-from handrail.robot_env.spec import STATE_SPEC
+from handrail.robot_env.spec import StateSpec, state_spec
 
 ACTION_SIZE = 6
 EPISODE_STEPS = 60
@@ -28,10 +28,10 @@ _WRIST = ("wrist", "wrist_2")
 _IMAGES = 23  # a prime: neighbouring frames differ, and no cache of a few pictures helps
 
 
-def transitions(count: int) -> Iterator[Transition]:
+def transitions(count: int, spec: StateSpec) -> Iterator[Transition]:
     """Random steps in episodes of one length, every fifth of which a human drove."""
     rng = np.random.default_rng(0)
-    states = (rng.standard_normal((count + 1, STATE_SPEC.size)) * STATE_SPEC.scale).astype(np.float32)
+    states = (rng.standard_normal((count + 1, spec.size)) * spec.scale).astype(np.float32)
     actions = rng.uniform(-1.0, 1.0, (count, ACTION_SIZE)).astype(np.float32)
     for number in range(count):
         episode, step = divmod(number, EPISODE_STEPS)
@@ -63,8 +63,9 @@ def seeing(config: RunConfig, cameras: int) -> RunConfig:
     )
 
 
-def appends(count: int, cameras: tuple[CameraConfig, ...]) -> Iterator[list[Record]]:
+def appends(count: int, config: RunConfig) -> Iterator[list[Record]]:
     """Random steps with their images: what the rollout appends to the log in one write."""
+    cameras = config.env.cameras
     pictures = [_pictures(camera) for camera in cameras]
 
     def frames(episode: int, index: int) -> list[Record]:
@@ -78,7 +79,7 @@ def appends(count: int, cameras: tuple[CameraConfig, ...]) -> Iterator[list[Reco
     def ids(episode: int, index: int) -> dict[str, int]:
         return {camera.name: frame_id(episode, index, number) for number, camera in enumerate(cameras)}
 
-    for transition in transitions(count):
+    for transition in transitions(count, state_spec(config.env)):
         episode, step = transition.episode, transition.step
         begin: list[Record] = []
         if step == 0:
@@ -90,7 +91,7 @@ def appends(count: int, cameras: tuple[CameraConfig, ...]) -> Iterator[list[Reco
 def observations(config: RunConfig) -> Iterator[dict[str, np.ndarray]]:
     """Observations without end, no two neighbours with the same images."""
     pictures = {camera.name: _pictures(camera) for camera in config.env.cameras}
-    state = STATE_SPEC.scale.astype(np.float32)
+    state = state_spec(config.env).scale.astype(np.float32)
     for number in itertools.count():
         yield {"state": state, **{name: images[number % _IMAGES] for name, images in pictures.items()}}
 
@@ -102,13 +103,18 @@ def _pictures(camera: CameraConfig) -> np.ndarray:
 
 
 def new_learner(run: RunDirectory, config: RunConfig) -> Any:
-    """A learner (`agent.learner.Learner`); a trunk's weights, if it needs any, are random."""
+    """A learner (`agent.learner.Learner`); a trunk's weights are random, whatever the task asks for.
+
+    What they are changes no speed, and a frozen small trunk would have to be taught first.
+    """
     from handrail.agent.learner import Learner
     from handrail.agent.sight import policy_cameras
-    from handrail.vision.weights import keep_in_run, resolve
+    from handrail.vision.trunk import build
+    from handrail.vision.weights import save_weights
 
     if policy_cameras(config) and not run.trunk_file.is_file():
-        keep_in_run(run.path, *resolve(config.vision, None, config.seed, None))
+        name = config.vision.trunk
+        save_weights(run.trunk_file, name, build(name, config.seed).state_dict(), "random", "a benchmark")
     return Learner(run, config)
 
 
@@ -116,7 +122,7 @@ def filled_learner(run: RunDirectory, config: RunConfig, stored: int) -> Any:
     """A learner with so many random transitions in memory, and the feature maps of their images."""
     learner = new_learner(run, config)
     if learner.pixels is None:
-        for transition in transitions(stored):
+        for transition in transitions(stored, state_spec(config.env)):
             learner.memory.add(transition)
     else:
         _see(learner, stored)
@@ -131,7 +137,7 @@ def _see(learner: Any, stored: int) -> None:
 
     source, rng, sequence = learner.pixels.source, np.random.default_rng(0), itertools.count(1)
     cache = source if isinstance(source, FeatureCache) else None
-    for records in appends(stored, learner.config.env.cameras):
+    for records in appends(stored, learner.config):
         for record in records:
             learner.ingest(next(sequence), encode_record(record))
             if cache is not None and isinstance(record, FrameRecord):

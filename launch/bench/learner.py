@@ -3,7 +3,8 @@
 Each measurement runs in a process of its own, because the number of threads is fixed when a numerical library
 is loaded. Networks, memory and sampler are those of the product; only the numbers in them are random.
 
-With `cameras=2` the policy sees (`learner_cameras`): batches hold feature maps from a filled cache.
+With `cameras=2` the policy sees (`learner_cameras`): batches hold feature maps from a filled cache, and
+updates/s counts drawing them. Without cameras it does not: `sample_p50` says what that takes.
 """
 
 import dataclasses
@@ -28,7 +29,9 @@ from handrail.launch.bench import learner_cameras
 from handrail.launch.bench.experience import filled_learner, observations, seeing
 from handrail.launch.bench.figures import Figure, matmul_gflops, percentiles
 from handrail.launch.bench.side import THREAD_VARIABLES
+from handrail.launch.errors import BenchSilent
 from handrail.launch.options import Option, Options
+from handrail.robot_env.errors import HandrailError
 
 OPTIONS = (
     Option("threads", int, "torch threads of the updates", 2),
@@ -79,7 +82,11 @@ def _plain(agent: AgentConfig, **changes: Any) -> AgentConfig:
 
 
 def _in_process(config: RunConfig, kind: str, threads: int, *numbers: int) -> dict[str, Any]:
-    """What `child` measures in a process with so many threads."""
+    """What `child` measures in a process with so many threads.
+
+    Raises:
+        BenchSilent: It could not measure; the message says why, or that the reason stands above.
+    """
     with tempfile.TemporaryDirectory(prefix="handrail-bench-") as folder:
         file = Path(folder) / "config.yaml"
         file.write_text(compose.dump(config))
@@ -89,9 +96,14 @@ def _in_process(config: RunConfig, kind: str, threads: int, *numbers: int) -> di
             env={**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads))},
             stdout=subprocess.PIPE,
             timeout=_TIMEOUT_S,
-            check=True,
+            check=False,
         )
-    return json.loads(result.stdout)
+    if result.returncode != 0:
+        raise BenchSilent(f"measuring {kind} ended with code {result.returncode}; see what it printed above")
+    found = json.loads(result.stdout)
+    if "refused" in found:
+        raise BenchSilent(f"{kind} cannot be measured: {found['refused']}")
+    return found
 
 
 # In the child
@@ -99,28 +111,36 @@ def _in_process(config: RunConfig, kind: str, threads: int, *numbers: int) -> di
 
 
 def child(file: str, kind: str, *numbers: str) -> None:
-    """Measure in this process, and write the result to stdout as JSON."""
-    config = compose.load(Path(file))
-    run = RunDirectory(Path(file).parent)
+    """Measure in this process, and write the result, or why there is none, to stdout as JSON."""
+    try:
+        found = _measured(Path(file), kind, *map(int, numbers))
+    except HandrailError as error:
+        found = {"refused": str(error)}
+    sys.stdout.write(json.dumps(found))
+
+
+def _measured(file: Path, kind: str, *numbers: int) -> dict[str, Any]:
+    config, run = compose.load(file), RunDirectory(file.parent)
     match kind:
         case "updates":
-            found = _time_updates(run, config, *map(int, numbers))
+            return _time_updates(run, config, *numbers)
         case "answers":
-            found = _time_answers(run, config)
+            return _time_answers(run, config)
         case _:
-            found = learner_cameras.time_memory(run, config)
-    sys.stdout.write(json.dumps(found))
+            return learner_cameras.time_memory(run, config)
 
 
 def _time_updates(run: RunDirectory, config: RunConfig, stretch_ms: int, repeats: int) -> dict[str, Any]:
     """Median rate of each kind of update, and the matrix products one of them asks for [GFLOP]."""
     learner = filled_learner(run, config, 2000)
-    agent, batches = learner.agent, [learner.sampler.symmetric() for _ in range(10)]
+    agent, batches = learner.agent, itertools.cycle([learner.sampler.symmetric() for _ in range(10)])
+    # A batch of states is there at once; one with pixels is a part of what an update costs.
+    draw = learner.sampler.symmetric if config.env.cameras else lambda: next(batches)
     kinds = {"full": True, "critic_only": False}
     rates: dict[str, list[float]] = {kind: [] for kind in kinds}
     for repeat in range(repeats + 1):  # the first warms up
         for kind, with_actor in kinds.items():
-            rate = _stretch(partial(agent.update, with_actor=with_actor), batches, stretch_ms / 1e3)
+            rate = _stretch(partial(agent.update, with_actor=with_actor), draw, stretch_ms / 1e3)
             if repeat > 0:
                 rates[kind].append(rate)
     inputs = agent.actor.inputs, agent.critic.inputs
@@ -133,12 +153,12 @@ def _time_updates(run: RunDirectory, config: RunConfig, stretch_ms: int, repeats
     }
 
 
-def _stretch(update: Callable[[Any], object], batches: list[Any], length_s: float) -> float:
+def _stretch(update: Callable[[Any], object], draw: Callable[[], Any], length_s: float) -> float:
     """Updates per second over a stretch of so many seconds, one update at least."""
     began = now = time.perf_counter()
     count = 0
     while now - began < length_s:
-        update(batches[count % len(batches)])
+        update(draw())
         count += 1
         now = time.perf_counter()
     return count / (now - began)

@@ -4,6 +4,7 @@ Images are random numbers: their content costs nothing, for the log stores them 
 """
 
 import dataclasses
+import math
 import os
 import tempfile
 import time
@@ -27,7 +28,7 @@ from handrail.launch.bench.experience import ACTION_SIZE, appends, new_learner
 from handrail.launch.bench.figures import Figure, percentiles
 from handrail.launch.bench.side import other_side, say, until_left
 from handrail.launch.errors import BenchSilent
-from handrail.robot_env.spec import STATE_SPEC
+from handrail.robot_env.spec import state_spec
 
 _ADDED = 2000
 _COMPLETED_S = 5.0
@@ -41,7 +42,7 @@ def time_memory(run: RunDirectory, config: RunConfig) -> dict[str, Any]:
     learner = new_learner(run, config)
     memory, frames = learner.memory, learner.pixels.frames
     add_ms = []
-    for records in appends(_ADDED, config.env.cameras):
+    for records in appends(_ADDED, config):
         images = [record for record in records if isinstance(record, FrameRecord)]
         steps = [record for record in records if isinstance(record, StepRecord)]
         began = time.perf_counter()
@@ -93,11 +94,16 @@ def measure_log(config: RunConfig, steps: int) -> Iterator[Figure]:
 
 
 def _reload(run: RunDirectory, learner: Any, steps: int) -> Iterator[Figure]:
+    """Seconds until the log is in memory, between whose pulls maps are made as a learner does that waits.
+
+    And those until every map that fits is there: only then are updates as fast as they were.
+    """
+    from handrail.agent.feature_cache import FeatureCache
     from handrail.agent.link import LogPuller, log_address
 
-    puller = LogPuller(
-        log_address(run.socket_dir()), run.id, learner.schema_hash, learner.boot_id, os.getpid()
-    )
+    sockets = run.socket_dir()
+    puller = LogPuller(log_address(sockets), run.id, learner.schema_hash, learner.boot_id, os.getpid())
+    learner.pixels.listen(sockets)
     began = heard = time.perf_counter()
     try:
         while learner.memory.added < steps:
@@ -105,13 +111,19 @@ def _reload(run: RunDirectory, learner: Any, steps: int) -> Iterator[Figure]:
             found = puller.poll(after, updates=0, training=False, began_at=0, wait_s=1.0)
             for sequence, payload in found:
                 learner.ingest(sequence, payload)
+            learner.pixels.take(complete=True)
             now = time.perf_counter()
             heard = now if found else heard
             if now - heard > _DEADLINE_S:
                 raise BenchSilent(f"{learner.memory.added} of {steps} steps came, then none for a minute")
         yield Figure("reload", time.perf_counter() - began, "s")
+        if isinstance(learner.pixels.source, FeatureCache):
+            began = time.perf_counter()
+            learner.pixels.source.complete(math.inf)
+            yield Figure("refill", time.perf_counter() - began, "s")
     finally:
         puller.close()
+        learner.close()
 
 
 def log_side(path: str, steps: str, schema_hash: str) -> None:
@@ -121,11 +133,11 @@ def log_side(path: str, steps: str, schema_hash: str) -> None:
     run = RunDirectory(path)
     config = compose.load(run.config_file)
     stop = until_left()
-    sizes = STATE_SPEC.size, ACTION_SIZE
+    sizes = state_spec(config.env).size, ACTION_SIZE
     header = SegmentHeader(LOG_SCHEMA, run.id, schema_hash, *sizes, time.time_ns())
     with LogWriter(run.segments, header, **dataclasses.asdict(config.log)) as writer:
         append_ms, last = [], 0
-        for number, records in enumerate(appends(int(steps), config.env.cameras)):
+        for number, records in enumerate(appends(int(steps), config)):
             began = time.perf_counter()
             last = writer.append(*records)
             append_ms.append((time.perf_counter() - began) * 1e3)

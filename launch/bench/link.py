@@ -112,7 +112,7 @@ def actor_side(path: str, records: str) -> None:
     )
     sockets = run.socket_dir()
     with LogWriter(run.segments, header, **dataclasses.asdict(config.log)) as writer:
-        for transition in transitions(int(records)):
+        for transition in transitions(int(records), env.state_spec):
             last = writer.append(step_record(transition))
         writer.wait_committed(last, _DEADLINE_S)
         reader = LogReader(run.segments)

@@ -73,6 +73,26 @@ def test_frames_leave_with_the_last_step_that_needs_them():
         assert np.array_equal(images[1], picture(episode, index, 1))
 
 
+def test_pictures_that_no_step_can_name_leave_too():
+    """A log that lacks one camera gives pictures and no steps; they may not fill the memory."""
+    memory = memory_of(60, 60, capacity=100)
+    drawn = sampler_of(memory)
+    for episode in range(2, 8):
+        for record in episode_records(episode, 80):
+            if not (isinstance(record, FrameRecord) and record.camera == "right"):
+                feed(memory, [record])
+        memory.label(0, "success")  # of an episode of which little or nothing is left
+        memory.label(1, "demo")
+        assert pool_of(memory).held <= 100 + 2 + 64
+        for number, index, images in [] if len(memory.replay) == 0 else seen(drawn.only("replay")):
+            assert np.array_equal(images, [picture(number, index, camera) for camera in range(2)])
+    assert memory.left_out == 6 * 80
+    assert len(memory.replay) == len(memory.demo) == 0
+    feed(memory, episode_records(8, 20))
+    assert len(memory.replay) == 20
+    assert {episode for episode, _, _ in seen(drawn.only("replay"))} == {8}
+
+
 def test_a_camera_that_is_the_classifiers_alone_is_left_out():
     memory = memory_of(5, cameras=("right",))
     for episode, index, images in seen(sampler_of(memory).only("replay")):

@@ -105,7 +105,16 @@ def test_rewards_of_stages_survive_a_success():
     found.label(0, "success")
     assert state_of(found) == before
     found.label(0, "success", 4)
-    assert state_of(found)[2][:5] == [0.0, 0.25, 0.0, 0.25, 1.0]
+    assert state_of(found)[2][:5] == [0.0, 0.25, 0.0, 0.25, 0.5]  # the whole is worth 1, however it ends
+    found.label(0, "success", 3)  # said of the step that reached a stage
+    assert state_of(found)[2][:4] == [0.0, 0.25, 0.0, 0.75]
+
+
+def test_a_staged_episode_that_ran_out_of_time_is_worth_one_in_all_once_it_is_called_a_success():
+    found = memory()
+    drive(found, 0, rewards=[0.0, 0.5, 0.0, -0.02, 0.0, 0.0], success=False)
+    found.label(0, "success")
+    assert state_of(found)[2] == pytest.approx([0.0, 0.5, 0.0, -0.02, 0.0, 0.5])  # a cost is not paid back
 
 
 def test_an_excluded_episode_comes_back_as_a_demonstration_of_all_that_somebody_drove():

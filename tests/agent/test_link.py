@@ -115,6 +115,20 @@ def test_after_either_side_restarts_nothing_is_lost_and_nothing_comes_twice(tmp_
         server.close()
 
 
+def test_an_answer_counts_however_late_it_is_looked_for(tmp_path, writer):
+    """A learner in the middle of a long update asks seldom; each answer was there long before."""
+    writer.wait_committed(writer.append(step(0)), DEADLINE_S)
+    server, pull = serve(tmp_path, writer), puller(tmp_path)
+    found: list[tuple[int, bytes]] = []
+    end = time.monotonic() + DEADLINE_S
+    while not found and time.monotonic() < end:
+        found = pull.poll(0, **IDLE, wait_s=0.0, deadline_s=0.0)  # every answer comes after the deadline
+        time.sleep(0.2)
+    assert numbers(found) == [0]
+    pull.close()
+    server.close()
+
+
 def test_a_second_learner_is_refused_and_told_of_the_first(tmp_path, writer):
     server = serve(tmp_path, writer)
     first = LogPuller(log_address(tmp_path), **FACTS, boot_id="one", pid=os.getpid())

@@ -10,9 +10,11 @@ from handrail.agent.config import AgentConfig, RunConfig
 from handrail.agent.frames import FramePool
 from handrail.agent.image_source import ShiftedImages
 from handrail.agent.learner import Learner
+from handrail.agent.pixels import Pixels
 from handrail.agent.prefetch import Prefetcher
 from handrail.agent.replay import ReplayMemory
 from handrail.agent.sampling import Sampler, SamplingError
+from handrail.agent.sight import sight_of
 from handrail.intervention.log_format import encode_record
 from handrail.intervention.run_directory import RunDirectory
 from handrail.robot_env.cameras.config import CameraConfig
@@ -85,6 +87,25 @@ def test_what_is_added_and_dropped_meanwhile_never_mixes_pictures():
                 assert images[1, 0, 0].tolist() == [episode, index, 1]
     assert picture(39, 20, 1)[0, 0].tolist() == [39, 20, 1]
     batches.close()
+
+
+@pytest.mark.parametrize("shift_px", [0, 3])
+def test_a_trained_trunk_sees_every_image_shifted_anew_without_views(tmp_path, shift_px):
+    vision = VisionConfig(trunk="cnn", frozen=False, views=1, shift_px=shift_px)
+    config = RunConfig(
+        env=EnvConfig(cameras=tuple(CameraConfig(name, "wrist", SIDE, SIDE) for name in CAMERAS)),
+        vision=vision,
+    )
+    keep_in_run(tmp_path, *resolve(vision, None, 0, None))
+    sight = sight_of(tmp_path, config)
+    assert sight is not None
+    pixels = Pixels(sight, config)
+    feed(ReplayMemory(100, 2, 1, pixels.frames), episode_records(0, 3))
+    for image in pixels.frames.images(1):
+        image[:] = np.arange(SIDE * SIDE * 3, dtype=np.uint32).astype(np.uint8).reshape(image.shape)
+    seen = pixels.source.gather(np.full(32, 1), np.random.default_rng(0))
+    assert (len(seen[:, 0].flatten(1).unique(dim=0)) > 8) == (shift_px > 0)
+    assert bool((seen == seen[0]).all()) == (shift_px == 0)
 
 
 def test_a_learner_with_a_trained_trunk_is_restored_exactly(tmp_path):

@@ -5,15 +5,23 @@ steps is nothing; that the parts fit, and that nothing of the images is lost ove
 """
 
 import json
+import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from safetensors import safe_open
 
+from handrail.agent.actor import run_actor
+from handrail.agent.feature_link import FeatureReceiver, features_address
 from handrail.agent.learner import Learner
-from handrail.intervention.log_format import FrameRecord
+from handrail.agent.link import LogPuller, WeightPublisher, log_address, weights_address
+from handrail.agent.sight import sight_of
+from handrail.intervention.log_format import FrameRecord, StepRecord
 from handrail.intervention.log_reader import LogReader
 from handrail.intervention.run_directory import RunDirectory
 from handrail.launch import compose
@@ -82,6 +90,61 @@ def test_a_policy_that_sees_trains_stops_and_goes_on(tmp_path: Path) -> None:
         place = learner.pixels.frames.locate(frame_id)
         assert place is not None
         assert learner.pixels.frames.images(place[0])[place[1]].tobytes() == pixels
+
+
+def test_the_maps_that_the_actor_hands_on_are_of_the_pictures_it_names(tmp_path: Path) -> None:
+    """What arrives under an image's id is what the trunk makes of that image, of its camera and moment."""
+    words = [*SMALL, "actor.demonstrations=0", "agent.clone_updates=0", "agent.second_proposal=false"]
+    config = compose.compose([*words, "goal.max_env_steps=25"]).config
+    run = RunDirectory(tmp_path / "runs" / "seen").create(compose.dump(config), {})
+    save_weights(run.trunk_file, "cnn", build("cnn", 1).state_dict(), "imported", "a test")
+    sight = sight_of(run.path, config)
+    assert sight is not None
+    sockets, learner = run.socket_dir(), Learner(run, config)
+    receiver = FeatureReceiver(features_address(sockets), sight.trunk.key, sight.pixels.map_shape)
+    publisher = WeightPublisher(weights_address(sockets))
+    publisher.publish(learner.weights_frame())
+    puller = LogPuller(log_address(sockets), run.id, learner.schema_hash, "boot", os.getpid())
+    maps: dict[int, np.ndarray] = {}
+    ended = threading.Event()
+
+    def learn() -> None:
+        """A learner's wires, without updates."""
+        while not ended.is_set():
+            publisher.repeat()
+            for sequence, payload in puller.poll(
+                learner.history.sequence, updates=0, training=False, began_at=0, wait_s=0.01
+            ):
+                learner.ingest(sequence, payload)
+            maps.update(receiver.arrived())
+
+    thread = threading.Thread(target=learn)
+    thread.start()
+    try:
+        run_actor(run, config, threading.Event(), lambda _: None)
+    finally:
+        ended.set()
+        thread.join()
+        maps.update(receiver.arrived())
+        for wire in (receiver, publisher, puller, learner):
+            wire.close()
+
+    assert receiver.rejected == 0 and learner.memory.added == 25
+    named = [
+        record.frames[camera]
+        for _, record in LogReader(run.segments).records()
+        if isinstance(record, StepRecord) and record.frames is not None
+        for camera in sight.pixels.cameras
+    ]
+    assert len(named) == 2 * 25 and sorted(maps) == sorted(named)
+    assert learner.pixels is not None
+    frames = learner.pixels.frames
+    places = [frames.locate(frame_id) for frame_id in named]
+    images = np.stack([frames.images(place[0])[place[1]] for place in places if place is not None])
+    expected = sight.trunk(torch.from_numpy(images)).float()
+    found = torch.from_numpy(np.stack([maps[frame_id] for frame_id in named])).float()
+    apart = torch.cdist(found.flatten(1), expected.flatten(1))
+    assert torch.equal(apart.argmin(1), torch.arange(len(named)))  # not its neighbours' in time or place
 
 
 def sum_of_policy_steps(learner: Learner) -> int:

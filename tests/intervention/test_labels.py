@@ -89,6 +89,21 @@ def test_a_success_may_be_said_to_have_been_at_a_step(log: Log) -> None:
     assert row is not None and row.label_step == 2
 
 
+@pytest.mark.parametrize("machine", [TASK, classifier_name("0123456789ab")])
+def test_a_person_who_confirms_a_machines_label_is_recorded_once_and_its_step_stays(
+    log: Log, machine: str
+) -> None:
+    log.episode(0)
+    assert append_label(log.writer, log.index, 0, "success", who=machine, step=1) is not None
+    append_comment(log.writer, log.index, 0, "close", who="ana")
+    assert append_label(log.writer, log.index, 0, "success", who=machine) is None
+    confirmed = append_label(log.writer, log.index, 0, "success", who="ana")
+    assert confirmed is not None
+    assert (confirmed.old, confirmed.new, confirmed.who, confirmed.step) == ("success", "success", "ana", 1)
+    for who in ("ana", "bo", machine):
+        assert append_label(log.writer, log.index, 0, "success", who=who) is None
+
+
 @pytest.mark.parametrize(
     ("label", "step", "message"),
     [

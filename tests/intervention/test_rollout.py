@@ -46,6 +46,7 @@ class Counter(gymnasium.Env):
         self.executed: list[np.ndarray] = []
         self.fail_reset = False
         self.told: dict[str, Any] = {}
+        self.stages: dict[int, float] = {}  # what is paid at which count
         self.t_ns = 0
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict, dict]:
@@ -62,7 +63,8 @@ class Counter(gymnasium.Env):
         success = self.count == self.success_at
         late = not success and self.count >= LIMIT
         info = {"t_ns": self.t_ns, "success": success, "peak_force_n": float(self.count), "gate_flags": 2}
-        return self._observation(), float(success), success, late, info | self.told
+        reward = self.stages.get(self.count, float(success))
+        return self._observation(), reward, success, late, info | self.told
 
     def _observation(self) -> dict[str, np.ndarray]:
         return {
@@ -137,6 +139,14 @@ def bench(tmp_path: Path):
     bench = Bench(tmp_path)
     yield bench
     bench.writer.close()
+
+
+def test_the_latency_of_a_step_has_the_judge_s_look_at_its_observation(bench: Bench) -> None:
+    bench.env.told = {"look_ms": 5000.0}
+    bench.run()
+    first, *others = [t.latency_ms for t in bench.transitions()]
+    assert 0.0 <= first < 5000.0  # nothing was judged yet
+    assert all(5000.0 <= each < 10000.0 for each in others)
 
 
 def test_a_time_limit_is_truncated_and_every_step_is_stored_once(bench: Bench) -> None:
@@ -219,6 +229,24 @@ def test_the_operators_verdict_ends_the_episode(
     assert end.steps == 3
     assert (last.reward, last.terminated, last.truncated, end.success, end.truncated_by) == ending
     assert bench.events() == [("label", label, "scripted device")]
+
+
+@pytest.mark.parametrize(
+    ("stages", "rewards"),
+    [
+        ({2: 0.5}, [0.0, 0.5, 0.0, 0.5]),  # the last stage is what the operator saw
+        ({4: 0.5}, [0.0, 0.0, 0.0, 1.0]),  # the first one, in the step in which the operator saw the last
+        ({1: -0.1, 2: 0.25, 3: 0.25}, [-0.1, 0.25, 0.25, 0.5]),  # a cost is not paid back
+    ],
+)
+def test_the_operators_success_pays_what_the_stages_have_left(
+    bench: Bench, stages: dict[int, float], rewards: list[float]
+) -> None:
+    bench.env.stages = stages
+    bench.device.play = lambda n: (0.0, {"success"} if n == 3 else set())
+    for episode in range(2):  # and every episode anew
+        bench.run(episode=episode, seed=(episode,))
+    assert [step.reward for step in bench.transitions()] == rewards * 2
 
 
 def test_a_button_still_held_from_before_is_no_verdict_until_pressed_anew(bench: Bench) -> None:

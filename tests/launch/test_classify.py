@@ -153,6 +153,59 @@ def test_its_verdicts_reach_the_runs_that_it_rewards_and_no_other(
     assert labels(other) == labels(rewarded)
 
 
+def test_a_run_stays_with_the_version_that_it_names(
+    lamp: str, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pinned = new_run("pinned", RewardConfig("classifier", (f"classifiers/lamp/{lamp}",)))
+    with open_log(pinned.segments) as writer:
+        write_episode(writer, 0, FALSE_SUCCESS, classifier=V0, label=("success", f"classifier {V0}"))
+    assert train("classifier.seed=1") == 0
+    assert main(["classify", "accept", "name=lamp"]) == 0
+    assert labels(pinned) == {0: "success"}
+    assert "No run in runs is rewarded by it" in capsys.readouterr().out
+    assert main(["classify", "accept", "name=lamp", f"version={lamp}"]) == 0
+    assert labels(pinned) == {0: "failure"}
+
+
+def test_a_run_s_classifier_is_found_from_everywhere_and_behind_a_link(
+    lamp: str, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("linked").symlink_to("classifiers")
+    words = ["env.reward.source=classifier", "env.reward.classifier=[linked/lamp]"]
+    named = compose.compose([*words, "task=ram_insertion_cameras"]).config.env.reward
+    assert named.classifier == (str(here / "linked/lamp"),)
+    run = new_run("rewarded", named)
+    with open_log(run.segments) as writer:
+        write_episode(writer, 0, FALSE_SUCCESS, classifier=V0, label=("success", f"classifier {V0}"))
+    Path("elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    assert main(["classify", "accept", "name=lamp", "classifiers=../classifiers", "runs=../runs"]) == 0
+    assert labels(run) == {0: "failure"}
+
+
+def test_a_run_that_cannot_be_read_is_in_nobody_s_way(lamp: str, capsys: pytest.CaptureFixture[str]) -> None:
+    broken = new_run("broken")
+    broken.config_file.write_text("env: [")
+    assert main(["classify", "inbox"]) == 0
+    error = capsys.readouterr().err
+    assert "run broken is left out: " in error and error.count("\n") == 1
+    assert main(["classify", "accept", "name=lamp"]) == 0
+    assert main(["classify", "inbox", "run=broken"]) == 2
+
+
+@pytest.mark.parametrize("settings", ["{", "[]", "{}", "null"])
+def test_a_damaged_version_is_refused_in_a_line_and_another_one_can_be_named(
+    lamp: str, settings: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torn = Path("classifiers/lamp/torn")
+    torn.mkdir()
+    (torn / artifact.SETTINGS).write_text(settings)
+    assert main(["classify", "accept", "name=lamp"]) == 15
+    error = capsys.readouterr().err
+    assert "classifiers/lamp/torn cannot be read" in error and error.count("\n") == 1
+    assert main(["classify", "accept", "name=lamp", f"version={lamp}"]) == 0
+
+
 def labels(run: RunDirectory) -> dict[int, str | None]:
     with EpisodeIndex(run.index_file, LogReader(run.segments)) as index:
         index.refresh()
@@ -170,7 +223,7 @@ def test_a_check_is_on_episodes_that_it_has_not_learned_from(
     lamp: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["classify", "check", "name=lamp", "run=shown"]) == 2
-    assert "newer than the classifier" in capsys.readouterr().err
+    assert "has learned from every labelled episode in shown" in capsys.readouterr().err
     later = new_run("later")
     with open_log(later.segments) as writer:
         write_episode(writer, 0, TRUE_SUCCESS, label=("success", "Ada"))
@@ -236,6 +289,11 @@ def test_the_inbox_lists_disagreements_and_knows_what_is_news(
     capsys.readouterr()
     assert main(["classify", "inbox", "name=lamp"]) == 0
     assert "0 disagreements" in capsys.readouterr().out
+    assert train("classifier.seed=1") == 0  # later, and without them
+    assert main(["classify", "accept", "name=lamp"]) == 0
+    capsys.readouterr()
+    assert main(["classify", "inbox", "name=lamp"]) == 0
+    assert "2 disagreements" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,8 @@ def test_parity_turns_off_what_hil_serl_does_not_have() -> None:
         2,
     )
     assert agent.target_clip is None and agent.temperature == 0.01 and not agent.backup_entropy
+    vision = compose.compose(["preset=parity", "task=ram_insertion_cameras"]).config.vision
+    assert (vision.dropout, vision.shift_px) == (0.1, 4) and vision.views > 1
 
 
 SEATED = "env.task.seated_pose=[0.588,-0.036,0.278,1,0,0,0]"

@@ -26,6 +26,7 @@ from handrail.reward_classifier import artifact
 from handrail.reward_classifier.artifact import ClassifierError
 from handrail.reward_classifier.stages import StagedJudge
 from handrail.robot_env.arms.config import ArmConfig
+from handrail.robot_env.env import RobotEnv
 from handrail.robot_env.errors import ConfigError
 from handrail.robot_env.judge import RewardConfig
 from handrail.robot_env.make import make_env
@@ -65,7 +66,7 @@ def test_a_classifier_ends_an_episode_and_its_word_is_in_the_log(lamp: Path, tmp
     (end,) = [each for each in records if isinstance(each, EpisodeEnd)]
     version = artifact.current(lamp)
     assert (step.terminated, step.reward, step.classifier) == (True, 1.0, version)
-    assert step.score == 1.0
+    assert step.score is not None and step.score < 0.5  # what it truly thought of the injected error
     assert (end.success, end.seated) == (True, False)  # a false positive, which the cell knows
     with EpisodeIndex(run.index_file, LogReader(run.segments)) as index:
         index.refresh()
@@ -73,18 +74,38 @@ def test_a_classifier_ends_an_episode_and_its_word_is_in_the_log(lamp: Path, tmp
     assert (label.new, label.who) == ("demo", f"classifier {version}")
 
 
+def test_looks_that_are_too_long_for_a_moving_arm_are_told_once_and_stored(
+    lamp: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sure = {"consecutive": 2, "guard": False, "false_positive_rate": 1.0, "budget_ms": 1e-4}
+    config = judged_by(lamp, **sure)
+    said: list[str] = []
+    for name in ("still", "moving"):
+        run = runs.create(str(tmp_path / name), "", Composed(config, {}), ())
+        assert record(run, config, 2, announce=said.append) == 2
+        assert len(said) == (name == "moving")  # in lockstep no time passes
+        monkeypatch.setattr(RobotEnv, "lockstep", False)
+    assert "looked for longer than env.reward.budget_ms=0.0001" in said[0] and "\n" not in said[0]
+
+
 def test_the_actor_drives_by_the_classifiers_word(lamp: Path, tmp_path: Path) -> None:
     config = judged_by(lamp, consecutive=1, guard=False, false_positive_rate=1.0)
     run = runs.create(str(tmp_path / "driven"), "", Composed(config, {}), ())
     command = [sys.executable, "-m", "handrail.launch.cli", "actor", f"run={run.path}"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as actor:
+    actor = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
         labels: list[Event] = []
+        deadline_s = time.monotonic() + 60.0
         while not labels and actor.poll() is None:
+            assert time.monotonic() < deadline_s, "no label came"
             time.sleep(0.05)
             records = (record for _, record in LogReader(run.segments).records())
             labels = [each for each in records if isinstance(each, Event) and each.kind == "label"]
         actor.send_signal(signal.SIGTERM)
-        said = actor.communicate()[1]
+        said = actor.communicate(timeout=20.0)[1]
+    finally:
+        actor.kill()
+        actor.communicate()
     assert actor.returncode == 0, said
     assert labels[0].who == f"classifier {artifact.current(lamp)}"
 

@@ -13,6 +13,7 @@ from handrail.launch.commands import COMMANDS
 from handrail.launch.options import split
 from handrail.launch.run_trunk import META_KEY, settle, store_of, warning_of
 from handrail.launch.train import prepare
+from handrail.robot_env.errors import ConfigError
 from handrail.vision.trunk import build, fingerprint
 from handrail.vision.weights import TrunkError, load_trunk_of, load_weights, save_in_store, save_weights
 
@@ -107,6 +108,29 @@ def test_a_file_that_is_refused_leaves_no_run_behind(tmp_path: Path, root: str) 
     assert not Path(root).exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["vision.cameras=[ceiling]"], r"'ceiling', which is no image of env\.cameras \(wrist, wrist_2\)"),
+        (
+            ["env.cameras=[{name: wrist}, {name: wrist_2, width: 64, height: 64}]"],
+            r"wrist, wrist_2 have sizes \[\(64, 64\), \(128, 128\)\]; give them one size",
+        ),
+        (
+            ["env.cameras=[{name: wrist, width: 16, height: 16}]", "vision.shift_px=16"],
+            "vision.shift_px is 16, the images have 16x16 pixels",
+        ),
+    ],
+)
+@pytest.mark.parametrize("trains", [True, False])
+def test_a_run_that_could_never_train_is_not_begun(
+    root: str, words: list[str], reason: str, trains: bool
+) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        prepare({"run": "first", "runs": root}, [*RESNET, *words], trains=trains)
+    assert not Path(root).exists()
+
+
 def test_random_weights_are_warned_of_in_the_runs_record(root: str) -> None:
     run, config = take(root, *RESNET, "seed=3")
     noted = run.meta()[META_KEY]
@@ -164,6 +188,18 @@ def test_a_trunk_that_is_gone_is_made_again_when_it_is_the_same(tmp_path: Path, 
     with pytest.raises(TrunkError, match="now leads to others"):
         take(root)
     assert not run.trunk_file.exists() and run.meta()[META_KEY]["origin"] == "mine"
+
+
+def test_a_trunk_that_is_gone_with_its_store_is_asked_back(root: str) -> None:
+    save_in_store(store_of(root), "cnn", weights(1), "imported", "mine")
+    run, _ = take(root, *FROZEN)
+    run.trunk_file.unlink()
+    (store_of(root) / "cnn.safetensors").unlink()
+    with pytest.raises(
+        TrunkError, match=r"trunk\.safetensors is gone, .*: restore the file, or begin a new run"
+    ):
+        take(root)
+    assert run.meta()[META_KEY]["sha256"] == fingerprint(weights(1))
 
 
 def test_a_run_that_is_begun_anew_begins_with_its_own_trunk(root: str) -> None:

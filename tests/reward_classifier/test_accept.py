@@ -116,6 +116,15 @@ def test_a_persons_word_and_the_cells_knowledge_stand(folder: Path, run: RunDire
     assert (accepted.runs[0].judged, accepted.runs[0].persons) == (0, 2)
 
 
+def test_a_success_that_a_person_confirmed_stands(folder: Path, run: RunDirectory) -> None:
+    with open_log(run.segments) as writer:
+        write_episode(writer, 0, FALSE_SUCCESS, classifier="0" * 12, label=("success", V0))
+    label(run, 0, "success")
+    accepted = put_in_use(folder, run)
+    assert current(run, 0) == ("success", "Ada", None)
+    assert (accepted.runs[0].judged, accepted.runs[0].persons) == (0, 1)
+
+
 def test_nothing_is_changed_while_an_actor_runs(folder: Path, run: RunDirectory, tmp_path: Path) -> None:
     idle = RunDirectory(tmp_path / "idle").create("", {})
     for each in (run, idle):

@@ -1,15 +1,19 @@
 import json
+import os
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from judged import CAMERAS, picture
+from judged import CAMERAS, open_log, picture, write_episode
 from trained import CONFIG, show
 
+from handrail.intervention.log_format import Event
 from handrail.reward_classifier import artifact
 from handrail.reward_classifier.artifact import ClassifierError
+from handrail.reward_classifier.calibration import probabilities
 from handrail.reward_classifier.dataset import gather
 from handrail.reward_classifier.train import Trained, train
 from handrail.vision.trunk import Trunk, build
@@ -51,6 +55,16 @@ def test_what_is_loaded_judges_as_what_was_stored(trained: Trained, stored: Path
     assert settings["trunk"]["key"] == trained.trunk.key and len(settings["trunk"]["sha256"]) == 64
 
 
+def test_a_run_and_the_calibration_turn_a_logit_into_the_same_probability(stored: Path) -> None:
+    """Also where a 32-bit sigmoid is 1: a threshold up there must not let everything through."""
+    found = artifact.load(stored)
+    found.head.weight.data.zero_()
+    found.head.bias.data.fill_(18.0 * found.temperature)
+    (score,) = found.scores(torch.zeros(1, 1, found.trunk.channels, 1))
+    assert score == pytest.approx(float(probabilities(np.array(18.0), 1.0)), abs=1e-12)
+    assert score < float(probabilities(np.array(25.0), 1.0)) < 1.0
+
+
 def test_two_classifiers_of_one_trunk_share_it(stored: Path) -> None:
     one, two = artifact.load(stored), artifact.load(stored)
     assert one.trunk is two.trunk and one.head is not two.head
@@ -69,6 +83,31 @@ def test_a_version_is_its_content_and_a_second_one_knows_its_parent(trained: Tra
     assert later != stored.name and artifact.load(folder / later).parent == stored.name
     assert artifact.load(folder).version == stored.name  # nothing is in use before it is accepted
     assert sorted(path.name for path in folder.iterdir()) == sorted([stored.name, later, "current"])
+
+
+def test_a_version_knows_the_episodes_it_has_learned_from_and_their_labels(tmp_path: Path) -> None:
+    shown = show(tmp_path / "shown")
+    with open_log(tmp_path / "shown") as writer:
+        write_episode(writer, 6, [False, True], label=("success", "Ada"))
+        write_episode(writer, 7, [False, True], classifier="x", label=("success", "classifier x"))
+        last = writer.appended
+    trained = train(gather([shown], CONFIG), CONFIG, Trunk("cnn", build("cnn", 3).state_dict()))
+    found = artifact.load(tmp_path / "lamp" / artifact.save(tmp_path / "lamp", trained, "", made_wall_ns=5))
+    at = found.learned["shown"][6]
+    assert found.learned == {"shown": {**dict.fromkeys(range(6), 0), 6: at}}  # not by a classifier's word
+    assert 0 < at < last
+    (label,) = (record for sequence, record in shown.reader.records() if sequence == at)
+    assert isinstance(label, Event) and label.who == "Ada"
+
+
+def test_what_a_killed_training_left_is_removed_a_day_later(trained: Trained, tmp_path: Path) -> None:
+    killed, running = tmp_path / ".saving-killed", tmp_path / ".saving-running"
+    for path in (killed, running):
+        path.mkdir()
+        (path / artifact.WEIGHTS).write_bytes(b"half")
+    os.utime(killed, (0.0, time.time() - 25 * 3600.0))
+    version = artifact.save(tmp_path, trained, "", made_wall_ns=5)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([version, running.name])
 
 
 def test_what_is_not_there_is_said_in_a_line(stored: Path, tmp_path: Path) -> None:

@@ -67,6 +67,21 @@ def test_a_bound_that_the_data_do_not_show_is_not_pretended() -> None:
     assert "NOT" not in " ".join(enough.sentences())
 
 
+def test_an_episode_of_nothing_but_success_proves_nothing() -> None:
+    only = episode([0.99, 0.99, 0.99], " xx")
+    found = calibrate([*many(15), only, only], CONFIG, NO_GUARD)
+    assert (found.episodes, found.successes, found.bound) == (
+        15,
+        17,
+        calibrate(many(15), CONFIG, NO_GUARD).bound,
+    )
+
+
+def test_the_promise_names_what_it_is_of() -> None:
+    said = calibrate(many(15), CONFIG, NO_GUARD).sentences()[0]
+    assert "for heads trained like this one" in said and "`handrail classify check`" in said
+
+
 def test_one_bad_frame_is_no_verdict_and_two_in_a_row_are() -> None:
     lone = calibrate(many(20, episode([0.98, 0.1, 0.98, 0.1, 0.2], ".....")), CONFIG, NO_GUARD)
     assert lone.threshold == pytest.approx(0.909, abs=0.01)  # half-way, in the logit, from even to 0.99
@@ -108,6 +123,8 @@ def test_a_guard_is_drawn_around_the_successes_and_never_wider_than_given() -> N
     frames.coordinates[2] = (0.001, -0.0012, 0.0004, 0.0, 0.0, -0.01)
     fitted = vars(fit_guard([frames, episode([0.0], ".").frames], Guard()))
     assert list(fitted.values()) == pytest.approx([0.002, 0.0008, 0.018, 30.0])
+    drawn_again = fit_guard([replace(frames, error_m=0.0005, error_rad=0.003)], Guard())
+    assert list(vars(drawn_again).values()) == pytest.approx([0.0025, 0.0013, 0.021, 30.0])
     narrow = fit_guard([frames], Guard(0.001, None, 0.08, None))
     assert (narrow.lateral_m, narrow.height_m, narrow.force_n) == (0.001, None, None)
 

@@ -1,10 +1,13 @@
 """A classifier judged on labelled episodes: what it takes for success, misses, and what it had promised."""
 
 import dataclasses
+import weakref
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from judged import picture
 
 from handrail.reward_classifier import artifact
@@ -79,6 +82,45 @@ def test_frames_are_counted_by_themselves_and_looks_are_timed(classifier: Classi
     assert (checked.positives, checked.missed_frames) == (2, 1)
     assert checked.look_ms > 0.0 and told == [1, 2]
     assert checked.version == classifier.version and checked.promised == classifier.calibration.bound
+
+
+def test_an_episode_of_nothing_but_success_is_no_trial(classifier: Classifier) -> None:
+    quiet, only = episode(0, DARK, [NEGATIVE] * 4), episode(1, [True] * 4, [LEFT_OUT, *[POSITIVE] * 3])
+    one, both = examine(classifier, [quiet]), examine(classifier, [quiet, only])
+    assert (both.trials, both.limit, both.successes) == (1, one.limit, 1)
+
+
+def test_one_episode_is_held_at_a_time(classifier: Classifier) -> None:
+    """An hour of two cameras is a gigabyte or more."""
+    held: list[weakref.ref[EpisodeFrames]] = []
+
+    def episodes() -> Iterator[EpisodeFrames]:
+        for number in range(4):
+            assert sum(each() is not None for each in held) <= 1
+            frames = episode(number, DARK, [NEGATIVE] * 4)
+            held.append(weakref.ref(frames))
+            yield frames
+            del frames
+
+    assert examine(classifier, episodes()).negatives == 16
+
+
+def test_a_long_episode_is_looked_at_in_parts(
+    classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+
+    class Counting:
+        def __call__(self, images: torch.Tensor) -> torch.Tensor:
+            sizes.append(len(images))
+            return classifier.trunk(images)
+
+    images = np.stack([picture(index % 3 == 0, index) for index in range(70)])
+    counted = dataclasses.replace(classifier, trunk=Counting())  # pyright: ignore[reportArgumentType]
+    scores = counted.judge({"wrist": images})
+    assert sizes == [32, 32, 6]
+    whole = classifier.scores(classifier.trunk(torch.from_numpy(images)).unsqueeze(1))
+    assert scores == pytest.approx(whole, abs=1e-2)
 
 
 @pytest.mark.parametrize(

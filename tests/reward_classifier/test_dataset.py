@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,10 +10,13 @@ from handrail.intervention.index import EpisodeIndex
 from handrail.intervention.labels import append_label
 from handrail.intervention.log_format import EpisodeStart
 from handrail.intervention.log_reader import LogReader
+from handrail.reward_classifier import dataset
 from handrail.reward_classifier.config import ClassifierConfig
 from handrail.reward_classifier.dataset import FramesError, LabelledFrames, Recording, check, gather
+from handrail.reward_classifier.stored import images_after
 from handrail.robot_env.cameras.config import CameraConfig
 from handrail.robot_env.errors import ConfigError
+from handrail.robot_env.observation import BLACK
 
 CONFIG = ClassifierConfig(margin=2, success_frames=2)
 
@@ -85,6 +89,21 @@ def test_the_newest_label_counts_with_the_step_that_it_names(shelf: Shelf) -> No
     assert frames.digest != before
 
 
+def test_a_picture_that_cannot_be_read_names_its_episode_and_what_to_do(shelf: Shelf) -> None:
+    for number in range(3):
+        shelf.live(number, 8, "success")
+    shelf.writer.close()
+    (segment,) = shelf.folder.glob("*.seg*")
+    log = bytearray(segment.read_bytes())
+    log[log.index(picture(False, 1005).tobytes()) + 7] ^= 1
+    segment.write_bytes(log)
+    with pytest.raises(FramesError) as caught:
+        shelf.gathered()
+    said = str(caught.value)
+    assert "episode 1 of shown cannot be read" in said and said.endswith("label it exclude")
+    assert "\n" not in said
+
+
 def test_excluded_unlabelled_and_open_episodes_and_a_classifiers_own_word_teach_nothing(shelf: Shelf) -> None:
     shelf.live(0, 8, "success")
     shelf.live(1, 8, "demo")
@@ -95,6 +114,10 @@ def test_excluded_unlabelled_and_open_episodes_and_a_classifiers_own_word_teach_
     assert list(drawn(shelf.gathered())) == [0, 1]
     shelf.says(2, "failure")  # a person's veto is the best of examples
     assert list(drawn(shelf.gathered())) == [0, 1, 2]
+    shelf.live(6, 8, "success", who="classifier 0123456789ab")
+    assert list(drawn(shelf.gathered())) == [0, 1, 2]
+    shelf.says(6, "success")  # a success that a person has confirmed teaches as well
+    assert list(drawn(shelf.gathered())) == [0, 1, 2, 6]
 
 
 def test_of_lived_episodes_the_newest_are_taken_and_of_recorded_ones_all(shelf: Shelf) -> None:
@@ -102,6 +125,33 @@ def test_of_lived_episodes_the_newest_are_taken_and_of_recorded_ones_all(shelf: 
     for number in range(1, 6):
         shelf.live(number, 6, "success")
     assert list(drawn(shelf.gathered(replace(CONFIG, max_episodes=2)))) == [0, 4, 5]
+
+
+def test_the_limit_is_one_over_all_runs(shelf: Shelf, tmp_path: Path) -> None:
+    other = Shelf(tmp_path / "other")
+    for number in range(4):
+        (other if number % 2 else shelf).live(number, 6, "success")
+    other.live(4, 6, "success")
+    recordings = [Recording(name, LogReader(each.folder), ENV) for name, each in (("b", other), ("a", shelf))]
+    frames = gather(recordings, replace(CONFIG, max_episodes=3))
+    other.writer.close()
+    assert [(each.recording, each.episode) for each in frames.episodes] == [("b", 3), ("b", 4), ("a", 2)]
+
+
+def test_episodes_that_are_not_wanted_are_not_loaded(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3):
+        shelf.live(number, 6, "success")
+    loaded: list[int] = []
+
+    def images(reader: LogReader, after: int, episode: int) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+        loaded.append(episode)
+        return images_after(reader, after, episode)
+
+    monkeypatch.setattr(dataset, "images_after", images)
+    recording = Recording("shown", LogReader(shelf.folder), ENV)
+    found = dataset.read(recording, ["wrist"], CONFIG, lambda start: start.episode > 0)
+    assert next(found).episode == 1 and loaded == [1]  # one at a time
+    assert next(found).episode == 2 and loaded == [1, 2]
 
 
 @pytest.mark.parametrize(
@@ -139,9 +189,11 @@ def test_a_black_picture_is_refused_by_episode_and_step(shelf: Shelf) -> None:
     frames = shelf.gathered()
     first, second = frames.episodes
     dark = {"wrist": second.images["wrist"].copy()}
-    dark["wrist"][0] = 2
+    dark["wrist"][0] = BLACK - 1
     with pytest.raises(FramesError, match="camera wrist is black in episode 1 of shown, step 0"):
         check(LabelledFrames(frames.cameras, (first, replace(second, images=dark))))
+    dark["wrist"][0] = BLACK  # an arm is driven with such a picture, so it may be learned from
+    check(LabelledFrames(frames.cameras, (first, replace(second, images=dark))))
 
 
 @pytest.mark.parametrize(

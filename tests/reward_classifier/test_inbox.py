@@ -8,7 +8,8 @@ from handrail.intervention.index import EpisodeIndex
 from handrail.intervention.labels import append_label
 from handrail.intervention.log_format import LogError
 from handrail.intervention.log_reader import LogReader
-from handrail.reward_classifier.inbox import InboxEntry, entries, images, newer_than
+from handrail.reward_classifier.inbox import InboxEntry, entries, images, news
+from handrail.reward_classifier.stored import images_after, stored_episodes
 
 V1 = "0123456789ab"
 BY = f"classifier {V1}"
@@ -56,8 +57,19 @@ def test_a_vetoed_success_is_shown_with_its_frame(desk: Desk) -> None:
     found = images(desk.reader, entry)
     assert list(found) == ["wrist"]
     assert np.array_equal(found["wrist"], picture(True, 4))
-    assert newer_than([entry], entry.wall_ns) == []
-    assert newer_than([entry], entry.wall_ns - 1) == [entry]
+
+
+def test_news_is_what_was_said_since_an_episode_was_learned_from_whatever_the_clock_says(desk: Desk) -> None:
+    for episode in range(2):
+        desk.judged(episode, [0.1, 0.9], success=True)
+        desk.says(episode, "failure")
+    first, second = desk.inbox()
+    learned = {"first": {0: first.sequence}}
+    assert news([first, second], learned) == [second]
+    assert news([first, second], {"second": learned["first"]}) == [first, second]
+    desk.says(0, "success")
+    desk.says(0, "failure")  # thought again, twice
+    assert [entry.episode for entry in news(desk.inbox(), learned)] == [0, 1]
 
 
 def test_a_missed_success_is_shown_at_the_step_that_the_person_named(desk: Desk) -> None:
@@ -70,6 +82,16 @@ def test_a_missed_success_is_shown_at_the_step_that_the_person_named(desk: Desk)
     assert (second.episode, second.step, second.kind, second.label) == (1, 1, "missed", "demo")
 
 
+@pytest.mark.parametrize("score", [0.7, 0.99])
+def test_a_success_that_the_threshold_the_streak_or_the_guard_kept_back_is_missed(
+    desk: Desk, score: float
+) -> None:
+    desk.judged(0, [score] * 6, success=False)
+    desk.says(0, "demo")
+    (entry,) = desk.inbox()
+    assert (entry.kind, entry.step, entry.score) == ("missed", 5, score)
+
+
 def test_the_operators_no_at_the_moment_of_a_false_success_is_a_veto(desk: Desk) -> None:
     desk.judged(0, [0.1, 0.96], success=False)
     desk.says(0, "failure")
@@ -79,7 +101,8 @@ def test_the_operators_no_at_the_moment_of_a_false_success_is_a_veto(desk: Desk)
 
 def test_agreement_and_what_nobody_judged_is_not_shown(desk: Desk) -> None:
     desk.judged(0, [0.1, 0.9], success=True)
-    desk.says(0, "demo")  # success said twice
+    desk.says(0, "success")  # confirmed
+    desk.says(0, "demo")  # and once more
     desk.judged(1, [0.1, 0.2], success=False)
     desk.says(1, "failure")
     desk.judged(2, [0.1, 0.9], success=True)
@@ -91,6 +114,31 @@ def test_agreement_and_what_nobody_judged_is_not_shown(desk: Desk) -> None:
     desk.judged(5, [0.1, 0.9], success=True)
     desk.says(5, "success", step=0)  # a look earlier than the classifier's
     assert [(entry.episode, entry.kind) for entry in desk.inbox()] == [(5, "missed")]
+
+
+def test_only_the_episode_in_question_is_read(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A collection that was killed has no end, and whole runs follow it in the log."""
+    for episode in range(3):
+        desk.judged(episode, [0.1, 0.9], success=True)
+    write_episode(desk.writer, 3, [False, True] * 40, purpose="classify", ended=False)
+    for episode in range(4, 60):
+        write_episode(desk.writer, episode, [False, True])
+    desk.says(2, "failure")
+    (entry,) = desk.inbox()
+    killed = stored_episodes(desk.reader)[3]
+    read: list[int] = []
+
+    def watched(after: int, limit: int = 1000) -> list[tuple[int, bytes]]:
+        frames = LogReader.read(desk.reader, after, limit)
+        read.append(len(frames))
+        return frames
+
+    monkeypatch.setattr(desk.reader, "read", watched)
+    assert list(images(desk.reader, entry)) == ["wrist"]
+    assert sum(read) <= 64
+    read.clear()
+    assert len(list(images_after(desk.reader, killed.after, 3))) == 80
+    assert sum(read) <= 3 * 64  # 162 records, of some 500
 
 
 def test_frames_of_another_log_are_refused(desk: Desk, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from judged import CAMERAS, picture
 
 from handrail.reward_classifier import artifact
@@ -89,6 +90,24 @@ def test_episodes_of_one_seed_have_different_errors(lamp: Path) -> None:
     assert all(any(each) and not all(each) for each in seen)
 
 
+def test_a_restart_repeats_no_errors_and_the_same_pictures_do(lamp: Path) -> None:
+    def errors(first: int) -> list[bool]:
+        found = judge(lamp, consecutive=1, guard=False, false_positive_rate=0.3)
+        found.begin(view(False, first))
+        return [found.judge(view(False, 500 + look), at()).success for look in range(40)]
+
+    assert errors(0) == errors(0) != errors(1)
+
+
+def test_the_score_beside_an_injected_error_is_the_classifier_s_own(lamp: Path) -> None:
+    found = judge(lamp, consecutive=1, guard=False, false_positive_rate=1.0)
+    found.begin(view(False, 0))
+    verdict = found.judge(view(False, 1), at())
+    assert verdict.success and verdict.score is not None
+    assert verdict.score == pytest.approx(found.score(view(False, 1)))
+    assert verdict.score < found.classifier.threshold
+
+
 def test_other_cameras_than_those_trained_on_are_refused_at_once(lamp: Path) -> None:
     wide = (replace(CAMERAS[0], width=64),)
     with pytest.raises(ConfigError, match=r"was trained on width 32 of camera 'wrist', env.cameras has 64"):
@@ -108,7 +127,9 @@ def test_images_that_cannot_be_judged_are_refused(lamp: Path) -> None:
 
 def test_a_look_within_the_budget_passes_and_one_beyond_it_is_refused(lamp: Path) -> None:
     found = judge(lamp)
+    torch.set_num_threads(2)
     took_ms = found.warm_up(budget_ms=1000.0)
+    assert torch.get_num_threads() == 1  # as many as an actor has
     assert 0.0 < took_ms < 1000.0
     with pytest.raises(ConfigError, match=r"takes .* ms a look, env.reward.budget_ms is 0.0001"):
         found.warm_up(budget_ms=1e-4)

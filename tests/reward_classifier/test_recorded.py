@@ -22,6 +22,9 @@ def test_stored_steps_say_where_the_tool_was(proprioception: Literal["socket", "
     frame = RamInsertion(config.task, env.scene).frame()
     recorded = RecordedSituations(config)
     recorded.begin(EpisodeStart(1, seed, "train", 0, 0, -1))
+    # What a reset calls settled is how far the start may be from the one that was drawn.
+    settled = (config.task.settle_m, config.task.settle_rad)
+    assert recorded.error == (settled if proprioception == "start" else (0.0, 0.0))
     rng = np.random.default_rng(0)
     for step in range(8):
         before, action = observation["state"], rng.uniform(-1.0, 1.0, 6).astype(np.float32)
@@ -32,9 +35,7 @@ def test_stored_steps_say_where_the_tool_was(proprioception: Literal["socket", "
         coordinates, force = recorded.after(step_record(transition))
         arm = env.last_arm_state
         away = np.abs(coordinates - frame.coordinates(arm.pose))
-        # What a reset calls settled is how far the start may be from the one that was drawn.
-        near_m, near_rad = (1e-6, 1e-6) if proprioception == "socket" else (0.001, 0.006)
-        assert away[:3].max() < near_m
-        assert away[3:].max() < near_rad
+        assert np.linalg.norm(away[:3]) < recorded.error[0] + 1e-6
+        assert np.linalg.norm(away[3:]) < recorded.error[1] + 1e-6
         assert np.allclose(force, arm.wrench[:3], atol=1e-4)
     env.close()

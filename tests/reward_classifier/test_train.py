@@ -10,7 +10,7 @@ from handrail.reward_classifier.config import ClassifierConfig
 from handrail.reward_classifier.dataset import FramesError, LabelledFrames, gather
 from handrail.reward_classifier.features import compute, varied
 from handrail.reward_classifier.model import RewardHead, balanced_loss
-from handrail.reward_classifier.train import Trained, split, train
+from handrail.reward_classifier.train import Trained, Training, split, train
 from handrail.robot_env.cameras.config import CameraConfig
 from handrail.robot_env.errors import ConfigError
 from handrail.vision.trunk import Trunk, build
@@ -85,6 +85,44 @@ def test_folds_are_whole_episodes_and_each_has_successes(frames: LabelledFrames)
     assert any(not np.array_equal(a, b) for a, b in zip(parts, split(mixed, 3, seed=1), strict=True))
 
 
+@pytest.mark.parametrize(
+    ("kinds", "count"),
+    [
+        ("bsf", 2),
+        ("ssff", 2),
+        ("bbsf", 3),
+        ("bsssfff", 4),
+        ("bbbb", 4),
+        ("bb" + "f" * 9, 2),
+        ("bsf ", 2),
+    ],
+)
+def test_every_fold_shows_success_and_none(frames: LabelledFrames, kinds: str, count: int) -> None:
+    """ "b" an episode that shows both, "s" nothing but success, "f" none, " " nothing that is spoken of."""
+    labels = {"b": [0, 1], "s": [1, 1], "f": [0, 0], " ": [-1, -1]}
+    episodes = [replace(frames.episodes[0], labels=np.array(labels[kind], np.int8)) for kind in kinds]
+    for seed in range(20):
+        parts = split(LabelledFrames(frames.cameras, tuple(episodes)), 5, seed)
+        assert len(parts) == count
+        assert sorted(np.concatenate(parts).tolist()) == list(range(len(kinds)))
+        for part in parts:
+            assert any(episodes[i].succeeds for i in part) and any(episodes[i].fails for i in part)
+
+
+def test_episodes_that_show_only_success_can_be_trained_with(frames: LabelledFrames, trunk: Trunk) -> None:
+    both, one, other = frames.episodes[:3]
+    lit = {"wrist": one.images["wrist"][6:]}
+    only = replace(
+        one, images=lit, labels=one.labels[6:], coordinates=one.coordinates[6:], forces=one.forces[6:]
+    )
+    failure = replace(other, labels=np.where(other.labels == 1, -1, 0).astype(np.int8))
+    for seed in range(4):
+        found = train(
+            LabelledFrames(frames.cameras, (both, only, failure)), replace(CONFIG, seed=seed, epochs=2), trunk
+        )
+        assert found.calibration.episodes == 2 and found.calibration.successes == 2
+
+
 def test_a_lamp_is_learned_and_judged_by_heads_that_have_not_seen_the_episode(trained: Trained) -> None:
     assert len(trained.held_out) == 7 and len(trained.folds) == 2
     for each in trained.held_out:
@@ -111,12 +149,59 @@ def test_held_out_scores_come_from_other_episodes(
     assert found.digest != trained.digest
 
 
-def test_progress_is_told_to_the_end(trained: Trained, told: Told) -> None:
+@pytest.mark.parametrize("folds", [2, 3])
+def test_what_an_episode_says_of_itself_does_not_reach_its_scores(
+    frames: LabelledFrames, trunk: Trunk, folds: int
+) -> None:
+    """Neither what its head learns nor when that is stopped: the whole fold's labels are turned round."""
+    config = replace(CONFIG, folds=folds, epochs=6)
+    fold = split(frames, folds, config.seed)[0]
+    turned = tuple(
+        replace(each, labels=(1 - each.labels).astype(np.int8)) if number in fold else each
+        for number, each in enumerate(frames.episodes)
+    )
+    says, contradicts = (
+        train(LabelledFrames(frames.cameras, each), config, trunk) for each in (frames.episodes, turned)
+    )
+    assert says.folds[0] == contradicts.folds[0]
+    for number in fold:
+        one, two = (
+            found.temperature * np.log(scores / (1.0 - scores))
+            for found in (says, contradicts)
+            for scores in [found.held_out[number].scores]
+        )
+        inside = (np.abs(one / says.temperature) < 29.0) & (np.abs(two / contradicts.temperature) < 29.0)
+        assert inside.any() and np.allclose(one[inside], two[inside], atol=1e-3)
+
+
+def test_a_head_is_stopped_when_it_gets_no_better_and_is_the_best_there_was(
+    frames: LabelledFrames, trunk: Trunk
+) -> None:
+    config = replace(CONFIG, epochs=12, patience=4)
+    features = compute(frames, config, trunk, lambda *_: None)
+    learns = features.episode < 4
+    contradicts = replace(features, labels=np.where(learns, features.labels, 1 - features.labels))
+    head, told = Training(contradicts, learns, config, seed=5), []
+    fold = head.until_best(~learns, told.append)
+    assert fold.best == 1 and len(fold.losses) == 1 + config.patience  # the more it learns the worse
+    assert told == [1, 2, 3, 4, 5] and min(fold.losses) == fold.losses[0]
+    again = Training(contradicts, learns, config, seed=5)
+    again.one_pass()
+    for mine, best in zip(head.head.parameters(), again.head.parameters(), strict=True):
+        assert torch.equal(mine, best)
+
+    long = replace(config, epochs=200, patience=200)
+    fold = Training(features, learns, long, seed=5).until_best(~learns, told.append)
+    assert len(fold.losses) == fold.best < 200  # nothing was left to gain
+    assert fold.losses[-1] < 0.005 < min(fold.losses[:-1])
+
+
+@pytest.mark.usefixtures("trained")
+def test_progress_is_told_to_the_end(told: Told) -> None:
     for what in ("features", "training"):
         reports = [(done, total) for name, done, total in told if name == what]
         assert [done for done, _ in reports] == sorted(done for done, _ in reports)
         assert reports[-1][0] == reports[-1][1]
-    assert len(trained.folds[0].losses) >= trained.folds[0].best
 
 
 def test_training_is_repeatable(frames: LabelledFrames, trunk: Trunk) -> None:

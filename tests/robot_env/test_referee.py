@@ -1,6 +1,8 @@
 """Who says that an episode has succeeded, and what the truth is beside."""
 
+import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -99,6 +101,22 @@ def test_a_judge_sees_the_images_and_knows_pose_force_and_step() -> None:
     np.testing.assert_allclose(situation.coordinates, observation["state"][:6], atol=1e-6)
     np.testing.assert_allclose(situation.force, observation["state"][12:15], atol=1e-6)
     assert situation.gripper_width_m == pytest.approx(float(observation["state"][18]))
+
+
+def test_a_look_is_timed_and_one_beyond_the_budget_counted() -> None:
+    class Slow(Scripted):
+        def judge(self, images: Mapping[str, np.ndarray], situation: Situation) -> Verdict:
+            if situation.step == 2:
+                time.sleep(0.5)
+            return super().judge(images, situation)
+
+    reward = replace(CLASSIFIED.reward, budget_ms=450.0)
+    env, _ = make(replace(CLASSIFIED, reward=reward), Slow(*[Verdict(False, 0.0)] * 2))
+    assert env.reset(seed=0)[1]["look_ms"] == 0.0
+    looks_ms = [env.step(STILL)[4]["look_ms"] for _ in range(2)]
+    assert looks_ms[0] > 0.0 and looks_ms[1] >= 500.0
+    assert env.late_looks == sum(each > 450.0 for each in looks_ms)
+    assert env.reset(seed=1)[1]["look_ms"] == 0.0
 
 
 def test_a_stage_is_rewarded_without_an_end() -> None:

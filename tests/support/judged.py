@@ -68,8 +68,12 @@ def write_episode(
     heights_m: Sequence[float] | None = None,
     rewards: Sequence[float] | None = None,
     seated: Sequence[bool] | None = None,
+    ended: bool = True,
 ) -> None:
-    """Append an episode with a step for each of `lit`; `label` is (what, who says so) at its end."""
+    """Append an episode with a step for each of `lit`; `label` is (what, who says so) at its end.
+
+    One that is not `ended` was killed after its last step.
+    """
     steps = len(lit)
     seeds = itertools.count(1000 * episode)
     pictures = [picture(False, next(seeds)), *(picture(each, next(seeds)) for each in lit)]
@@ -105,7 +109,8 @@ def write_episode(
         records += [frame(number + 1), step_record(transition, ids, next_ids)]
     success = label is not None and label[0] in ("success", "demo")
     truth = None if seated is None else seated[-1]
-    records.append(EpisodeEnd(episode, steps, success, None, True, 0, 0, 0.0, time.time_ns(), truth))
+    if ended:
+        records.append(EpisodeEnd(episode, steps, success, None, True, 0, 0, 0.0, time.time_ns(), truth))
     if label is not None:
         records.append(label_event(episode, None, Label(label[0]), label[1]))
     writer.append(*records)

@@ -3,6 +3,7 @@
 import gc
 import threading
 import weakref
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -213,5 +214,18 @@ def test_the_shapes_are_known_without_a_network() -> None:
         assert shapes(name) == {key: tuple(tensor.shape) for key, tensor in network().state_dict().items()}
 
 
-def test_the_fastest_precision_is_one_that_trunks_run_in() -> None:
-    assert fastest_precision() in (torch.bfloat16, torch.float32)
+def test_only_a_processor_that_multiplies_bfloat16_by_itself_is_given_it() -> None:
+    facts = Path("/proc/cpuinfo")
+    if not facts.is_file():
+        pytest.skip("this system does not tell what its processor can")
+    native = "avx512_bf16" in facts.read_text().split()
+    if torch.backends.cpu.get_cpu_capability() != "AVX512":
+        native = False  # switched off, or none
+    assert fastest_precision() == (torch.bfloat16 if native else torch.float32)
+
+
+def test_an_avx512_processor_that_would_emulate_bfloat16_keeps_float32(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    assert fastest_precision() == torch.float32

@@ -105,7 +105,7 @@ def test_nothing_that_is_named_is_run(tmp_path: Path, protocol: int) -> None:
         (b"I1\n.", "no dictionary of arrays"),
         (b"}.", "holds no array"),
         (b"}(Va\nI1\nu.", "a is a int, no array"),
-        (b"}(I1\nI1\nu.", "the key '1', which is no name"),
+        (b"}(I1\nI1\nu.", "the key or name of type int, which is no text"),
         (b"}(Va\ncnumpy\nndarray\n)Ru.", "a is a Array, no array"),  # never filled
         (b"0.", "damaged"),
         (b"t.", "damaged"),
@@ -137,6 +137,28 @@ def test_a_shared_branch_does_not_make_it_endless(tmp_path: Path) -> None:
     for _ in range(25):  # 2**25 leaves in a few hundred bytes
         node = {"a": node, "b": node}
     assert "more than 10000 entries" in refused(tmp_path, pickle.dumps(node))
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        b"}%sI1\ns.",  # a key
+        b"}(%sI1\nu.",
+        b"ccollections\nOrderedDict\n(](%sI1\nte%stR.",
+        b"%sVb\n\x93.",  # a name
+        b"Va\n%s\x93.",
+        b"cnumpy\ndtype\n(%stR.",  # an array's type
+        b"c_codecs\nencode\n(Va\n%stR.",
+        b"cnumpy._core.numeric\n_frombuffer\n(C\x04abcdcnumpy\ndtype\n(Vf4\ntR(%stVC\ntR.",
+    ],
+)
+def test_tuples_of_one_tuple_twice_are_neither_hashed_nor_shown(tmp_path: Path, use: bytes) -> None:
+    nested = b")" + b"p0\ng0\n\x86" * 60  # 2**60 leaves
+    assert "is refused" in refused(tmp_path, use.replace(b"%s", nested))
+
+
+def test_a_name_without_end_is_refused(tmp_path: Path) -> None:
+    assert "key or name of 201 characters" in refused(tmp_path, pickle.dumps({"a" * 201: np.zeros(1)}))
 
 
 def test_a_loop_is_refused(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Files of weights, the store, and which weights a run takes: real files, and damaged ones."""
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -153,6 +154,41 @@ def test_the_store_loses_nothing(tmp_path: Path) -> None:
     store_file(tmp_path, "cnn").write_bytes(b"somebody's notes")
     save_in_store(tmp_path, "cnn", weights(3), "pretrained", "third")
     assert b"somebody's notes" in {path.read_bytes() for path in tmp_path.iterdir()}
+
+
+def test_a_full_disk_leaves_the_store_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = save_in_store(tmp_path, "cnn", weights(1), "imported", "first")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("handrail.vision.weights.save_file", full)
+        with pytest.raises(TrunkError, match=r"cannot be written: .*No space left"):
+            save_in_store(tmp_path, "cnn", weights(2), "pretrained", "second")
+    assert load_weights(store_file(tmp_path, "cnn")).provenance == first
+    second = save_in_store(tmp_path, "cnn", weights(2), "pretrained", "second")  # put aside already
+    assert load_weights(store_file(tmp_path, "cnn")).provenance == second
+    assert load_weights(tmp_path / f"cnn-{first.sha256[:12]}.safetensors").provenance.sha256 == first.sha256
+
+
+def test_what_weights_were_taught_on_stays_with_them(tmp_path: Path) -> None:
+    seen = {"cameras": "wrist 32x32", "arm": "sim"}
+    path = save_weights(tmp_path / "a.safetensors", "cnn", weights(1), "pretrained", "x", seen).file
+    config = VisionConfig(trunk="cnn", weights=path)
+    assert resolve(config, None, 0, None, sees=seen)[1].warning == ""
+    other = resolve(config, None, 0, None, sees={**seen, "arm": "franka", "light": "on"})
+    assert "taught on something else: arm sim (the run: franka). " in other[1].warning
+    keep_in_run(tmp_path / "run", *other)
+    assert load_weights(tmp_path / "run" / "vision" / "trunk.safetensors").provenance.taught_on == seen
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    for damaged in ("[1]", "{"):
+        save_file(weights(1), path, {**metadata, "taught_on": damaged})
+        assert "its taught_on is no record" in refused(Path(path))
+    del metadata["taught_on"]
+    save_file(weights(1), path, metadata)  # written by an earlier version
+    assert resolve(config, None, 0, None, sees=seen)[1].warning == ""
 
 
 def test_a_run_takes_an_explicit_file_then_its_own_then_the_stores(tmp_path: Path) -> None:
