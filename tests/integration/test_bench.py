@@ -62,7 +62,7 @@ def test_the_classifier_s_figures(capsys: pytest.CaptureFixture[str], tmp_path: 
     found = figures(capsys, "classifier", *short, "vision.trunk=cnn", "vision.frozen=false")
     assert found["timed_positives"] >= 20 and found["timed_negatives"] >= 20 and found["episodes"] == 8
     assert found["training"] > 0.0 and 0.0 < found["look_p50"] <= found["look_p99"] <= found["look_max"]
-    assert 0.0 < found["bound"] <= 100.0 and 0.5 < found["threshold"] < 1.0
+    assert 0.0 < found["bound"] <= 100.0 and 0.5 <= found["threshold"] < 1.0
     assert found["fresh_reached"] in range(4)
     for error in ("fresh_false_positives", "near_miss_false_positives"):  # whole episodes of three
         assert 3 * found[error] / 100.0 == pytest.approx(round(3 * found[error] / 100.0), abs=1e-6)
