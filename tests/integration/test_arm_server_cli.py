@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -249,26 +250,33 @@ def test_a_station_is_taught_before_there_is_a_task(
     assert not thread.is_alive()
 
 
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A folder with a short name: a socket's path may have some hundred characters, and pytest's own are long."""
+    with tempfile.TemporaryDirectory(prefix="hr-") as folder:
+        yield Path(folder)
+
+
 @pytest.mark.timeout(60)
 def test_who_has_to_stop_an_arm_need_not_know_its_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    short_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Every server of this user's is meant, whatever its session; to recover one it must be said which."""
     monkeypatch.setattr(
-        whereabouts, "SHARED_RUNTIME", tmp_path
+        whereabouts, "SHARED_RUNTIME", short_path
     )  # servers of other tests are none of this one's
-    monkeypatch.setattr(whereabouts, "SHARED_TEMPORARY", tmp_path)
-    monkeypatch.setattr(whereabouts.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(whereabouts, "SHARED_TEMPORARY", short_path)
+    monkeypatch.setattr(whereabouts.tempfile, "gettempdir", lambda: str(short_path))
     for session in ("login", "desktop", "service"):
-        (tmp_path / session).mkdir()
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "login"))
+        (short_path / session).mkdir()
+    monkeypatch.setenv("TMPDIR", str(short_path))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(short_path / "login"))
     assert main(["arm", "stop"]) == 3
     assert "no arm server of yours runs on this machine" in capsys.readouterr().err
     names = [f"env.arm.name={name}" for name in ("left", "right")]
     with (
-        arm_server("arm=sim_server", names[0], XDG_RUNTIME_DIR=str(tmp_path / "desktop")),
-        arm_server("arm=sim_server", names[1], XDG_RUNTIME_DIR=str(tmp_path / "service")) as (process, _),
+        arm_server("arm=sim_server", names[0], XDG_RUNTIME_DIR=str(short_path / "desktop")),
+        arm_server("arm=sim_server", names[1], XDG_RUNTIME_DIR=str(short_path / "service")) as (process, _),
     ):
         assert main(["arm", "stop"]) == 0
         lines = capsys.readouterr().out.splitlines()
@@ -278,7 +286,7 @@ def test_who_has_to_stop_an_arm_need_not_know_its_name(
         ]
         assert main(["arm", "recover", "by=Ada"]) == 2
         assert "arm-left" in capsys.readouterr().err
-        assert main(["arm", "state", f"arm_address=ipc://{tmp_path}/desktop/handrail/arm-left"]) == 0
+        assert main(["arm", "state", f"arm_address=ipc://{short_path}/desktop/handrail/arm-left"]) == 0
         capsys.readouterr()
         process.kill()
         process.wait()

@@ -12,7 +12,7 @@ from emulators.camera import Film, until
 from figures import Figure
 
 from handrail.agent import session as session_module
-from handrail.agent.config import RunConfig
+from handrail.agent.config import ActorConfig, RunConfig
 from handrail.agent.session import Session
 from handrail.intervention.config import MappingConfig, OperatorConfig
 from handrail.intervention.device import Reading
@@ -222,9 +222,12 @@ class Person:
         return Reading(np.zeros(6), now_ns, frozenset({"pause"} if pressed else ()))
 
 
-def stopped_session(running: RunningServer, folder, between_steps, on_hold, wanted) -> list:
+def stopped_session(
+    running: RunningServer, folder, between_steps, on_hold, wanted, device="synthetic"
+) -> list:
     """Demonstrate until somebody else stops the arm, and beyond; returns the episodes' ends."""
-    config = RunConfig(env=running.config, operator=OperatorConfig(level="expert"))
+    actor = ActorConfig(device=device)
+    config = RunConfig(env=running.config, operator=OperatorConfig(level="expert"), actor=actor)
     config = dataclasses.replace(config, log=dataclasses.replace(config.log, reserve_bytes=0))
     ends: list[EpisodeEnd] = []
     with Session(RunDirectory(folder).create("", {}), config) as session:
@@ -268,7 +271,7 @@ def test_what_somebody_else_stopped_goes_on_when_the_person_says_so(cell, tmp_pa
     def wanted(ends) -> bool:
         return len(reasons) < 8 or person.pause.is_set()  # until the pause has been heard
 
-    ends = stopped_session(running, tmp_path / "run", stop_at(running, 5), on_hold, wanted)
+    ends = stopped_session(running, tmp_path / "run", stop_at(running, 5), on_hold, wanted, "spacemouse")
     assert [end.truncated_by for end in ends] == ["stopped"]
     assert all("stopped the arm" in reason for reason in reasons) and len(reasons) >= 8
     assert set(modes) == {ArmMode.HOLD}  # nothing moved while it was held
