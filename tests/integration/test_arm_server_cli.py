@@ -252,7 +252,7 @@ def test_a_station_is_taught_before_there_is_a_task(
 
 @pytest.fixture
 def short_path() -> Iterator[Path]:
-    """A folder with a short name: a socket's path may have some hundred characters, and pytest's own are long."""
+    """A folder with a short name: a socket's path has some hundred characters, and pytest's are long."""
     with tempfile.TemporaryDirectory(prefix="hr-") as folder:
         yield Path(folder)
 

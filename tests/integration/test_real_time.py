@@ -223,10 +223,10 @@ class Person:
 
 
 def stopped_session(
-    running: RunningServer, folder, between_steps, on_hold, wanted, device="synthetic"
+    running: RunningServer, folder, between_steps, on_hold, wanted, person: bool = False
 ) -> list:
     """Demonstrate until somebody else stops the arm, and beyond; returns the episodes' ends."""
-    actor = ActorConfig(device=device)
+    actor = ActorConfig(device="spacemouse" if person else "synthetic")
     config = RunConfig(env=running.config, operator=OperatorConfig(level="expert"), actor=actor)
     config = dataclasses.replace(config, log=dataclasses.replace(config.log, reserve_bytes=0))
     ends: list[EpisodeEnd] = []
@@ -271,7 +271,7 @@ def test_what_somebody_else_stopped_goes_on_when_the_person_says_so(cell, tmp_pa
     def wanted(ends) -> bool:
         return len(reasons) < 8 or person.pause.is_set()  # until the pause has been heard
 
-    ends = stopped_session(running, tmp_path / "run", stop_at(running, 5), on_hold, wanted, "spacemouse")
+    ends = stopped_session(running, tmp_path / "run", stop_at(running, 5), on_hold, wanted, person=True)
     assert [end.truncated_by for end in ends] == ["stopped"]
     assert all("stopped the arm" in reason for reason in reasons) and len(reasons) >= 8
     assert set(modes) == {ArmMode.HOLD}  # nothing moved while it was held
