@@ -160,9 +160,9 @@ def fit_guard(episodes: Iterable[EpisodeFrames], widest: Guard) -> Guard:
 def calibrate(episodes: Sequence[ScoredEpisode], config: ClassifierConfig, guard: Guard) -> Calibration:
     """Choose the threshold and say what is known of it.
 
-    False successes come first: the threshold lies above all critical ones but as many as the wanted bound
-    bears, and above those too where that costs no more than `config.misses` of the successes. Within what is
-    left it lies half-way (in the logit) to where more would be missed.
+    False successes come first: the threshold lies above all critical ones but as many as the wanted bound, or
+    `config.tolerated`, bears, and above those too where that costs no more than `config.misses` of the
+    successes. Within what is left it lies half-way (in the logit) to where more would be missed.
 
     Args:
         episodes: Whole episodes with held-out scores; one at least with a frame without success.
@@ -233,7 +233,14 @@ def _at_most(events: int, trials: int, share: float) -> float:
 
 
 def _bearable(count: int, config: ClassifierConfig) -> int:
-    """False successes among so many episodes that the wanted bound bears; fixed before any is looked at."""
+    """False successes among so many episodes that may be borne; fixed before any is looked at.
+
+    As many as the wanted bound bears. Where so few episodes could not show it at all, as many as are
+    tolerated: one of them, in which the part stood a hair from its place for a while, must not make a
+    classifier that misses most successes.
+    """
+    if upper_limit(0, count, config.confidence) > config.false_positives:
+        return int(config.tolerated * count)
     bears = 0
     while upper_limit(bears + 1, count, config.confidence) <= config.false_positives:
         bears += 1

@@ -41,6 +41,8 @@ class ClassifierConfig:
         fit_guard: Draw the guard closer around where successes were seen.
         false_positives: Wanted bound: share of episodes in which success is claimed before it is there [1].
         misses: Share of the successes that may be missed for a safer threshold [1].
+        tolerated: Share of the held-out episodes whose false success may be borne, at the price of a wider
+            bound, where they are too few to show the wanted one and more would be missed otherwise [1].
         confidence: Of the bound [1].
         seed: Of the split, the views, the initial weights and the batches.
     """
@@ -67,6 +69,7 @@ class ClassifierConfig:
     fit_guard: bool = True
     false_positives: float = 0.01
     misses: float = 0.05
+    tolerated: float = 0.05
     confidence: float = 0.95
     seed: int = 0
 
@@ -86,7 +89,7 @@ class ClassifierConfig:
         require_range(where, 1e-6, 1.0, learning_rate=self.learning_rate)
         require_range(where, 0.0, 1.0, weight_decay=self.weight_decay)
         require_range(where, 1e-4, 0.5, false_positives=self.false_positives)
-        require_range(where, 0.0, 0.5, misses=self.misses)
+        require_range(where, 0.0, 0.5, misses=self.misses, tolerated=self.tolerated)
         require_range(where, 0.5, 0.999, confidence=self.confidence)
         if self.cameras is not None and not self.cameras:
             raise ConfigError("classifier.cameras is empty; name what it looks at, or give null for all")

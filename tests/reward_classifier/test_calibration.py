@@ -18,6 +18,7 @@ from handrail.reward_classifier.dataset import EpisodeFrames
 from handrail.reward_classifier.guard import NO_GUARD, Guard
 
 CONFIG = ClassifierConfig(consecutive=2, false_positives=0.05)
+STRICT = replace(CONFIG, tolerated=0.0)
 FREE, HIGH = (0.0,) * 6, (0.0, 0.0, 0.02, 0.0, 0.0, 0.0)
 
 
@@ -41,16 +42,17 @@ def test_the_limit_is_exact() -> None:
     assert upper_limit(4, 4, 0.95) == 1.0
 
 
-def test_the_bound_holds_for_new_episodes_as_often_as_it_says() -> None:
+@pytest.mark.parametrize(("config", "borne"), [(STRICT, 0), (CONFIG, 1)])
+def test_the_bound_holds_for_new_episodes_as_often_as_it_says(config: ClassifierConfig, borne: int) -> None:
     """What is promised of a threshold holds although it was chosen from the same episodes."""
     rng = np.random.default_rng(1)
     kept = 0
     for _ in range(400):
         worst = rng.uniform(0.5, 1.0, 30)
-        found = calibrate([episode([w, w, 0.0], "...") for w in worst], CONFIG, NO_GUARD)
+        found = calibrate([episode([w, w, 0.0], "...") for w in worst], config, NO_GUARD)
         true_share = max(0.0, 1.0 - found.threshold) / 0.5
         kept += true_share <= found.bound
-    assert found.bound == pytest.approx(1.0 - 0.05 ** (1 / 30), abs=1e-6)
+    assert found.bound == pytest.approx(upper_limit(borne, 30, 0.95))
     assert 0.92 <= kept / 400 <= 0.99  # 0.95, and three standard deviations
 
 
@@ -91,9 +93,16 @@ def test_one_bad_frame_is_no_verdict_and_two_in_a_row_are() -> None:
 
 
 def test_false_successes_come_before_missed_ones() -> None:
-    found = calibrate(many(20, episode([0.1, 0.995, 0.995, 0.1], "....")), CONFIG, NO_GUARD)
+    found = calibrate(many(20, episode([0.1, 0.995, 0.995, 0.1], "....")), STRICT, NO_GUARD)
     assert found.threshold > 0.995 and found.false_positives == 0
     assert found.missed == found.successes == 19
+
+
+def test_one_episode_out_of_few_does_not_make_it_miss_them_all() -> None:
+    found = calibrate(many(20, episode([0.1, 0.995, 0.995, 0.1], "....")), CONFIG, NO_GUARD)
+    assert found.missed == 0 and found.false_positives == 1
+    assert found.bound == pytest.approx(upper_limit(1, 20, 0.95)) and not found.supported
+    assert "1 of 20 held-out episodes had a false success: at most 22 in 100" in " ".join(found.sentences())
 
 
 def test_many_episodes_bear_a_false_success_and_are_told_so() -> None:
