@@ -23,6 +23,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
+from handrail.intervention.durable import sync_path
 from handrail.robot_env.errors import HandrailError
 
 SCHEMA = 1
@@ -57,14 +58,14 @@ def save_checkpoint(directory: Path, name: str, checkpoint: Checkpoint, keep: in
         _write_through(aside / f"{part}.safetensors", body)
     document = {"schema": SCHEMA, "sha256": sums, **checkpoint.state}
     _write_through(aside / "state.json", json.dumps(document, indent=1).encode())
-    _sync_directory(aside)
+    sync_path(aside)
     load_checkpoint(aside)
     if (
         final.exists()
     ):  # the same counters again, after a restart: the old one is as good, the new one replaces it
         shutil.rmtree(final)
     aside.rename(final)
-    _sync_directory(directory)
+    sync_path(directory)
     for old in _complete(directory)[:-keep]:
         if old != final:  # a run begun anew over damaged checkpoints counts lower than they do
             shutil.rmtree(old)
@@ -119,14 +120,6 @@ def _write_through(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def optimizer_tensors(optimizers: dict[str, torch.optim.Adam]) -> dict[str, Tensor]:

@@ -48,6 +48,19 @@ def _nothing(*_: object) -> None:
     """Nobody wants to know."""
 
 
+def held_once(announce: Callable[[str], None]) -> Callable[[str], None]:
+    """An `on_hold` for `Session.drive` that announces each reason once, however long it lasts."""
+    last = ""
+
+    def on_hold(reason: str) -> None:
+        nonlocal last
+        if reason != last:
+            last = reason
+            announce(f"held: {reason}")
+
+    return on_hold
+
+
 class Session:
     """Owns a run's "actor" role while it is open; a context manager. One thread may use it.
 

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from handrail.intervention.durable import sync_path
 from handrail.intervention.locks import FileLock
 from handrail.intervention.log_format import (
     EpisodeEnd,
@@ -273,7 +274,7 @@ class LogWriter:
             for fd in (*retired, current):
                 self._sync(fd)
             if new_segment:
-                self._sync_directory()
+                sync_path(self._directory)
         except OSError as error:
             # After a failed fsync the kernel may have dropped the pages: a second, "successful" one proves
             # nothing.
@@ -287,13 +288,6 @@ class LogWriter:
             os.close(fd)
         with self._progress:
             self._progress.notify_all()
-
-    def _sync_directory(self) -> None:
-        fd = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
 
     def _is_short_of_space(self) -> bool:
         return shutil.disk_usage(self._directory).free < self._reserve_bytes

@@ -17,6 +17,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from handrail.intervention.durable import sync_path
 from handrail.intervention.locks import FileLock
 from handrail.robot_env.errors import HandrailError
 
@@ -219,8 +220,4 @@ def write_durably(path: Path, text: str) -> None:
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
-    fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    sync_path(path.parent)

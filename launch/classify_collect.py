@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from handrail.agent.config import RunConfig
 from handrail.agent.devices import make_device
-from handrail.agent.session import Session
+from handrail.agent.session import Session, held_once
 from handrail.intervention.collector import NEAR_MISSES, Latched, Posture, SyntheticCollector
 from handrail.intervention.config import MappingConfig
 from handrail.intervention.device import Device
@@ -200,7 +200,6 @@ def collect(
     counts = [0, 0]
     posture, prompted = Posture.SEATED, set[Posture]()
     streak = 0
-    held_for = ""
 
     with Session(run, _showing(config, wanted)) as session:
         runs.keep_config(run, config)
@@ -234,12 +233,6 @@ def collect(
                     "module is seated (`handrail doctor device` shows whether it is heard)"
                 )
 
-        def on_hold(reason: str) -> None:
-            nonlocal held_for
-            if reason != held_for:
-                held_for = reason
-                announce(f"held: {reason}")
-
         on_step(tally.positives, tally.negatives)
         session.drive(
             None,
@@ -249,7 +242,7 @@ def collect(
             between_steps=count,
             before_reset=prompt,
             after_episode=note,
-            on_hold=on_hold,
+            on_hold=held_once(announce),
             announce=announce,
         )
     tally.read(reader)

@@ -25,7 +25,6 @@ from handrail.intervention.locks import FileLock, RunLocked
 from handrail.launch import compose, runs
 from handrail.launch.options import Options
 from handrail.launch.supervisor import Interrupt
-from handrail.robot_env.arms.config import REAL_ARMS
 from handrail.robot_env.errors import ConfigError
 from handrail.robot_env.spec import state_spec
 from handrail.vision.config import SETTINGS
@@ -93,7 +92,7 @@ def provide(config: RunConfig, store: Path, console: Console) -> None:
     name, file = config.vision.trunk, _store_file(config, store)
     if file.is_file():
         return
-    if config.env.arm.kind in REAL_ARMS:
+    if config.env.arm.real:
         raise ConfigError(
             f"vision.weights is 'pretrain', there is no {file} yet, and a real arm has no simulated cell: "
             "`handrail record run=<id>` first, then `handrail weights pretrain run=<id>`, then train it"
@@ -148,7 +147,7 @@ def sight(config: RunConfig) -> dict[str, str]:
         f"{each.name} {each.height}x{each.width}" for each in config.env.cameras if each.name in wanted
     ]
     found = {"cameras": ", ".join(cameras), "arm": config.env.arm.kind}
-    if config.env.arm.kind not in REAL_ARMS:
+    if not config.env.arm.real:
         varied = config.env.randomization
         seen = {name: getattr(varied, name) for name in ("hidden", "visible")}
         seen |= {name: varied.look or getattr(varied, name) for name in ("light", "texture", "camera_pose")}
@@ -241,7 +240,7 @@ def _require_room(run: RunDirectory | None, config: RunConfig, count: int) -> No
     height, width = policy_image(config) or (0, 0)
     frame = len(policy_cameras(config)) * height * width * 3
     # A run's own beside the cell's: both, and both again while they are joined.
-    copies = 4 if run is not None and config.env.arm.kind not in REAL_ARMS else 1
+    copies = 4 if run is not None and not config.env.arm.real else 1
     room = _available_bytes()
     if room is not None and count * frame * copies > room:
         raise ConfigError(
@@ -278,7 +277,7 @@ def _frames(
         read = told("reading the run's frames")
         sources.append(recorded(run.segments, spec, cameras, count, progress=read))
         words.append(f"{len(sources[-1])} frames of run {run.id}")
-    if config.env.arm.kind not in REAL_ARMS:
+    if not config.env.arm.real:
         drawn = told("rendering the simulated cell")
         sources.append(simulated(config.env, cameras, count, config.seed, progress=drawn))
         words.append(f"{len(sources[-1])} frames of the simulated cell")

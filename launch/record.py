@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from handrail.agent.config import RunConfig
 from handrail.agent.history import DEMONSTRATION
-from handrail.agent.session import Session
+from handrail.agent.session import Session, held_once
 from handrail.intervention.log_format import EpisodeEnd
 from handrail.intervention.run_directory import RunDirectory
 from handrail.launch import run_trunk, runs
@@ -76,13 +76,6 @@ def record(
         RunLocked: the run's actor is running.
     """
     successes = streak = 0
-    held_for = ""
-
-    def on_hold(reason: str) -> None:
-        nonlocal held_for
-        if reason != held_for:
-            held_for = reason
-            announce(f"held: {reason}")
 
     def count(end: EpisodeEnd) -> None:
         nonlocal successes, streak
@@ -103,7 +96,7 @@ def record(
             wanted=lambda: successes < wanted and not stopped(),
             between_steps=lambda _: not stopped(),
             after_episode=count,
-            on_hold=on_hold,
+            on_hold=held_once(announce),
             announce=announce,
         )
     return successes

@@ -16,7 +16,6 @@ from handrail.agent.config import RunConfig
 from handrail.intervention.locks import RunLocked
 from handrail.intervention.run_directory import RunDirectory
 from handrail.launch import pretrain
-from handrail.robot_env.arms.config import REAL_ARMS
 from handrail.robot_env.errors import ConfigError
 
 META_KEY = "vision"
@@ -49,7 +48,7 @@ def check(config: RunConfig, store: Path, console: Console, *, trains: bool = Tr
         return
     from handrail.vision.weights import resolve  # torch: only where something is to be seen
 
-    if config.vision.weights == "pretrain" and (trains or config.env.arm.kind not in REAL_ARMS):
+    if config.vision.weights == "pretrain" and (trains or not config.env.arm.real):
         pretrain.provide(config, store, console)
     resolve(config.vision, None, config.seed, store, trains=trains)
 

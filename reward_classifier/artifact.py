@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 import time
@@ -30,6 +29,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
+from handrail.intervention.durable import sync_path
 from handrail.intervention.run_directory import write_durably
 from handrail.reward_classifier.calibration import Calibration, probabilities
 from handrail.reward_classifier.config import ClassifierConfig
@@ -167,11 +167,11 @@ def save(folder: Path, trained: Trained, report: str, *, made_wall_ns: int) -> s
             (aside / WEIGHTS).write_bytes(weights)
             write_durably(aside / REPORT, report)
             write_durably(aside / SETTINGS, json.dumps({**settings, "version": version}, indent=2) + "\n")
-            _sync(aside / WEIGHTS)
+            sync_path(aside / WEIGHTS)
             aside.chmod(0o755)
             if not target.exists():
                 aside.rename(target)
-                _sync(folder)
+                sync_path(folder)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
     except OSError as error:
@@ -387,11 +387,3 @@ def _listed(folder: Path) -> str:
 
 def _line(error: BaseException) -> str:
     return " ".join(str(error).split())
-
-
-def _sync(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
