@@ -27,7 +27,9 @@ $(STAMP):
 run: venv
 	@$(BIN)/handrail train $(ARGS)
 
+# The console's tests drive a real browser.
 test: venv
+	@tools/system-packages chromium fonts-dejavu-core
 	@$(BIN)/python tools/run_tests.py $(ARGS)
 
 lint: venv

@@ -4,6 +4,7 @@ config.yaml         the resolved configuration, as text
 meta.json           schema, run id, versions, seed, when it was created
 segments/*.seg      the episode log: the truth
 index.db            SQLite index of the log, rebuilt on demand
+diagnostics.db      what the learner found out about itself, over time
 checkpoints/        the learner's state
 policy/             promoted weights
 vision/             the trunk that the policy sees with, where there are cameras
@@ -193,6 +194,11 @@ class RunDirectory:
     def tensorboard(self) -> Path:
         """Folder of TensorBoard event files."""
         return self.path / "tensorboard"
+
+    @property
+    def diagnostics_file(self) -> Path:
+        """SQLite file with what the learner found out about itself."""
+        return self.path / "diagnostics.db"
 
     @property
     def logs(self) -> Path:

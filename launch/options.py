@@ -6,6 +6,7 @@ run=a preset=parity` has both: what is not an option of the command is left for 
 """
 
 import difflib
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,17 +25,17 @@ class Option:
 
     Attributes:
         name: the word before `=`.
-        kind: `str`, `int`, `bool`, or the values it may take. A bool can also be given as `--name`.
+        kind: `str`, `int`, `float`, `bool`, or the values it may take. A bool can also be given as `--name`.
         help: one line for `--help`.
         default: its value when it is not given.
     """
 
     name: str
-    kind: type[str] | type[int] | type[bool] | tuple[str, ...]
+    kind: type[str] | type[int] | type[float] | type[bool] | tuple[str, ...]
     help: str
-    default: str | int | bool | None = None
+    default: str | int | float | bool | None = None
 
-    def parse(self, text: str) -> str | int | bool:
+    def parse(self, text: str) -> str | int | float | bool:
         """The value that `text` stands for.
 
         Raises:
@@ -55,6 +56,14 @@ class Option:
                 return int(text)
             except ValueError:
                 raise ConfigError(f"{self.name}={text}: must be a whole number") from None
+        if self.kind is float:
+            try:
+                value = float(text)
+            except ValueError:
+                value = math.nan
+            if not math.isfinite(value):
+                raise ConfigError(f"{self.name}={text}: must be a number")
+            return value
         if not text:
             raise ConfigError(f"{self.name}= is empty: {self.help}")
         return text

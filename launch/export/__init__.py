@@ -1,0 +1,1 @@
+"""`handrail export`: episodes as CSV, as a film, as a LeRobotDataset."""
