@@ -20,7 +20,7 @@ from handrail.robot_env.config import EnvConfig
 from handrail.robot_env.errors import ConfigError
 from handrail.vision.config import VisionConfig
 
-HAND_DEVICES = ("keyboard", "spacemouse", "gamepad")
+HAND_DEVICES = ("keyboard", "spacemouse", "gamepad", "console")
 """The values of `actor.device` behind which there is a person."""
 LEAST_CAPACITY = 1000
 """Transitions that a memory must have room for."""
@@ -151,15 +151,36 @@ class LearnerConfig:
 
 
 @dataclass(frozen=True)
+class DiagnosticsConfig:
+    """What the learner finds out about itself, and how often (`agent/diagnostics.py`)."""
+
+    every_updates: int = 100  # 0: none
+    batch: int = 256  # samples that are looked at, at most agent.batch_size
+    effective_td: float = 0.1  # a sample with a larger |TD error| moves the critics
+    ceiling_margin: float = 0.05  # a Q this much above the highest return there is, is impossible
+    cem: bool = False  # also search for better actions than the actor's: takes several times as long
+
+    def __post_init__(self) -> None:
+        every = self.every_updates
+        _require(every >= 0, "diagnostics.every_updates", every, "0 or more")
+        _require(self.batch >= 2, "diagnostics.batch", self.batch, "at least 2")
+        for name in ("effective_td", "ceiling_margin"):
+            _require(getattr(self, name) > 0.0, f"diagnostics.{name}", getattr(self, name), "positive")
+
+
+@dataclass(frozen=True)
 class ActorConfig:
     """How the actor process runs."""
 
     demonstrations: int = 20  # successful ones, recorded before the first policy step
-    device: Literal["synthetic", "keyboard", "spacemouse", "gamepad", "none"] = "synthetic"
+    device: Literal["synthetic", "keyboard", "spacemouse", "gamepad", "console", "none"] = "synthetic"
     greedy_share: float = 0.5  # of training episodes: act by the means, as an evaluation does
+    countdown_s: float = 0.0  # announced on the console before the arm moves to a new start; not in lockstep
 
     def __post_init__(self) -> None:
         _require(self.demonstrations >= 0, "actor.demonstrations", self.demonstrations, "0 or more")
+        wait_s = self.countdown_s
+        _require(0.0 <= wait_s <= 60.0, "actor.countdown_s", wait_s, "between 0 and 60 seconds")
         _require(0.0 <= self.greedy_share <= 1.0, "actor.greedy_share", self.greedy_share, "between 0 and 1")
 
 
@@ -209,6 +230,7 @@ class RunConfig:
     agent: AgentConfig = field(default_factory=AgentConfig)
     vision: VisionConfig = field(default_factory=VisionConfig)
     learner: LearnerConfig = field(default_factory=LearnerConfig)
+    diagnostics: DiagnosticsConfig = field(default_factory=DiagnosticsConfig)
     actor: ActorConfig = field(default_factory=ActorConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     goal: GoalConfig = field(default_factory=GoalConfig)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from handrail.agent.config import HAND_DEVICES, RunConfig
 from handrail.intervention.config import ButtonsConfig, MappingConfig, OperatorConfig
+from handrail.intervention.console.hand import NoDevice
 from handrail.intervention.device import Device
 from handrail.intervention.gamepad import Gamepad
 from handrail.intervention.keyboard import Keyboard, TerminalKeys
@@ -30,7 +31,7 @@ def make_device(config: RunConfig, env: RobotEnv, *, demonstrate: bool) -> tuple
     if env.scene is None:
         raise ConfigError(
             f"actor.device is {config.actor.device!r}, which watches the simulated cell, and this station "
-            "has none; choose device=spacemouse, gamepad or keyboard"
+            "has none; choose device=spacemouse, gamepad, keyboard or console"
         )
     operator = OperatorConfig(level="none") if config.actor.device == "none" else config.operator
     device = SyntheticOperator(
@@ -71,8 +72,10 @@ def make_operator_device(config: RunConfig) -> Device:
                     "or choose device=gamepad"
                 )
             return Keyboard(TerminalKeys(), device.key_deflection, device.key_s)
+        case "console":
+            return NoDevice()
         case other:
             raise ConfigError(
                 f"actor.device is {other!r}, which is nobody's hand; "
-                "choose device=spacemouse, gamepad or keyboard"
+                "choose device=spacemouse, gamepad, keyboard or console"
             )

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections import deque
 
 from handrail.intervention.episode import Purpose
-from handrail.intervention.log_format import EpisodeEnd, EpisodeStart, Event, Record, StepRecord
+from handrail.intervention.log_format import (
+    NO_RESULT,
+    EpisodeEnd,
+    EpisodeStart,
+    Event,
+    Record,
+    StepRecord,
+)
 from handrail.intervention.transition import Source
 
 DEMONSTRATION: Purpose = "demo"
@@ -53,7 +60,7 @@ class RunHistory:
                 self._tick(record.t_ns)
                 self.online_steps += 1
                 self.human_steps += record.source == Source.HUMAN
-            case EpisodeEnd() if self._purpose == TRAINING and record.truncated_by != "stop":
+            case EpisodeEnd() if self._purpose == TRAINING and record.truncated_by not in NO_RESULT:
                 self.takeovers += record.takeovers
                 self.finished.append((record.success, record.unaided))
             case Event() if record.kind == "label":

@@ -118,13 +118,14 @@ class ActorPolicy:
             actions, log_probs = torch.tanh(mean), None
         else:
             actions, log_probs = squash(mean, log_std, torch.randn(mean.shape, generator=self._generator))
-        chosen = 0
+        chosen, value = 0, None
         if self._critic is not None:
             judged = torch.cat([seen[0].expand(len(actions), -1), actions], -1)
-            q = self._critic(judged).squeeze(-1).amin(0)
+            q = self._critic(judged).squeeze(-1).amin(0).tolist()
             chosen = int(q[1] > q[0])
+            value = q[chosen]
         log_prob = float(log_probs[0]) if log_probs is not None and chosen == 0 else None
-        return PolicyStep(action=actions[chosen].numpy(), weights_version=self.version, log_prob=log_prob)
+        return PolicyStep(actions[chosen].numpy(), self.version, log_prob, value)
 
     def _see(self, observation: Mapping[str, np.ndarray]) -> Tensor:
         state = torch.from_numpy(observation["state"]).unsqueeze(0)

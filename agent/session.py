@@ -19,6 +19,8 @@ from handrail.agent.devices import make_device
 from handrail.agent.history import RunHistory
 from handrail.agent.policy import ActorPolicy
 from handrail.intervention.config import MappingConfig
+from handrail.intervention.console.hand import CONSOLE_MAPPING
+from handrail.intervention.console.link import ConsoleLink
 from handrail.intervention.device import Device, EpisodeAware, check_at_rest
 from handrail.intervention.episode import Purpose
 from handrail.intervention.hold import Hold, wait_until_heard
@@ -42,6 +44,7 @@ HELD = {
 """What ended an episode with the arm in HOLD, and in words; the operator resumes."""
 MOST_INCIDENTS = 5
 """So many in a row, without a person to resume, are no incidents any more."""
+_LOOK_S = 0.05
 
 
 def _nothing(*_: object) -> None:
@@ -73,6 +76,7 @@ class Session:
         env: the environment, its own.
         writer: the run's log.
         history: what the log adds up to, as of the last finished episode.
+        console: what an operator's console sees and asks; costs nothing while there is none.
 
     Raises:
         RunLocked: another process drives this run.
@@ -101,6 +105,8 @@ class Session:
             mark_aborted(self.writer, self._reader)
             self.history = RunHistory()
             self._read_log()
+            self.console = ConsoleLink(run, self.env, config.arbiter, self.writer)
+            self._closing.callback(self.console.close)
         except BaseException:
             self._closing.close()
             raise
@@ -152,9 +158,10 @@ class Session:
         Raises:
             DeviceError: the device is missing, or not at rest.
         """
-        device, mapping = hand or make_device(self.config, self.env, demonstrate=policy is None)
+        own_device, mapping = hand or make_device(self.config, self.env, demonstrate=policy is None)
+        console, device = self.console, self.console.share(own_device)
         person = self.config.actor.device in HAND_DEVICES
-        pace = self._real_time() if person and self.env.lockstep else _nothing
+        console.tell(purpose=purpose, most_steps=self.config.env.task.max_steps)
         device.open()
         try:
             if person:
@@ -167,41 +174,67 @@ class Session:
                     device.episode_finished(success, unaided)
             # A person's device has threads that stamp its readings with the machine's own time.
             now_ns = time.monotonic_ns if person else None
-            rollout = Rollout(self.env, device, self.config.arbiter, mapping, self.writer, now_ns)
-            hold = Hold(self.env, rollout, person, wanted, on_hold)
+            rollout = Rollout(
+                self.env, device, self.config.arbiter, mapping, self.writer, now_ns, CONSOLE_MAPPING
+            )
+
+            def attended() -> bool:
+                return person or console.commanded
+
+            def held(reason: str) -> None:
+                console.hold(reason, paused=rollout.paused)
+                on_hold(reason)
+
+            def prompted(words: str) -> None:
+                console.prompt(words)
+                on_hold(words)
+
+            hold = Hold(self.env, rollout, attended, wanted, held)
+            pace = self._pacer(lambda: person or console.real_time or rollout.paused)
             hold.until_at_rest(device)
             self._driven = True
             self.env.interrupt = None if self.env.lockstep else hold.interruption
 
             def after_step(transition: Transition) -> bool:
+                console.step(transition, self.env.last_arm_state, paused=rollout.paused)
                 pace(transition)
                 self._tell_of_late_looks(announce)
                 return between_steps(transition)
 
             while hold.until_resumed() and wanted():
                 before_reset()
-                if self._regrasp_is_due() and not self._regrasp(hold):
+                if (console.take_regrasp() or self._regrasp_is_due()) and not self._regrasp(hold, prompted):
+                    continue
+                if not self._count_down(hold):
                     continue
                 episode = self.history.next_episode
+                console.begin(episode, purpose)
                 seed = (self.config.seed, episode)
                 if policy is not None:
                     self._prepare(policy, seed)
                 try:
                     end = rollout.run_episode(
-                        policy, episode=episode, seed=seed, purpose=purpose, between_steps=after_step
+                        policy,
+                        episode=episode,
+                        seed=seed,
+                        purpose=purpose,
+                        between_steps=after_step,
+                        after_reset=lambda seen: console.start(self.env.last_arm_state, seen),
                     )
                 except (ArmError, CameraError, ResetError) as error:
                     if self.env.lockstep:  # a simulation that breaks is a bug, not an incident
                         raise
-                    self._incident(hold, error, person)
+                    console.tell(running=False)
+                    self._incident(hold, error, attended())
                     self._read_log()
                     continue
+                console.end(end, purpose)
                 self._since_regrasp += 1
                 self._read_log()
                 after_episode(end)
                 if end.truncated_by in HELD and not self.env.lockstep:
                     stopped = end.truncated_by == "stopped"
-                    self._incident(hold, ArmError(HELD[end.truncated_by]), person, mends=not stopped)
+                    self._incident(hold, ArmError(HELD[end.truncated_by]), attended(), mends=not stopped)
                 else:
                     self._incidents = 0
         finally:
@@ -243,22 +276,42 @@ class Session:
         every = self.config.env.regrasp_every
         return every > 0 and self._since_regrasp >= every
 
-    def _regrasp(self, hold: Hold) -> bool:
+    def _regrasp(self, hold: Hold, prompt: Callable[[str], None]) -> bool:
         """Take a module anew; whether one is held. What goes wrong holds the session."""
         try:
-            held = hold.regrasp()
+            held = hold.regrasp(prompt)
         except (ArmError, ResetError) as error:
             hold.begin(str(error))
             return False
         self._since_regrasp = 0 if held else self._since_regrasp
         return held
 
-    def _real_time(self) -> Callable[[Transition], None]:
+    def _count_down(self, hold: Hold) -> bool:
+        """Say on the console that the arm is about to move; whether it may."""
+        if self.env.lockstep or self.config.actor.countdown_s == 0.0:
+            return True
+        at_s = time.monotonic() + self.config.actor.countdown_s
+        while (left_s := at_s - time.monotonic()) > 0.0:
+            if hold.interruption():
+                return False
+            self.console.tell(driver="countdown", countdown_s=round(left_s, 1), running=False)
+            time.sleep(_LOOK_S)
+        self.console.tell(countdown_s=0.0)
+        return True
+
+    def _pacer(self, wanted: Callable[[], bool]) -> Callable[[Transition], None]:
         """A person at the simulated cell needs real time; the synthetic operator does not."""
+        if not self.env.lockstep:
+            return _nothing
         ticker = Ticker(MonotonicClock(), round(NS_PER_S / self.config.env.hz))
+        paced = False
 
         def pace(transition: Transition) -> None:
-            if transition.step == 0:
+            nonlocal paced
+            before, paced = paced, wanted()
+            if not paced:
+                return
+            if transition.step == 0 or not before:
                 ticker.restart()
             ticker.wait()
 

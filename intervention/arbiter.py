@@ -19,10 +19,12 @@ from enum import Enum
 import numpy as np
 
 from handrail.intervention.config import ArbiterConfig
-from handrail.intervention.device import Reading
+from handrail.intervention.device import Button, Reading
 from handrail.intervention.transition import Source
 from handrail.robot_env.clock import NS_PER_S
 from handrail.robot_env.errors import ActionError
+
+_PAUSING: frozenset[Button] = frozenset({"stop", "hold"})
 
 
 class Driver(Enum):
@@ -117,10 +119,11 @@ def arbitrate(
 
 
 def _pressed(state: ArbiterState, reading: Reading) -> ArbiterState:
-    """Toggle the pause when its button goes down; a stop pauses and never resumes."""
+    """Toggle the pause when its button goes down; a stop pauses, whatever else is pressed."""
     held = "pause" in reading.buttons
     paused = state.paused != (held and not state.pause_held)
-    return replace(state, pause_held=held, paused=paused or "stop" in reading.buttons)
+    paused = (paused and "resume" not in reading.buttons) or bool(reading.buttons & _PAUSING)
+    return replace(state, pause_held=held, paused=paused)
 
 
 def _holding(state: ArbiterState) -> ArbiterState:

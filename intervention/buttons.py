@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import get_args
 
 from handrail.intervention.config import ButtonsConfig
-from handrail.intervention.device import Button
+from handrail.intervention.device import CONSOLE_BUTTONS, Button
 from handrail.robot_env.errors import ConfigError
 
-BUTTONS: tuple[Button, ...] = get_args(Button)
+BUTTONS: tuple[Button, ...] = tuple(each for each in get_args(Button) if each not in CONSOLE_BUTTONS)
 _NONE = "none"
 
 

@@ -121,6 +121,8 @@ class ArbiterConfig:
         release: deflection below which the hand counts as off.
         release_s: how long it must be off before the policy drives again [s].
         stale_s: age beyond which a reading means nothing [s].
+        pause_s: an episode that stands still for so long, because it is paused, is given up [s]; what it has
+            recorded stays, and counts neither as a success nor as a failure.
     """
 
     takeover: float = 0.10
@@ -128,6 +130,7 @@ class ArbiterConfig:
     release: float = 0.03
     release_s: float = 0.3
     stale_s: float = 0.15
+    pause_s: float = 5.0
 
     def __post_init__(self) -> None:
         if not 0.0 < self.release < self.takeover <= 1.0:
@@ -141,6 +144,7 @@ class ArbiterConfig:
             )
         require_range("arbiter", 0.0, 10.0, release_s=self.release_s)
         require_range("arbiter", 0.01, 0.5, stale_s=self.stale_s)
+        require_range("arbiter", 0.0, 3600.0, pause_s=self.pause_s)
 
 
 @dataclass(frozen=True)

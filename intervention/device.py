@@ -21,9 +21,13 @@ from handrail.robot_env.errors import HandrailError
 
 AXES = ("x", "y", "z", "rx", "ry", "rz")
 
-Button = Literal["success", "failure", "discard", "pause", "stop", "takeover"]
+Button = Literal["success", "failure", "discard", "pause", "stop", "takeover", "hold", "resume", "abandon"]
 """What a press means. Three are verdicts on the episode. "pause" stops and, pressed again, resumes; "stop"
-only ever stops, whoever drives. "takeover" is a deadman switch."""
+only ever stops, whoever drives. "takeover" is a deadman switch.
+
+Three are a console's alone: "hold" and "resume" pause and resume however often they come, "abandon" ends the
+episode without a verdict."""
+CONSOLE_BUTTONS: frozenset[Button] = frozenset(("hold", "resume", "abandon"))
 
 
 class DeviceError(HandrailError):
@@ -42,12 +46,14 @@ class Reading:
             deflection.
         t_ns: When the device was known to be in this state [ns].
         connected: Whether the device is there at all.
+        console: Whether the twist is that of a hand at the console, and not of the device beside the arm.
     """
 
     twist: np.ndarray
     t_ns: int
     buttons: frozenset[Button] = field(default_factory=frozenset)
     connected: bool = True
+    console: bool = False
 
     @property
     def deflection(self) -> float:
@@ -58,7 +64,10 @@ class Reading:
 class Device(Protocol):
     """A source of readings. Constructors touch no hardware; `open` does."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What to call it: in messages, and as whoever gives its buttons' verdicts."""
+        ...
 
     def open(self) -> None:
         """Acquire the hardware.

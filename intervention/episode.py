@@ -9,7 +9,8 @@ import numpy as np
 
 from handrail.intervention.arbiter import Decision
 from handrail.intervention.device import Button, Reading
-from handrail.intervention.labels import TASK, Label, classifier_name, label_event
+from handrail.intervention.labeller import TASK, Label, classifier_name
+from handrail.intervention.labels import label_event
 from handrail.intervention.log_format import EpisodeEnd, Event, FrameRecord, frame_id
 from handrail.intervention.policy import Policy, PolicyStep
 from handrail.intervention.transition import Source, Transition
@@ -17,6 +18,9 @@ from handrail.intervention.transition import Source, Transition
 Purpose = Literal["train", "demo", "classify"]
 Execute = Callable[[np.ndarray], tuple[Mapping[str, np.ndarray], Any, bool, bool, Mapping[str, Any]]]
 """Executes an action and returns what `gymnasium.Env.step` does."""
+
+ABANDONED = "abandoned"
+"""What cut an episode that its operator gave up without a verdict: no result of the policy's."""
 
 # The first one held down counts.
 _VERDICTS = {"success": Label.SUCCESS, "failure": Label.FAILURE, "discard": Label.EXCLUDE}
@@ -123,6 +127,7 @@ class RunningEpisode:
             next_images=_images(observation),
             classifier=info.get("classifier", ""),
             seated=info.get("seated"),
+            value=proposal.value,
         )
 
     def frames(self) -> list[FrameRecord]:
@@ -138,8 +143,8 @@ class RunningEpisode:
         cameras = _images(self.observation)
         return {name: frame_id(self.episode, index, camera) for camera, name in enumerate(cameras)}
 
-    def end(self) -> EpisodeEnd:
-        """Return the record that closes the episode."""
+    def end(self, operator: str = "") -> EpisodeEnd:
+        """Return the record that closes the episode; `operator` is who was at the device."""
         return EpisodeEnd(
             episode=self.episode,
             steps=self.steps,
@@ -151,6 +156,7 @@ class RunningEpisode:
             peak_force_n=self.peak_force_n,
             wall_ns=time.time_ns(),
             seated=self.info.get("seated"),
+            operator=operator,
         )
 
     def labels(self, operator: str) -> list[Event]:
@@ -188,6 +194,8 @@ class RunningEpisode:
                 reward, terminated, truncated = 0.0, False, True
             case Label.EXCLUDE:
                 truncated = not terminated
+        if "abandon" in pressed and self.verdict is None and not terminated:
+            truncated, self.truncated_by = True, ABANDONED
         self._earned += max(reward, 0.0)
         self.success = terminated
         self._note_truncation(truncated)
@@ -208,11 +216,13 @@ class RunningEpisode:
         else:
             self.verdict = Label.FAILURE if "failure" in pressed else None
         held = reading.connected and "success" in reading.buttons - self._stuck
+        if "abandon" in pressed and self.verdict is None:
+            truncated, self.truncated_by = True, ABANDONED
         self._note_truncation(ended := truncated or self.verdict is not None)
         return float(held), False, ended
 
     def _note_truncation(self, truncated: bool) -> None:
-        if truncated:
+        if truncated and self.truncated_by is None:
             self.truncated_by = "operator" if self.verdict else self.info.get("truncated_by") or "time_limit"
 
     def _count(self, source: Source) -> None:

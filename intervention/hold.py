@@ -26,7 +26,7 @@ class Hold:
     Args:
         env: whose arm must be well.
         rollout: which hears the device.
-        person: whether somebody at the device can resume.
+        person: asked whether there is somebody who can resume.
         wanted: whether to wait any longer; asked again and again.
         on_hold: told why, again and again.
     """
@@ -35,7 +35,7 @@ class Hold:
         self,
         env: RobotEnv,
         rollout: Rollout,
-        person: bool,
+        person: Callable[[], bool],
         wanted: Callable[[], bool],
         on_hold: Callable[[str], None],
     ) -> None:
@@ -47,7 +47,7 @@ class Hold:
         """Hold from now on, because of `incident`."""
         self._incident = incident
         self._on_hold(incident)
-        if self._person:
+        if self._person():
             self._rollout.pause()
 
     def interruption(self) -> str:
@@ -84,8 +84,11 @@ class Hold:
                 self._on_hold(str(error))
             time.sleep(_LOOK_S)
 
-    def regrasp(self) -> bool:
+    def regrasp(self, prompt: Callable[[str], None] | None = None) -> bool:
         """Take a module anew, guided by the device: its success button acknowledges each prompt.
+
+        Args:
+            prompt: told what the operator is to do; None tells `on_hold`.
 
         Returns:
             Whether a module is held; False when it was paused, or is no longer wanted.
@@ -102,7 +105,7 @@ class Hold:
             step = procedure.step("success" in reading.buttons)
             if step.done:
                 return True
-            self._on_hold(step.prompt)
+            (prompt or self._on_hold)(step.prompt)
             time.sleep(_LOOK_S)
         procedure.cancel()
         return False
@@ -111,7 +114,7 @@ class Hold:
         """Why nothing may move now, and what to do; "" when it may."""
         if self._incident:
             mode, fault = self._env.arm_mode()
-            if mode in (ArmMode.FAULT, ArmMode.DISARMED) and self._person:
+            if mode in (ArmMode.FAULT, ArmMode.DISARMED) and self._person():
                 self._rollout.pause()  # what was pressed before the arm was well is no word to go on
             if mode is ArmMode.FAULT:
                 return f"{fault}; see to it, then `handrail arm recover by=<your name>`"

@@ -94,6 +94,7 @@ class StepRecord(msgspec.Struct, frozen=True, array_like=True, tag="step"):
     next_frames: dict[str, int] = {}
     classifier: str = ""
     seated: bool | None = None
+    value: float | None = None
 
 
 class FrameRecord(msgspec.Struct, frozen=True, array_like=True, tag="frame"):
@@ -110,8 +111,10 @@ class EpisodeEnd(msgspec.Struct, frozen=True, array_like=True, tag="end"):
     """An episode was closed. Readers cut n-step returns here, whatever the last step says.
 
     `unaided` is true when no step was human; `truncated_by` is None, "time_limit", "force", "operator",
-    "stopped" (somebody else held the arm), "watchdog", "overrun" or "stop" (the caller). `seated` is
+    "stopped" (somebody else held the arm), "watchdog", "overrun", "abandoned" (by the operator, without a
+    verdict, or paused for too long) or "stop" (the caller). `seated` is
     whether the task was truly done at the last look, whoever said what; None where nobody can know.
+    `operator` is who was at the arm's device when it ended; "" in logs that do not say.
     """
 
     episode: int
@@ -124,6 +127,11 @@ class EpisodeEnd(msgspec.Struct, frozen=True, array_like=True, tag="end"):
     peak_force_n: float
     wall_ns: int
     seated: bool | None = None
+    operator: str = ""
+
+
+NO_RESULT = ("stop", "abandoned")
+"""What cuts an episode from outside: it is neither a success nor a failure of the policy's."""
 
 
 class Event(msgspec.Struct, frozen=True, array_like=True, tag="event"):
@@ -147,6 +155,7 @@ Record = SegmentHeader | EpisodeStart | StepRecord | FrameRecord | EpisodeEnd | 
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Record)
+_IMAGE_TAG = b"\xa5frame"  # behind the array's head, as msgpack writes a short text
 
 
 class ScannedFrame(NamedTuple):
@@ -196,6 +205,11 @@ def decode_record(payload: bytes) -> Record:
         raise SchemaError(
             f"Log record is not of schema {LOG_SCHEMA}: {error}; use the version that wrote it."
         ) from error
+
+
+def holds_image(payload: bytes) -> bool:
+    """Whether a payload is a `FrameRecord`, without decoding it: images are most of a log."""
+    return payload[1:7] == _IMAGE_TAG
 
 
 class Scan:
@@ -303,6 +317,7 @@ def step_record(
         next_frames=dict(next_frames or {}),
         classifier=t.classifier,
         seated=t.seated,
+        value=t.value,
     )
 
 
@@ -335,6 +350,7 @@ def transition_from(
         next_images=next_images or {},
         classifier=r.classifier,
         seated=r.seated,
+        value=r.value,
     )
 
 

@@ -13,11 +13,13 @@ class PolicyStep(NamedTuple):
         action: (A,) float32 in [-1, 1], end-effector frame.
         weights_version: Version of the weights that said so.
         log_prob: Log-density of the action, where the policy is stochastic.
+        value: What the policy's critics think of the action (discounted return), where it has any.
     """
 
     action: np.ndarray
     weights_version: int
     log_prob: float | None = None
+    value: float | None = None
 
 
 class Policy(Protocol):

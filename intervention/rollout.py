@@ -19,7 +19,7 @@ import numpy as np
 from handrail.intervention.arbiter import ArbiterState, Driver, arbitrate
 from handrail.intervention.config import ArbiterConfig, MappingConfig
 from handrail.intervention.device import Button, Device, EpisodeAware, Reading
-from handrail.intervention.episode import Purpose, RunningEpisode
+from handrail.intervention.episode import ABANDONED, Purpose, RunningEpisode
 from handrail.intervention.log_format import EpisodeEnd, EpisodeStart, Event, LogError, Record, step_record
 from handrail.intervention.log_writer import LogWriter
 from handrail.intervention.mapping import Mapping
@@ -27,6 +27,8 @@ from handrail.intervention.policy import Policy, PolicyStep
 from handrail.intervention.transition import Source, Transition
 from handrail.robot_env.clock import NS_PER_S
 from handrail.robot_env.env import RobotEnv
+
+Observation = dict[str, np.ndarray]
 
 
 class Rollout:
@@ -40,6 +42,7 @@ class Rollout:
         writer: Where steps go; None keeps no record.
         now_ns: The time that `device` is read at [ns]; None takes the observation's, which is right in
             lockstep.
+        console: How deflections of a hand at the console become actions; None takes `mapping`.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class Rollout:
         mapping: MappingConfig,
         writer: LogWriter | None,
         now_ns: Callable[[], int] | None = None,
+        console: MappingConfig | None = None,
     ) -> None:
         self._env = env
         assert env.action_space.shape is not None
@@ -59,6 +63,7 @@ class Rollout:
         self._device = device
         self._config = arbiter
         self._mapping = Mapping(mapping)
+        self._console = Mapping(console or mapping)
         self._writer = writer
         self._now_ns = now_ns
         self._arbiter = ArbiterState()
@@ -101,6 +106,7 @@ class Rollout:
         seed: tuple[int, ...],
         purpose: Purpose = "train",
         between_steps: Callable[[Transition], bool] | None = None,
+        after_reset: Callable[[Observation], None] | None = None,
         options: dict[str, Any] | None = None,
     ) -> EpisodeEnd:
         """Reset, drive to the end, and store everything.
@@ -112,6 +118,7 @@ class Rollout:
             purpose: "demo" labels a success as a demonstration.
             between_steps: Called after each stored step; returning False ends the episode as truncated by
                 "stop". Readers cut there at `EpisodeEnd`: the step itself was already stored.
+            after_reset: Told that the episode runs, with its first observation.
             options: Passed to the environment's reset.
 
         Raises:
@@ -124,6 +131,9 @@ class Rollout:
         held = self._look(int(info["t_ns"]) if self._now_ns is None else self._now_ns()).buttons
         self._arbiter = self._arbiter.next_episode()
         self._mapping.reset()
+        self._console.reset()
+        if after_reset is not None:
+            after_reset(observation)
         if isinstance(self._device, EpisodeAware):
             self._device.episode_started(seed)
         end = None
@@ -150,13 +160,14 @@ class Rollout:
         self, run: RunningEpisode, proposal: PolicyStep, between_steps: Callable[[Transition], bool] | None
     ) -> EpisodeEnd:
         """Step until the task, the time, a fault, the operator or the caller ends the episode."""
+        paused_ns: int | None = None
         for number in itertools.count():
             started_ns = time.perf_counter_ns()
             if number > 0:
                 proposal = run.propose()
             now_ns = run.t_ns if self._now_ns is None else self._now_ns()
             reading = self._read(now_ns)
-            asked = self._mapping.apply(reading, self._tool_quat())
+            asked = self._asked(reading)
             self._arbiter, decision = arbitrate(
                 self._arbiter, reading, asked, proposal.action, now_ns, self._config
             )
@@ -168,10 +179,17 @@ class Rollout:
             go_on = between_steps is None or between_steps(transition)
             if transition.terminated or transition.truncated:
                 break
+            if not (decision.holding and self.paused):
+                paused_ns = None
+            elif paused_ns is None:
+                paused_ns = now_ns
+            elif now_ns - paused_ns > self._config.pause_s * NS_PER_S:
+                run.truncated_by = ABANDONED
+                break
             if not go_on:
                 run.truncated_by = "stop"
                 break
-        return run.end()
+        return run.end(self._device.name)
 
     def _follow_hand(self, action: np.ndarray) -> tuple[Any, Any, bool, bool, Any]:
         """Step by the human's hand, within the step where the arm can follow it.
@@ -192,10 +210,14 @@ class Rollout:
             fresh = abs(now_ns() - reading.t_ns) <= self._config.stale_s * NS_PER_S
             self._lost |= not (fresh and reading.connected)
             let_go |= "stop" in self._pressed or (self._arbiter.deadman and "takeover" not in reading.buttons)
-            asked = self._mapping.apply(reading, self._tool_quat())
+            asked = self._asked(reading)
             return np.zeros(self._action_size) if self._lost or let_go else asked
 
         return robot.step_by_hand(hand)
+
+    def _asked(self, reading: Reading) -> np.ndarray:
+        """The action that a reading asks for, by the mapping of the hand it comes from."""
+        return (self._console if reading.console else self._mapping).apply(reading, self._tool_quat())
 
     def _read(self, now_ns: int) -> Reading:
         """The device's reading, with what was seen of it within the last step: a click, a loss."""

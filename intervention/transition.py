@@ -50,6 +50,7 @@ class Transition:
         images: Camera name to (H, W, 3) uint8 before the step; empty without cameras.
         next_images: The same after the step.
         classifier: Version of the reward classifier behind `score`; "" where none ran.
+        value: What the policy's critics thought of `policy_action`; None without critics.
         seated: Whether the task was truly done after the step, for experiments; None where nobody can know.
     """
 
@@ -74,3 +75,4 @@ class Transition:
     next_images: Mapping[str, np.ndarray] = field(default_factory=dict)
     classifier: str = ""
     seated: bool | None = None
+    value: float | None = None

@@ -64,6 +64,7 @@ class RobotEnv(gym.Env[Any, NDArray[np.float32]]):
         judge: what judges the images; for `config.reward.source` "classifier" only, and needed there.
 
     Attributes:
+        observer: makes the observations; has the cameras.
         interrupt: asked once a tick while the arm resets; a reason stops the arm there and fails the reset.
     """
 
@@ -90,12 +91,12 @@ class RobotEnv(gym.Env[Any, NDArray[np.float32]]):
         self._arm = arm
         self._task = task
         self._clock = clock
-        self._observer = Observer(config, cameras)
+        self.observer = Observer(config, cameras)
         self._referee = Referee(config.reward, task.config.success_steps, scene, judge)
         self._render_camera = render_camera
-        self.state_spec = self._observer.spec
-        self.schema_hash = schema_hash(self.state_spec, self.action_spec, self._observer.shapes)
-        self.observation_space = self._observer.space
+        self.state_spec = self.observer.spec
+        self.schema_hash = schema_hash(self.state_spec, self.action_spec, self.observer.shapes)
+        self.observation_space = self.observer.space
         self.action_space = gym.spaces.Box(-1.0, 1.0, (self.action_spec.size,), np.float32)
         self.interrupt: Callable[[], str] | None = None
         self._frame = task.frame()
@@ -218,7 +219,7 @@ class RobotEnv(gym.Env[Any, NDArray[np.float32]]):
 
         state = self._resets.run(self._frame, at_home, self.interrupt)
         try:
-            observation = self._observer.first(state, self._frame)
+            observation = self.observer.first(state, self._frame)
             self._referee.begin(_images(observation))
         except CameraError:
             self._arm.stop()
@@ -283,7 +284,7 @@ class RobotEnv(gym.Env[Any, NDArray[np.float32]]):
             if state.mode is ArmMode.FAULT:
                 why = state.fault or "the arm is in a latched fault"
                 raise ArmFault(f"{why}; find its cause, then recover")
-            observation = self._observer.observe(state, self._frame)
+            observation = self.observer.observe(state, self._frame)
             verdict = self._referee.judge(_images(observation), self._situation(state, steps))
         except (ArmError, CameraError):
             # A picture that is no observation, or an arm that cannot be read: stand still, store nothing.
@@ -341,7 +342,7 @@ class RobotEnv(gym.Env[Any, NDArray[np.float32]]):
 
     def _every_camera(self) -> list[Camera]:
         extra = [] if self._render_camera is None else [self._render_camera]
-        return [*self._observer.cameras.values(), *extra]
+        return [*self.observer.cameras.values(), *extra]
 
     def _command(self, action: Array) -> None:
         """Send `reference ∘ step` to the arm. An arm that is not running drops it, and flags that it did."""

@@ -24,12 +24,17 @@ from handrail.intervention.console.messages import (
     ToDesk,
     Watch,
 )
+from handrail.robot_env.errors import HandrailError
 
 _REMEMBERED = 1000
-_EARLY_NS = 1_000_000_000  # a command may be stamped so much after it arrives: clocks are translated
+_EARLY_MS = 1000.0  # a command may be stamped so much after it arrives: clocks are translated
+_IDLE_MS, _LOOK_MS = 50, 5
 
-Obey = Callable[[Command], str]
-"""Carries out a command; returns why it is refused, "" when it is done. Called from the desk's thread."""
+Outcome = Callable[[], str | None]
+"""Asked again and again for what came of a command: None while it is under way, then as `Obey` says."""
+Obey = Callable[[Command], str | Outcome]
+"""Begins to carry out a command. Returns why it is refused, "" when it is done, or what to ask for that.
+Called from the desk's thread, as is what it returns."""
 
 
 class Desk:
@@ -40,6 +45,7 @@ class Desk:
         obey: carries out commands.
         feel: takes what an operator's hand does.
         watch: told that somebody looks on.
+        closing: called last, in the thread that `obey` is called in.
         now_ns: the clock.
 
     Attributes:
@@ -52,11 +58,14 @@ class Desk:
         obey: Obey,
         feel: Callable[[Hand], None],
         watch: Callable[[Watch], None],
+        closing: Callable[[], None] = lambda: None,
         now_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.malformed = 0
-        self._obey, self._feel, self._watch, self._now_ns = obey, feel, watch, now_ns
+        self._obey, self._feel, self._watch, self._closing = obey, feel, watch, closing
+        self._now_ns = now_ns
         self._answered: OrderedDict[str, Ack] = OrderedDict()
+        self._waiting: dict[str, tuple[Outcome, list[bytes]]] = {}
         self._decoder = msgspec.msgpack.Decoder(ToDesk)
         self._stop = threading.Event()
         self._socket = zmq.Context.instance().socket(zmq.ROUTER)
@@ -74,44 +83,74 @@ class Desk:
 
     def _serve(self) -> None:
         while not self._stop.is_set():
-            if not self._socket.poll(50):
-                continue
-            identity, *frames = self._socket.recv_multipart()
-            try:
-                message = self._decoder.decode(frames[-1])
-            except (msgspec.DecodeError, msgspec.ValidationError, IndexError):
-                self.malformed += 1
-                continue
-            match message:
-                case Hand():
-                    self._feel(message)
-                case Watch():
-                    self._watch(message)
-                case Command():
-                    answer = msgspec.msgpack.encode(self.answer(message))
-                    with contextlib.suppress(zmq.ZMQError):  # who has gone needs no answer
-                        self._socket.send_multipart([identity, answer], flags=zmq.NOBLOCK)
+            if self._socket.poll(_LOOK_MS if self._waiting else _IDLE_MS):
+                self._take(*self._socket.recv_multipart())
+            for command_id, (outcome, askers) in [*self._waiting.items()]:
+                if (why := self._asked(outcome)) is not None:
+                    del self._waiting[command_id]
+                    self._send(self._settle(command_id, why), *askers)
+        self._closing()
 
-    def answer(self, command: Command) -> Ack:
-        """Carry out a command, once, and say what came of it."""
-        if (before := self._answered.get(command.id)) is not None:
-            return msgspec.structs.replace(before, repeated=True)
-        ack = self._judge(command)
-        self._answered[command.id] = ack
+    def _take(self, identity: bytes, *frames: bytes) -> None:
+        try:
+            message = self._decoder.decode(frames[-1])
+        except (msgspec.DecodeError, msgspec.ValidationError, IndexError):
+            self.malformed += 1
+            return
+        match message:
+            case Hand():
+                self._feel(message)
+            case Watch():
+                self._watch(message)
+            case Command(id=name) if name in self._waiting:
+                self._waiting[name][1].append(identity)
+            case Command(id=name) if (before := self._answered.get(name)) is not None:
+                self._send(msgspec.structs.replace(before, repeated=True), identity)
+            case Command():
+                self._begin(message, identity)
+
+    def _begin(self, command: Command, identity: bytes) -> None:
+        if (objection := self._objection(command)) is not None:
+            self._answered[command.id] = objection
+            self._send(objection, identity)
+            return
+        why = self._asked(lambda: self._obey(command))
+        if callable(why):
+            self._waiting[command.id] = why, [identity]
+        else:
+            self._send(self._settle(command.id, why or ""), identity)
+
+    def _objection(self, command: Command) -> Ack | None:
+        """Why a command is not looked at, if so."""
+        if command.protocol != PROTOCOL:
+            return Ack(command.id, "refused", f"this run speaks protocol {PROTOCOL}: restart the console")
+        age_ms = (self._now_ns() - command.issued_ns) / 1e6
+        if command.verb in NEVER_EXPIRES or -_EARLY_MS <= age_ms <= command.ttl_ms:
+            return None
+        late = f"{command.verb} came {age_ms / 1000:.1f} s after it was asked for"
+        return Ack(command.id, "expired", f"{late}, limit {command.ttl_ms / 1000:.1f} s; ask again")
+
+    @staticmethod
+    def _asked(ask: Callable[[], str | Outcome | None]) -> str | Outcome | None:
+        """What came of it; an error is an answer too: whatever happens, the desk goes on."""
+        try:
+            return ask()
+        except HandrailError as error:
+            return str(error)
+        except Exception as error:
+            structlog.get_logger().exception("command")
+            return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+    def _settle(self, name: str, why: str | Outcome) -> Ack:
+        """Remember the answer."""
+        assert isinstance(why, str)
+        ack = self._answered[name] = Ack(name, "refused" if why else "done", why)
         if len(self._answered) > _REMEMBERED:
             self._answered.popitem(last=False)
         return ack
 
-    def _judge(self, command: Command) -> Ack:
-        if command.protocol != PROTOCOL:
-            return Ack(command.id, "refused", f"this run speaks protocol {PROTOCOL}: restart the console")
-        age_ms = (self._now_ns() - command.issued_ns) / 1e6
-        if command.verb not in NEVER_EXPIRES and not -_EARLY_NS / 1e6 <= age_ms <= command.ttl_ms:
-            late = f"{command.verb} came {age_ms / 1000:.1f} s after it was asked for, limit "
-            return Ack(command.id, "expired", f"{late}{command.ttl_ms / 1000:.1f} s; ask again")
-        try:
-            why = self._obey(command)
-        except Exception as error:  # whatever it is, the desk goes on
-            structlog.get_logger().exception("command", verb=command.verb)
-            why = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        return Ack(command.id, "refused" if why else "done", why)
+    def _send(self, ack: Ack, *askers: bytes) -> None:
+        answer = msgspec.msgpack.encode(ack)
+        for identity in askers:
+            with contextlib.suppress(zmq.ZMQError):  # who has gone needs no answer
+                self._socket.send_multipart([identity, answer], flags=zmq.NOBLOCK)

@@ -87,7 +87,8 @@ class Hand(msgspec.Struct, frozen=True, tag="hand"):
         who: the operator.
         sequence: grows by one; an older one that arrives late is dropped.
         t_ns: when the hand was like this.
-        twist: deflection of the six axes in [-1, 1], as of any device (`intervention.device`).
+        twist: deflection of the six axes in [-1, 1], as seen from behind the arm's base: x away from it, y to
+            the left, z up, then turns about them. The page makes this of whatever it reads.
         drive: the deadman: while true the human drives, even with a twist of zero (neutral takeover).
         held: buttons held down, such as "success" while collecting for a classifier.
     """

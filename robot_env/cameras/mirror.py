@@ -56,8 +56,8 @@ class MirrorCell(SimCell):
 class MirrorCamera(MujocoCamera):
     """A camera of the other cell; its stamps are that cell's time."""
 
-    def __init__(self, cell: MirrorCell, config: CameraConfig) -> None:
-        super().__init__(cell, config)
+    def __init__(self, cell: MirrorCell, config: CameraConfig, fine: bool | None = None) -> None:
+        super().__init__(cell, config, fine)
         self._mirror = cell
 
     def read(self) -> Frame:

@@ -16,6 +16,9 @@ class CroppedView:
         stream: The camera.
         config: Name, crop and size of the image.
 
+    Attributes:
+        stream: The camera.
+
     Raises:
         ConfigError: The crop reaches beyond the camera's picture.
         MissingExtra: OpenCV is not installed.
@@ -25,7 +28,7 @@ class CroppedView:
         self._cv2 = load_cv2()
         self.name = config.name
         self.width, self.height = config.width, config.height
-        self._stream = stream
+        self.stream = stream
         size = stream.config.width, stream.config.height
         self._left, self._top, *self._crop_size = config.crop or largest_crop(size, (self.width, self.height))
         crop_width, crop_height = self._crop_size
@@ -43,7 +46,7 @@ class CroppedView:
     def open(self) -> None:
         """Start the camera, unless another view did."""
         if not self._open:
-            self._stream.open()
+            self.stream.open()
             self._open = True
 
     def close(self) -> None:
@@ -51,7 +54,7 @@ class CroppedView:
         if self._open:
             self._open = False
             self._last = None
-            self._stream.close()
+            self.stream.close()
 
     def read(self) -> Frame:
         """The newest frame, cropped; stamped with its arrival.
@@ -61,7 +64,7 @@ class CroppedView:
         """
         if not self._open:
             raise CameraError(f"camera {self.name} is not open; call open() first")
-        frame = self._stream.latest().frame
+        frame = self.stream.latest().frame
         if self._last is None or self._last.sequence != frame.sequence:
             width, height = self._crop_size
             part = frame.image[self._top : self._top + height, self._left : self._left + width]

@@ -5,13 +5,24 @@ While nobody commands it, an operator may also move its jaws and tare it.
 
 from typing import Literal
 
+import numpy as np
+
 from handrail.robot_env.arms.arm import ArmState
 from handrail.robot_env.config import EnvConfig
 from handrail.robot_env.errors import HandrailError
+from handrail.robot_env.geometry import Array
 from handrail.robot_env.remote.client import HELLO_S, SLOW_S, greet
 from handrail.robot_env.remote.endpoints import Endpoints
 from handrail.robot_env.remote.feed import StateFeed
-from handrail.robot_env.remote.messages import MoveGripper, Recover, State, Stop, ZeroFt
+from handrail.robot_env.remote.messages import (
+    AskPositions,
+    MoveGripper,
+    Positions,
+    Recover,
+    State,
+    Stop,
+    ZeroFt,
+)
 from handrail.robot_env.remote.requester import Requester
 from handrail.robot_env.remote.timing import watchdog_ns
 
@@ -98,6 +109,16 @@ class ArmOperator:
             ArmError: somebody commands the arm.
         """
         self._requester.ask(ZeroFt(), SLOW_S)
+
+    def positions(self) -> tuple[int, Array]:
+        """Simulated time [ns] and the positions of all joints (nq,) of a simulated cell then.
+
+        Raises:
+            ArmError: the arm is not simulated, or the server is silent.
+        """
+        body = self._requester.ask(AskPositions(), _STOP_S).body
+        assert isinstance(body, Positions)
+        return body.t_ns, np.array(body.qpos)
 
     def close(self) -> None:
         """Hang up; the arm does as before."""

@@ -108,7 +108,7 @@ def test_a_button_pressed_within_a_step_is_heard_at_the_next():
 def test_a_pause_holds_the_next_reset_until_it_is_pressed_again():
     hand = Hand(buttons={0: {"pause"}, 3: {"pause"}})
     env, rollout, told = station(hand)
-    hold = Hold(env, rollout, True, lambda: True, told.append)
+    hold = Hold(env, rollout, lambda: True, lambda: True, told.append)
     assert hold.until_resumed()
     assert hand.looks == 3 and told == ["paused by the operator; resume with the pause or success button"] * 3
 
@@ -119,7 +119,7 @@ def test_an_incident_holds_until_the_arm_is_well_and_the_person_resumes_after_th
     env, rollout, told = station(hand)
     modes = [(ArmMode.DISARMED, "silent")] * 2 + [(ArmMode.FAULT, "reflex")] * 3 + [(ArmMode.HOLD, "")] * 9
     monkeypatch.setattr(env, "arm_mode", lambda: modes.pop(0))
-    hold = Hold(env, rollout, True, lambda: True, told.append)
+    hold = Hold(env, rollout, lambda: True, lambda: True, told.append)
     hold.begin("camera wrist is frozen")
     assert hold.until_resumed() and hand.looks == 7
     assert told[0] == "camera wrist is frozen"
@@ -132,7 +132,7 @@ def test_the_success_button_resumes_too_but_not_while_it_is_still_down_from_the_
     down = {"success"}
     hand = Hand(buttons={0: down, 1: down, 3: down})
     env, rollout, told = station(hand)
-    hold = Hold(env, rollout, True, lambda: True, told.append)
+    hold = Hold(env, rollout, lambda: True, lambda: True, told.append)
     rollout.pause()
     assert hold.until_resumed() and hand.looks == 3 and not rollout.paused
 
@@ -142,7 +142,7 @@ def test_a_press_before_the_arm_was_well_does_not_resume(monkeypatch):
     env, rollout, told = station(hand)
     modes = [(ArmMode.FAULT, "reflex")] * 2 + [(ArmMode.HOLD, "")] * 9
     monkeypatch.setattr(env, "arm_mode", lambda: modes.pop(0))
-    hold = Hold(env, rollout, True, lambda: True, told.append)
+    hold = Hold(env, rollout, lambda: True, lambda: True, told.append)
     hold.begin("the arm is in a latched fault")
     assert hold.until_resumed() and hand.looks == 4
 
@@ -151,7 +151,7 @@ def test_without_a_person_a_simulated_arm_goes_on_once_it_is_well(monkeypatch):
     env, rollout, told = station(Hand())
     modes = [(ArmMode.FAULT, "reflex"), (ArmMode.HOLD, "")]
     monkeypatch.setattr(env, "arm_mode", lambda: modes.pop(0))
-    hold = Hold(env, rollout, False, lambda: True, told.append)
+    hold = Hold(env, rollout, lambda: False, lambda: True, told.append)
     hold.begin("the arm is in a latched fault")
     assert hold.until_resumed() and len(told) == 2
 
@@ -159,7 +159,7 @@ def test_without_a_person_a_simulated_arm_goes_on_once_it_is_well(monkeypatch):
 def test_an_arm_that_was_never_connected_is_tried_again():
     env, rollout, told = station(Hand(buttons={2: {"pause"}}))
     assert env.arm_mode() == (ArmMode.HOLD, "")
-    hold = Hold(env, rollout, True, lambda: True, told.append)
+    hold = Hold(env, rollout, lambda: True, lambda: True, told.append)
     hold.begin("another program commands the arm")
     assert hold.until_resumed() and "another program commands the arm; resume with" in told[-1]
 
@@ -168,7 +168,7 @@ def test_an_arm_that_was_never_connected_is_tried_again():
 def test_a_pause_or_a_stop_ends_a_reset_where_it_is(button):
     hand = Hand(buttons={4: {button}})
     env, rollout, told = station(hand)
-    hold = Hold(env, rollout, True, lambda: True, told.append)
+    hold = Hold(env, rollout, lambda: True, lambda: True, told.append)
     env.interrupt = hold.interruption
     with pytest.raises(ResetError, match="paused by the operator"):
         env.reset(seed=0)
@@ -177,7 +177,7 @@ def test_a_pause_or_a_stop_ends_a_reset_where_it_is(button):
 
 def test_a_session_that_ends_ends_its_reset():
     env, rollout, told = station(Hand())
-    env.interrupt = Hold(env, rollout, True, lambda: False, told.append).interruption
+    env.interrupt = Hold(env, rollout, lambda: True, lambda: False, told.append).interruption
     with pytest.raises(ResetError, match="the session ends"):
         env.reset(seed=0)
 
@@ -209,14 +209,14 @@ def test_a_device_that_was_lost_for_a_moment_within_a_step_holds_the_next():
 def test_a_held_device_is_waited_for(monkeypatch):
     hand = Hand(twist={0: 0.5, 3: 0.0})
     env, rollout, told = station(hand)
-    Hold(env, rollout, True, lambda: True, told.append).until_at_rest(hand)
+    Hold(env, rollout, lambda: True, lambda: True, told.append).until_at_rest(hand)
     assert len(told) == 3 and "not at rest" in told[0]
 
 
 def test_waiting_ends_when_nobody_wants_it_any_longer():
     env, rollout, told = station(Hand(buttons={0: {"pause"}}))
     wanted = iter([True, True, False])
-    assert not Hold(env, rollout, True, lambda: next(wanted), told.append).until_resumed()
+    assert not Hold(env, rollout, lambda: True, lambda: next(wanted), told.append).until_resumed()
     assert len(told) == 2
 
 
@@ -238,7 +238,7 @@ def test_a_regrasp_is_acknowledged_with_the_success_button(monkeypatch):
     env, rollout, told = station(Hand(buttons={3: {"success"}}))
     procedure = Procedure()
     monkeypatch.setattr(env, "regrasp", lambda: procedure)
-    assert Hold(env, rollout, True, lambda: True, told.append).regrasp()
+    assert Hold(env, rollout, lambda: True, lambda: True, told.append).regrasp()
     assert procedure.acknowledged == [False, False, False, True]
     assert told == ["place a module"] * 3 and not procedure.cancelled
 
@@ -249,7 +249,7 @@ def test_a_regrasp_that_is_paused_or_no_longer_wanted_is_cancelled(monkeypatch, 
     env, rollout, told = station(hand)
     procedure = Procedure()
     monkeypatch.setattr(env, "regrasp", lambda: procedure)
-    assert not Hold(env, rollout, True, lambda: hand.looks < looks, told.append).regrasp()
+    assert not Hold(env, rollout, lambda: True, lambda: hand.looks < looks, told.append).regrasp()
     assert procedure.cancelled
 
 

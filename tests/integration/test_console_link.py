@@ -1,0 +1,282 @@
+"""A control loop and a console's end of its two sockets: the real session, the simulated cell, real time."""
+
+import dataclasses
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from handrail.agent.config import ActorConfig, AgentConfig, RunConfig
+from handrail.agent.session import Session
+from handrail.intervention.config import ArbiterConfig, LogConfig
+from handrail.intervention.console.client import DeskClient
+from handrail.intervention.console.feed import FeedReader
+from handrail.intervention.console.messages import Ended, FrameHead, Hand, Now, Steps, Watch, feed_address
+from handrail.intervention.index import EpisodeIndex
+from handrail.intervention.log_reader import LogReader, iter_transitions
+from handrail.intervention.policy import PolicyStep
+from handrail.intervention.run_directory import RunDirectory
+from handrail.intervention.transition import Source
+
+CONFIG = RunConfig(
+    log=LogConfig(reserve_bytes=0),
+    arbiter=ArbiterConfig(pause_s=0.5, stale_s=0.5),
+    # Nobody drives until the console does.
+    actor=ActorConfig(demonstrations=0, device="none"),
+    agent=AgentConfig(symmetric=False, clone_updates=0, second_proposal=False),
+)
+UP = (0.0, 0.0, 0.5, 0.0, 0.0, 0.0)
+
+
+class Still:
+    """A policy that does nothing."""
+
+    deterministic = False
+
+    def seed(self, seed: int) -> None: ...
+
+    def act(self, observation: object) -> PolicyStep:
+        return PolicyStep(np.zeros(6, np.float32), 3, value=0.25)
+
+
+class Console:
+    """Drives a session in a thread, and looks at it as a console would."""
+
+    def __init__(self, folder: Path, config: RunConfig = CONFIG) -> None:
+        self.run = RunDirectory(folder / "r").create("", {})
+        self.config = config
+        self.stop = threading.Event()
+        self.error: BaseException | None = None
+        self.now: Now | None = None
+        self.steps: dict[int, list[int]] = {}
+        self.ended: dict[int, Ended] = {}
+        self.pictures: list[tuple[FrameHead, bytes]] = []
+        self.fps, self.real_time, self.slow = 0.0, True, False
+        self.reader = FeedReader(feed_address(self.run.socket_dir()))
+        self.desk = DeskClient(self.run.socket_dir())
+        self.hand: Hand | None = None
+        self._thread = threading.Thread(target=self._drive)
+        self._thread.start()
+
+    def _drive(self) -> None:
+        try:
+            with Session(self.run, self.config) as session:
+                session.drive(
+                    Still(),  # pyright: ignore[reportArgumentType]
+                    "train",
+                    wanted=lambda: not self.stop.is_set(),
+                    between_steps=lambda _: not self.stop.is_set(),
+                )
+        except BaseException as error:
+            self.error = error
+
+    def until(self, condition: Callable[[], object], timeout_s: float = 20.0) -> None:
+        """Follow the feed, as a console does, until something is so."""
+        deadline_s = time.monotonic() + timeout_s
+        while not condition():
+            assert time.monotonic() < deadline_s and self.error is None, (self.now, self.error)
+            self.desk.send(Watch(self.fps, self.real_time))
+            if self.hand is not None:
+                later = {"sequence": self.hand.sequence + 1, "t_ns": time.monotonic_ns()}
+                self.hand = msgspec.structs.replace(self.hand, **later)
+                self.desk.send(self.hand)
+            for message in self.reader.poll(0.02):
+                match message:
+                    case Now():
+                        self.now = message
+                    case Steps():
+                        self.steps.setdefault(message.episode, []).extend(s.step for s in message.steps)
+                    case Ended():
+                        self.ended[message.episode] = message
+                    case _:
+                        self.pictures.append(message)
+
+    def running(self, steps: int = 1) -> Now:
+        if not self.slow:  # what began before anybody watched is not worth waiting for
+            self.until(lambda: self.now and self.now.real_time and self.now.running)
+            assert self.now is not None
+            given_up = self.now.episode
+            self.desk.ask("reset", "ada", episode=given_up)
+            self.until(lambda: self.now and self.now.episode > given_up)
+            self.slow = True
+        self.until(lambda: self.now and self.now.running and self.now.step >= steps)
+        assert self.now is not None
+        return self.now
+
+    def drive(self, twist=UP, on: bool = True) -> None:
+        self.hand = Hand("ada", 0, 0, twist, on)
+
+    def close(self) -> None:
+        self.stop.set()
+        self._thread.join(timeout=20.0)
+        self.reader.close()
+        self.desk.close()
+        assert not self._thread.is_alive() and self.error is None, self.error
+
+
+@pytest.fixture
+def console(tmp_path: Path) -> Iterator[Console]:
+    made = Console(tmp_path)
+    yield made
+    made.close()
+
+
+def test_what_happens_is_told_as_it_happens(console: Console) -> None:
+    now = console.running()
+    assert (now.run_id, now.purpose, now.driver, now.most_steps) == ("r", "train", "policy", 100)
+    assert now.real_time and not now.paused and len(now.pose) == 7
+    assert {"success", "failure", "discard", "reset", "pause", "stop", "label"} <= set(now.can)
+    assert "resume" not in now.can and "regrasp" not in now.can
+    episode = now.episode
+    assert console.desk.ask("reset", "ada", episode=episode).status == "done"
+    console.until(lambda: episode in console.ended and console.now and console.now.episode == episode + 1)
+    steps = console.steps[episode]
+    assert steps == list(range(steps[0], steps[0] + len(steps)))
+    assert console.ended[episode].truncated_by == "abandoned" and not console.ended[episode].success
+
+
+@pytest.mark.parametrize(
+    ("verb", "success", "label"),
+    [("success", True, "success"), ("failure", False, "failure"), ("discard", False, "exclude")],
+)
+def test_a_verdict_ends_the_episode_and_is_the_operators_by_name(
+    console: Console, verb, success: bool, label: str
+) -> None:
+    episode = console.running().episode
+    assert console.desk.ask(verb, "ada", episode=episode).status == "done"
+    console.until(lambda: episode in console.ended)
+    assert console.ended[episode].success is success
+    with EpisodeIndex(console.run.index_file, LogReader(console.run.segments)) as index:
+        index.refresh()
+        row = index.episode(episode)
+        assert row is not None and row.label == label
+        assert [event.who for _, event in index.events(episode)] == ["ada"]
+
+
+def test_a_verdict_on_another_episode_is_refused(console: Console) -> None:
+    episode = console.running().episode
+    ack = console.desk.ask("success", "ada", episode=episode + 5)
+    assert ack.status == "refused" and str(episode) in ack.why
+    assert console.desk.ask("success", "ada").status == "refused"  # which one was not said
+
+
+def test_pausing_stands_still_until_resumed_and_gives_a_long_paused_episode_up(console: Console) -> None:
+    episode = console.running().episode
+    assert console.desk.ask("pause", "ada").status == "done"
+    assert console.desk.ask("pause", "ada").status == "done"  # twice is once
+    console.until(lambda: console.now and console.now.paused)
+    console.until(lambda: console.now and console.now.driver == "held")
+    assert console.now and "resume" in console.now.can and not console.now.running
+    console.until(lambda: episode in console.ended)
+    assert console.ended[episode].truncated_by == "abandoned"
+    assert console.desk.ask("success", "ada", episode=episode).status == "refused"
+    assert console.desk.ask("resume", "ada").status == "done"
+    console.until(lambda: console.now and console.now.running and console.now.episode == episode + 1)
+
+
+def test_somebody_drives_from_the_console_and_the_steps_are_human(console: Console) -> None:
+    episode = console.running(steps=3).episode
+    console.drive()
+    console.until(lambda: console.now and console.now.driver == "human" and console.now.step > 8)
+    assert console.now and console.now.hand == "ada"
+    console.drive(twist=(0.0,) * 6, on=False)
+    console.until(lambda: console.now and console.now.driver != "human")
+    console.hand = None
+    assert console.desk.ask("failure", "ada", episode=episode).status == "done"
+    console.until(lambda: episode in console.ended)
+    steps = [each for _, each in iter_transitions(LogReader(console.run.segments)) if each.episode == episode]
+    human = [each for each in steps if each.source is Source.HUMAN]
+    assert len(human) >= 4 and console.ended[episode].takeovers == 1
+    # Up is up in the base's frame, whatever way the tool points: the tool of this cell points down.
+    assert all(each.action[2] < -0.3 for each in human[1:-1])
+    assert human[-1].next_observation[2] > human[0].observation[2]
+
+
+def test_a_console_that_dies_while_it_drives_holds_the_arm(console: Console) -> None:
+    console.running(steps=2)
+    console.drive()
+    console.until(lambda: console.now and console.now.driver == "human")
+    console.hand = None  # nothing comes any more
+    console.until(lambda: console.now and console.now.driver == "hold" and console.now.running)
+
+
+def test_a_finished_episode_is_relabelled_and_commented_while_the_loop_runs(console: Console) -> None:
+    episode = console.running().episode
+    ack = console.desk.ask("label", "ada", episode=episode, label="success")
+    assert ack.status == "refused" and "still running" in ack.why
+    console.desk.ask("failure", "ada", episode=episode)
+    console.until(lambda: episode in console.ended and console.running())
+    assert console.desk.ask("label", "bob", episode=episode, label="success", why="seated").status == "done"
+    assert console.desk.ask("label", "bob", episode=episode, label="success", why="seated").status == "done"
+    assert console.desk.ask("comment", "bob", episode=episode, why="a click was heard").status == "done"
+    assert "nonsense" in console.desk.ask("label", "bob", episode=episode, label="nonsense").why
+    assert "not in the log" in console.desk.ask("label", "bob", episode=10_000, label="failure").why
+    with EpisodeIndex(console.run.index_file, LogReader(console.run.segments)) as index:
+        index.refresh()
+        events = [(event.kind, event.who, event.new, event.why) for _, event in index.events(episode)]
+    assert events == [
+        ("label", "ada", "failure", ""),
+        ("label", "bob", "success", "seated"),
+        ("comment", "bob", None, "a click was heard"),
+    ]
+
+
+def test_pictures_come_while_somebody_watches_and_only_then(console: Console) -> None:
+    now = console.running()
+    assert now.cameras == ("overview", "side") and not console.pictures
+    console.fps = 10.0
+    console.until(
+        lambda: len({head.camera for head, _ in console.pictures}) == 2 and len(console.pictures) > 6
+    )
+    heads = [head for head, _ in console.pictures if head.camera == "overview"]
+    assert [head.sequence for head in heads] == list(range(len(heads)))
+    head, pixels = console.pictures[-1]
+    image = np.frombuffer(pixels, np.uint8).reshape(head.shape)
+    assert image.shape == (240, 320, 3) and image.std() > 10
+    assert 0 <= time.monotonic_ns() - head.t_ns < 30e9
+
+
+def test_a_simulation_runs_ahead_unless_somebody_wants_real_time(tmp_path: Path) -> None:
+    console = Console(tmp_path)
+    try:
+        console.real_time = False
+        console.until(lambda: len(console.ended) >= 2)
+        assert console.now and not console.now.real_time
+        console.real_time = True
+        console.until(lambda: console.now and console.now.real_time)
+    finally:
+        console.close()
+
+
+def test_a_stop_pauses_whoever_drives(console: Console) -> None:
+    console.running(steps=2)
+    console.drive()
+    console.until(lambda: console.now and console.now.driver == "human")
+    assert console.desk.ask("stop", "bob", issued_ns=0).status == "done"
+    console.until(lambda: console.now and console.now.paused and console.now.driver in ("hold", "held"))
+
+
+def test_what_an_arm_is_driven_by_does_not_depend_on_a_console(tmp_path: Path) -> None:
+    """The same seed, with and without somebody who looks on, comes to the same log."""
+    config = dataclasses.replace(CONFIG, actor=ActorConfig(demonstrations=0))
+    logs = []
+    for watched in (False, True):
+        folder = tmp_path / str(watched)
+        folder.mkdir()
+        console = Console(folder, config)
+        console.real_time, console.fps = False, 10.0 if watched else 0.0
+        try:
+            console.until(lambda console=console: len(console.ended) >= 2, 60.0)
+        finally:
+            console.close()
+        logs.append(
+            [each for _, each in iter_transitions(LogReader(console.run.segments)) if each.episode < 2]
+        )
+    assert len(logs[0]) == len(logs[1]) > 20
+    for alone, seen in zip(*logs, strict=True):
+        np.testing.assert_array_equal(alone.action, seen.action)
+        np.testing.assert_array_equal(alone.next_observation, seen.next_observation)
