@@ -97,6 +97,7 @@ class Actor:
         self._phase = self._driver = "waiting"
         while not self._stop.is_set() and not self.policy.ready:
             self._take_weights(wait_s=0.05)
+            self.session.console.wait("for the learner's first weights")
             self._tell()
 
     def train(self) -> None:

@@ -46,9 +46,9 @@ class Hold:
     def begin(self, incident: str) -> None:
         """Hold from now on, because of `incident`."""
         self._incident = incident
-        self._on_hold(incident)
         if self._person():
             self._rollout.pause()
+        self._on_hold(incident)
 
     def interruption(self) -> str:
         """Why a reset that is under way must end now; "" while it need not."""

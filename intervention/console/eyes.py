@@ -71,10 +71,10 @@ class Eyes:
         return self._watch.real_time and self._now_s() - self._watched_s < WATCH_S
 
     def see(self, images: Mapping[str, np.ndarray]) -> None:
-        """What the control loop has just seen; for its thread, between two steps.
+        """What the control loop has just seen; for its thread, between two steps or two episodes.
 
         Args:
-            images: (H, W, 3) uint8 by camera.
+            images: (H, W, 3) uint8 by camera; {} when it has taken none.
         """
         if self.fps <= 0.0:
             return

@@ -132,10 +132,17 @@ class ConsoleLink:
         mode, _ = self._env.arm_mode()
         fault = mode is ArmMode.FAULT
         self.tell(driver="held", running=False, reason=reason, paused=paused, fault=fault, hand="")
+        self.eyes.see({})
 
     def prompt(self, words: str) -> None:
         """A part is taken anew, and this is what the operator is to do."""
         self.tell(driver="regrasp", running=False, reason=words, fault=False)
+        self.eyes.see({})
+
+    def wait(self, reason: str) -> None:
+        """No episode can begin yet, and nobody at a console can help it."""
+        self.tell(driver="waiting", running=False, reason=reason, fault=False)
+        self.eyes.see({})
 
     def begin(self, episode: int, purpose: str) -> None:
         """An episode is about to begin; its steps will follow."""
