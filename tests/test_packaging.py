@@ -38,11 +38,19 @@ def test_the_namespace_has_no_init_and_its_packages_are_typed() -> None:
 
 
 def test_data_files_are_packaged() -> None:
-    patterns = SETUPTOOLS["package-data"]["*"]
+    packaged = {
+        path
+        for package, patterns in SETUPTOOLS["package-data"].items()
+        for top in (TOP if package == "*" else [SETUPTOOLS["package-dir"][package]])
+        for pattern in patterns
+        for path in (ROOT / top).glob(
+            pattern.replace("**", "**/*") if pattern.endswith("**") else f"**/{pattern}"
+        )
+    }
     for top in TOP:
         for path in (ROOT / top).rglob("*"):
             if path.is_file() and path.suffix not in {".py", ".pyc"}:
-                assert any(path.match(pattern) for pattern in patterns), f"{path} is not packaged"
+                assert path in packaged, f"{path} is not packaged"
 
 
 def test_ros_launch_on_the_path_does_not_clash(tmp_path: Path) -> None:

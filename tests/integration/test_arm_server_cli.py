@@ -348,6 +348,7 @@ def test_a_run_trains_in_real_time_behind_an_arm_server_of_its_own(tmp_path: Pat
             "train",
             f"run={run.path}",
             "display=plain",
+            "console=off",
             "arm=sim_server",
             name,
             *PATIENT,

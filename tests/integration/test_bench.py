@@ -26,6 +26,7 @@ def test_the_learner_s_figures(capsys: pytest.CaptureFixture[str]) -> None:
     assert {"full_preset", "sample_p50", "action_p50", "action_p99", *rates} <= set(found)
     assert all(found[name] > 0.0 and found[f"{name}_matmul_share"] > 0.0 for name in rates)
     assert found["critic_only_10_critics"] > found["full_10_critics"]
+    assert 0.0 < found["diagnostics_share"] < 1.0 and found["diagnostics_look_p50"] > 0.0
 
 
 @pytest.mark.realtime

@@ -34,6 +34,8 @@ def test_what_happens_is_told_as_it_happens(console: Console) -> None:
     steps = console.steps[episode]
     assert steps == list(range(steps[0], steps[0] + len(steps)))
     assert console.ended[episode].truncated_by == "abandoned" and not console.ended[episode].success
+    stored = [each for _, each in iter_transitions(LogReader(console.run.segments)) if each.episode == episode]
+    assert stored and {each.value for each in stored} == {0.25}  # what the critics thought of each proposal
 
 
 @pytest.mark.parametrize(

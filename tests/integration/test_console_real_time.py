@@ -1,4 +1,4 @@
-"""The console at an arm in real time: pictures of a cell that runs elsewhere, stops, holding until resumed."""
+"""The console at an arm in real time: pictures of a cell elsewhere, stops, holding until resumed."""
 
 import dataclasses
 from collections.abc import Iterator

@@ -45,7 +45,15 @@ LEARNING = (
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_a_short_run_learns_an_easy_insertion(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "handrail.launch.cli", "train", "run=easy", "display=plain"]
+    command = [
+        sys.executable,
+        "-m",
+        "handrail.launch.cli",
+        "train",
+        "run=easy",
+        "display=plain",
+        "console=off",
+    ]
     with subprocess.Popen(
         [*command, *TASK, *LEARNING],
         cwd=tmp_path,

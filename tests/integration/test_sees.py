@@ -46,7 +46,8 @@ SMALL = (
 
 
 def train(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "handrail.launch.cli", "train", "run=seen", "display=plain", *words]
+    options = ("run=seen", "display=plain", "console=off")
+    command = [sys.executable, "-m", "handrail.launch.cli", "train", *options, *words]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=150, check=False)
 
 
