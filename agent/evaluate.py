@@ -14,6 +14,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from handrail.intervention.policy import Policy
+from handrail.intervention.proportion import wilson_interval
 from handrail.robot_env.env import RobotEnv
 
 StartSet = Literal["check", "final"]
@@ -45,18 +46,6 @@ class EvaluationResult:
     def stopped_early(self) -> bool:
         """Whether the goal went out of reach before all episodes were run."""
         return self.episodes < self.asked
-
-
-def wilson_interval(successes: int, episodes: int, z: float = 1.96) -> tuple[float, float]:
-    """Wilson's score interval for a proportion (Wilson 1927), 95 % at z = 1.96; (0, 1) without episodes."""
-    if episodes == 0:
-        return 0.0, 1.0
-    rate = successes / episodes
-    centre = rate + z * z / (2 * episodes)
-    spread = z * math.sqrt(rate * (1 - rate) / episodes + z * z / (4 * episodes * episodes))
-    scale = 1 + z * z / episodes
-    # Rounding may put a bound a hair outside the rate itself at 0 and 1.
-    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
 
 
 def start_seed(which: StartSet, index: int) -> int:

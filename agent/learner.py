@@ -10,7 +10,7 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -25,14 +25,15 @@ from handrail.agent.checkpoint import (
     restore_optimizers,
     save_checkpoint,
 )
-from handrail.agent.config import LEAST_CAPACITY, RunConfig
+from handrail.agent.config import RunConfig
+from handrail.agent.diagnostics import Diagnostics
 from handrail.agent.history import RunHistory
 from handrail.agent.limiter import SamplesPerInsertLimiter
 from handrail.agent.link import LogPuller, WeightPublisher, log_address, weights_address
 from handrail.agent.metrics import Scalars
 from handrail.agent.pixels import Pixels
 from handrail.agent.prefetch import Prefetcher
-from handrail.agent.replay import ReplayMemory
+from handrail.agent.room import roomy_memory
 from handrail.agent.sac import SAC
 from handrail.agent.sampling import Sampler
 from handrail.agent.sight import sight_of
@@ -47,12 +48,14 @@ from handrail.intervention.log_format import (
     transition_from,
 )
 from handrail.intervention.run_directory import RunDirectory
-from handrail.robot_env.errors import ConfigError, HandrailError
+from handrail.robot_env.errors import HandrailError
 from handrail.robot_env.spec import ActionSpec, schema_hash, state_spec
 
 Report = Callable[[dict[str, Any]], None]
 _REPORT_EVERY_S = 0.5
 _MAX_ROLLBACKS = 3
+_KEPT = ("utd", "replay_size", "demo_size", "imitation_weight")
+"""Of a status: what is recorded beside the update's own figures."""
 
 
 class LearnerDiverged(HandrailError):
@@ -78,19 +81,21 @@ class Learner:
         action_size = 6
         sight = sight_of(run.path, config)
         self.pixels = Pixels(sight, config) if sight is not None else None
-        self.notices: list[str] = []
         self.agent = SAC(config.agent, state, action_size, config.seed, sight)
-        self.memory = self._memory(state.size, action_size)
+        frames = self.pixels and self.pixels.frames
+        self.memory, self.notices = roomy_memory(config, state.size, action_size, frames)
         self.rng = np.random.default_rng([config.seed, 1])
         agent, source = config.agent, self.pixels and self.pixels.source
         self.sampler = Sampler(self.memory, agent.batch_size, agent.discount, agent.n_step, self.rng, source)
         self._draw = self.sampler.symmetric if agent.symmetric else partial(self.sampler.only, "replay")
         trained = sight is not None and not sight.frozen  # its batches are tens of megabytes of images
         self._ahead = Prefetcher(self.sampler, self._draw) if trained else None
+        self.diagnostics = Diagnostics(self.agent, self.memory, config, source)
         self.limiter = SamplesPerInsertLimiter(agent.utd, config.learner.slack_steps)
         self.history = RunHistory()
         self.updates = 0
         self.version = 0
+        self.restored_steps = 0  # online steps when the networks that were restored last were saved
         self.rollbacks = 0
         self.began_at: int | None = None  # online steps when training began
         self.cloned = agent.clone_updates == 0
@@ -101,6 +106,7 @@ class Learner:
         """Take one record of the log into memory and counters."""
         record = decode_record(payload)
         self.history.ingest(sequence, record)
+        number = None
         match record:
             case EpisodeStart():
                 self._tell_left_out()  # of an episode that never ended, too
@@ -109,13 +115,15 @@ class Learner:
                 self.memory.add_image(record)
             case StepRecord():
                 lost = self.memory.left_out
-                self.memory.add(transition_from(record), record.frames, record.next_frames)
+                number = self.memory.add(transition_from(record), record.frames, record.next_frames)
                 if self.memory.left_out > lost:
                     self._left_out[record.episode] = self._left_out.get(record.episode, 0) + 1
             case EpisodeEnd():
                 self._tell_left_out()
             case Event() if record.kind == "label" and record.new is not None:
                 self.memory.label(record.episode, record.new, record.step)
+        # What a checkpoint has seen has been learned from, or may have been.
+        self.diagnostics.take(record, number, fresh=self.cloned and sequence > self.catch_up_to)
         if self._annealed:
             self.agent.imitation_weight = self._imitation_weight()
 
@@ -132,24 +140,6 @@ class Learner:
         """λ falls with unaided success: a fixed one would cap performance at the human's."""
         agent = self.config.agent
         return agent.imitation_weight * max(agent.imitation_floor, 1.0 - self.history.unaided_rate())
-
-    def _memory(self, state_size: int, action_size: int) -> ReplayMemory:
-        settings, pixels = self.config.learner, self.pixels
-        if pixels is None:
-            return ReplayMemory(settings.capacity, state_size, action_size)
-        frame_bytes = pixels.frames.frame_bytes
-        room = settings.frame_mb * 1_000_000 // frame_bytes
-        if room < LEAST_CAPACITY:
-            raise ConfigError(
-                f"learner.frame_mb={settings.frame_mb} has room for {room} steps with the policy's images; "
-                f"{LEAST_CAPACITY} are the least, which take {LEAST_CAPACITY * frame_bytes / 1e6:.0f} MB"
-            )
-        if room < min(settings.capacity, self.config.goal.max_env_steps):
-            self.notices.append(
-                f"learner.frame_mb={settings.frame_mb} has room for {room} steps with images, fewer than "
-                f"learner.capacity={settings.capacity} and the steps of the run: the oldest leave first"
-            )
-        return ReplayMemory(min(settings.capacity, room), state_size, action_size, pixels.frames)
 
     def ready_to_clone(self) -> bool:
         """Whether all demonstrations are there and the cloned start is still to be made."""
@@ -187,6 +177,7 @@ class Learner:
     def update(self) -> dict[str, Tensor]:
         """One critic update, and every `cta_ratio`-th time an actor update with it."""
         agent = self.config.agent
+        self.diagnostics.before_update()
         batch = self._draw() if self._ahead is None else self._ahead.next()
         self.updates += 1
         with_actor = self.updates % agent.cta_ratio == 0 and self.updates > agent.critic_only_updates
@@ -231,7 +222,7 @@ class Learner:
         (self._ahead or self.sampler).random_state = state["numpy_rng"]
         self.updates, self.version = state["updates"], max(self.version, state["version"])
         self.began_at, self.cloned = state["began_at"], state["cloned"]
-        self.catch_up_to = state["position"]
+        self.catch_up_to, self.restored_steps = state["position"], state["online_steps"]
         return True
 
     @property
@@ -282,6 +273,15 @@ class Learner:
             **(self.pixels.status() if self.pixels is not None else {}),
         }
 
+    def news(self, more: Iterable[str] = ()) -> dict[str, Any]:
+        """What is said once: `notices`, with `more`, and the `diagnostics` that are new."""
+        notices = [*self.notices, *self.diagnostics.notices, *more]
+        self.notices.clear()
+        self.diagnostics.notices.clear()
+        news: dict[str, Any] = {"notices": notices} if notices else {}
+        found = self.diagnostics.news()
+        return news | ({"diagnostics": found} if found else {})
+
     def status(self) -> dict[str, Any]:
         """A report of where training is."""
         return self._status("train" if self.began_at is not None else "waiting")
@@ -304,13 +304,14 @@ def run_learner(run: RunDirectory, config: RunConfig, stop: threading.Event, rep
         publisher = WeightPublisher(weights_address(sockets))
         if learner.pixels is not None:
             learner.pixels.listen(sockets)
-        scalars = Scalars(run.tensorboard / "learner")
+        scalars = Scalars(run.tensorboard / "learner", run.diagnostics_file)
+        scalars.restored(learner.restored_steps, learner.updates)
         try:
             _train(learner, puller, publisher, scalars, stop, report)
         finally:
             if learner.cloned and learner.caught_up and learner.finite:
                 learner.save()
-            report(learner.status())
+            report(learner.status() | learner.news(scalars.notices()))
             puller.close()
             publisher.close()
             learner.close()
@@ -354,23 +355,25 @@ def _train(
         publisher.repeat()
         if learner.may_update():
             metrics = learner.update()
-            if not bool(torch.isfinite(metrics["critic_loss"])):
+            publish = learner.updates % settings.publish_every == 0
+            if not bool(torch.isfinite(metrics["critic_loss"])) or (publish and not learner.finite):
                 learner.roll_back()
+                scalars.restored(learner.restored_steps, learner.updates)
                 continue
-            if learner.updates % settings.publish_every == 0:
-                if not learner.finite:
-                    learner.roll_back()
-                    continue
+            if publish:
                 publisher.publish(learner.weights_frame())
+            at = online.online_steps, learner.updates
             if learner.updates % settings.metrics_every == 0:
-                scalars.add(
-                    learner.history.online_steps, "learner", {k: float(v) for k, v in metrics.items()}
-                )
+                status = learner.status()
+                figures = {name: float(value) for name, value in metrics.items()}
+                scalars.add(*at, "learner", figures | {name: float(status[name]) for name in _KEPT})
+            found = learner.diagnostics.after_update(learner.updates)
+            if found is not None:
+                scalars.add_diagnostics(*at, found.scalars, found.snapshots)
         now = time.monotonic()
         if now - reported_s > _REPORT_EVERY_S:
             rate = (learner.updates - updates_then) / (now - reported_s)
-            notices, learner.notices = learner.notices, []
-            report(learner.status() | {"updates_per_s": rate} | ({"notices": notices} if notices else {}))
+            report(learner.status() | {"updates_per_s": rate} | learner.news(scalars.notices()))
             reported_s, updates_then = now, learner.updates
         # Not while the log is still being read again: that would replace a position by an earlier one.
         due = now - saved_s > settings.checkpoint_every_s and learner.began_at is not None

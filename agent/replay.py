@@ -33,8 +33,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from handrail.agent.frames import FramePool
+from handrail.agent.origins import origin_of
 from handrail.agent.views import View
-from handrail.intervention.labels import Label
+from handrail.intervention.labeller import Label
 from handrail.intervention.log_format import FrameRecord
 from handrail.intervention.transition import Source, Transition
 
@@ -95,6 +96,7 @@ class ReplayMemory:
         self._recorded_terminated = np.empty(capacity, dtype=bool)
         self._human = np.empty(capacity, dtype=np.float32)
         self._driven = np.empty(capacity, dtype=bool)  # by a policy or a human: somebody chose the action
+        self._origin = np.empty(capacity, dtype=np.int8)  # an `Origin`
         self._step = np.empty(capacity, dtype=np.int64)
         # Absolute number of the next step by the same driver, or −1.
         self._successor = np.empty(capacity, dtype=np.int64)
@@ -108,6 +110,11 @@ class ReplayMemory:
     def table_bytes(self) -> int:
         """Memory set aside for transitions and their states, without images."""
         return sum(array.nbytes for array in vars(self).values() if isinstance(array, np.ndarray))
+
+    @property
+    def oldest(self) -> int:
+        """Absolute number of the oldest transition that is still here."""
+        return self._oldest
 
     def begin(self, episode: int, purpose: str) -> None:
         """An episode begins; steps of one that is neither "train" nor "demo" are not for a policy.
@@ -198,9 +205,10 @@ class ReplayMemory:
         self.added += 1
         entry = self._episodes.get(transition.episode)
         if entry is None:
-            self._episodes[transition.episode] = _Episode(purpose, number, number + 1)
-        else:
-            entry.stop = number + 1
+            entry = self._episodes[transition.episode] = _Episode(purpose, number, number + 1)
+        entry.stop = number + 1
+        # One that ends well makes all that came before it part of a success.
+        self._sort(entry, self._slots(entry) if transition.terminated else np.array([slot]))
         if purpose == "train":
             self.replay.add(number)
             if human:
@@ -242,11 +250,12 @@ class ReplayMemory:
             return
         with self.lock:
             entry.label = Label(label)
-            numbers = np.arange(max(entry.first, self._oldest), entry.stop)
-            slots = numbers % self.capacity
+            slots = self._slots(entry)
+            numbers = np.arange(entry.stop - len(slots), entry.stop)
             self._reward[slots] = self._recorded_reward[slots]
             self._terminated[slots] = self._recorded_terminated[slots]
             kept = self._judge(entry.label, slots, step)
+            self._sort(entry, slots)
             self.replay.assign(entry.first, entry.stop, numbers[kept])
             self.demo.assign(entry.first, entry.stop, numbers[kept & self._exemplary(entry, slots)])
 
@@ -277,6 +286,36 @@ class ReplayMemory:
         if entry.label is Label.FAILURE and entry.purpose == "demo":
             return np.zeros(len(slots), dtype=bool)
         return self._human[slots] > 0.0
+
+    def _slots(self, entry: _Episode) -> np.ndarray:
+        """Where an episode's steps are, those that are still here."""
+        return np.arange(max(entry.first, self._oldest), entry.stop) % self.capacity
+
+    def _sort(self, entry: _Episode, slots: np.ndarray) -> None:
+        """Say where steps of an episode come from."""
+        succeeded = bool(self._terminated[slots].any())
+        self._origin[slots] = origin_of(entry.purpose, entry.label, self._human[slots] > 0.0, succeeded)
+
+    def origins(self, numbers: np.ndarray) -> np.ndarray:
+        """Where each of (N,) transitions comes from, as an `Origin`, (N,) int8."""
+        return self._origin[numbers % self.capacity]
+
+    def rewards(self, numbers: np.ndarray) -> np.ndarray:
+        """Each one's own reward by the episode's last label, (N,) float32."""
+        return self._reward[numbers % self.capacity]
+
+    def steps_of(self, episode: int) -> np.ndarray:
+        """Numbers, ascending, of an episode's steps that are in the replay view; none of one not here."""
+        entry = self._episodes.get(episode)
+        return self.replay.between(entry.first, entry.stop) if entry else np.empty(0, dtype=np.int64)
+
+    def last_demonstration(self) -> int | None:
+        """The newest episode that is a demonstration to learn from; None without any."""
+        for episode, entry in reversed(self._episodes.items()):
+            recorded = entry.purpose == "demo" and entry.label is Label.SUCCESS
+            if recorded or entry.label is Label.DEMO:
+                return episode
+        return None
 
     def gather(self, numbers: np.ndarray, discount: float, n_step: int) -> dict[str, np.ndarray]:
         """Columns of a batch: n-step returns are formed here, so that a relabelled reward counts at once.

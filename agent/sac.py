@@ -99,17 +99,22 @@ class SAC:
         return metrics, observation.detach(), q
 
     @torch.no_grad()
-    def target(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def target(self, batch: Batch, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """The TD target (B,), and the fraction of it that was clipped.
 
         `y = r + discount · ( min_{i∈M} Q̄_i(s′, ã′) − [backup_entropy] α log π(ã′|s′) )`. The entropy stands
         inside the discount, which is γᵏ, or 0 after termination. M is all critics or a random subset (REDQ,
         2101.05982, eq. 1). With a second proposal the larger of the two minima is taken (IBRL, 2311.02198,
         eq. 2).
+
+        Args:
+            batch: Of which.
+            generator: Source of the draws, for whoever only looks; None for the agent's own.
         """
         config = self.config
+        generator = self.generator if generator is None else generator
         observation = self.target_perception(batch.next_observation, batch.next_pixels)
-        action, log_prob = self._sample(self.actor, observation)
+        action, log_prob = self._sample(self.actor, observation, generator)
         proposals = [action]
         if self.clone is not None and self.clone_perception is not None and config.second_proposal:
             seen = observation
@@ -119,7 +124,7 @@ class SAC:
             proposals.append(torch.tanh(clone_mean))
         subset = None
         if config.critic_subset is not None and config.critic_subset < config.critics:
-            subset = torch.randperm(config.critics, generator=self.generator)[: config.critic_subset].tolist()
+            subset = torch.randperm(config.critics, generator=generator)[: config.critic_subset].tolist()
         stacked = torch.cat([torch.cat([observation, proposal], -1) for proposal in proposals])
         value = self.target_critic(stacked, subset=subset).squeeze(-1).amin(0)  # (proposals × B,)
         value = value.view(len(proposals), -1)
@@ -136,7 +141,7 @@ class SAC:
     def _update_actor(self, batch: Batch, observation: Tensor, q_data: Tensor) -> dict[str, Tensor]:
         """L = E[α log π(ã|s) − mean_i Q_i(s, ã)] + imitation; then α by dual descent on α (H − H_target)."""
         mean, log_std = self._head(self.actor, self._seen_by_actor(batch, observation))
-        action, log_prob = squash(mean, log_std, self._noise(mean))
+        action, log_prob = squash(mean, log_std, self._noise(mean, self.generator))
         q = self.critic(torch.cat([observation, action], -1), frozen=True).squeeze(-1)
         temperature = self.log_temperature.detach().exp()
         loss = (temperature * log_prob - q.mean(0)).mean()
@@ -212,15 +217,18 @@ class SAC:
             averages: list[Tensor] = list(average.parameters())
             torch._foreach_lerp_(averages, parameters, rate)  # pyright: ignore[reportPrivateImportUsage]
 
-    def _noise(self, like: Tensor) -> Tensor:
-        return torch.randn(like.shape, generator=self.generator)
+    @staticmethod
+    def _noise(like: Tensor, generator: torch.Generator) -> Tensor:
+        return torch.randn(like.shape, generator=generator)
 
     def _head(self, network: EnsembleMLP, observation: Tensor) -> tuple[Tensor, Tensor]:
         return split_head(network(observation)[0], self.config.log_std_bounds)
 
-    def _sample(self, network: EnsembleMLP, observation: Tensor) -> tuple[Tensor, Tensor]:
+    def _sample(
+        self, network: EnsembleMLP, observation: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
         mean, log_std = self._head(network, observation)
-        return squash(mean, log_std, self._noise(mean))
+        return squash(mean, log_std, self._noise(mean, generator))
 
     def _clip(self, *networks: nn.Module) -> None:
         if self.config.gradient_clip is not None:

@@ -61,12 +61,12 @@ class Sampler:
         """
         half = self.batch_size // 2
         with self.memory.lock:
-            return self._gather(np.concatenate([self._draw("replay", half), self._draw("demo", half)]))
+            return self.gather(np.concatenate([self._draw("replay", half), self._draw("demo", half)]))
 
     def only(self, view: str) -> Batch:
         """B from one view: "demo" for cloning, "replay" where a run has no human in it at all."""
         with self.memory.lock:
-            return self._gather(self._draw(view, self.batch_size))
+            return self.gather(self._draw(view, self.batch_size))
 
     def _draw(self, name: str, count: int) -> np.ndarray:
         view: View = getattr(self.memory, name)
@@ -77,7 +77,8 @@ class Sampler:
             )
         return view.draw(self.rng, count)
 
-    def _gather(self, numbers: np.ndarray) -> Batch:
+    def gather(self, numbers: np.ndarray) -> Batch:
+        """A batch of these transitions; whoever else uses the memory must be kept off by its lock."""
         columns = self.memory.gather(numbers, self.discount, self.n_step)
         before, after = columns.pop("frames", None), columns.pop("next_frames", None)
         batch = {name: torch.from_numpy(column) for name, column in columns.items()}

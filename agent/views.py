@@ -40,6 +40,12 @@ class View:
         self._numbers = np.concatenate([live[:low], numbers, live[high:]])
         self._head, self._tail = 0, len(self._numbers)
 
+    def between(self, first: int, stop: int) -> np.ndarray:
+        """The transitions in [first, stop) that are held, ascending."""
+        live = self._numbers[self._head : self._tail]
+        low, high = np.searchsorted(live, [first, stop])
+        return live[low:high].copy()
+
     def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """(count,) absolute numbers, uniform with replacement. The view must not be empty."""
         return self._numbers[self._head + rng.integers(0, len(self), count)]

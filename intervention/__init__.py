@@ -22,8 +22,8 @@ from handrail.intervention.device import Device, DeviceError, EpisodeAware, Read
 from handrail.intervention.gamepad import Gamepad
 from handrail.intervention.index import EpisodeIndex, EpisodeRow, Totals
 from handrail.intervention.keyboard import Keyboard, TerminalKeys
+from handrail.intervention.labeller import Label
 from handrail.intervention.labels import (
-    Label,
     LabelError,
     append_comment,
     append_label,

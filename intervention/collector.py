@@ -21,7 +21,7 @@ import numpy as np
 from handrail.intervention.device import Button, Device, Reading
 from handrail.robot_env.geometry import Array, pose_relative, quat_inverse, quat_multiply, rotvec_from_quat
 from handrail.robot_env.sim.expert import SEATED_TURN, ScriptedExpert
-from handrail.robot_env.sim.ram import OTHER_SOCKETS, SOCKET_DEPTH_M, SOCKET_PITCH_M, TOWER_HEIGHT_M
+from handrail.robot_env.sim.sizes import OTHER_SOCKETS, SOCKET_DEPTH_M, SOCKET_PITCH_M, TOWER_HEIGHT_M
 from handrail.robot_env.sim.truth import RamTruth
 from handrail.robot_env.spec import ActionSpec
 

@@ -6,11 +6,11 @@ each with a reason.
 """
 
 import time
-from enum import StrEnum
 from pathlib import Path
 
 from handrail.intervention.config import LogConfig
 from handrail.intervention.index import EpisodeIndex
+from handrail.intervention.labeller import Label, said_by_machine
 from handrail.intervention.log_format import EpisodeEnd, EpisodeStart, Event, LogError, StepRecord
 from handrail.intervention.log_reader import LogReader
 from handrail.intervention.log_writer import LogWriter
@@ -21,30 +21,6 @@ class LabelError(HandrailError):
     """A label or an episode that does not exist."""
 
     exit_code = 14
-
-
-class Label(StrEnum):
-    """What an episode is taken for. DEMO is a success that the demo buffer learns from."""
-
-    SUCCESS = "success"
-    FAILURE = "failure"
-    EXCLUDE = "exclude"
-    DEMO = "demo"
-
-
-TASK = "task"
-"""Who says a label that is the task's own: the simulated cell's knowledge."""
-_CLASSIFIER = "classifier "
-
-
-def classifier_name(version: str) -> str:
-    """Return who says a label that is a reward classifier's; "" without one."""
-    return f"{_CLASSIFIER}{version}" if version else ""
-
-
-def said_by_machine(who: str) -> bool:
-    """Whether a label is the task's or a classifier's, and not a person's word."""
-    return who == TASK or who.startswith(_CLASSIFIER)
 
 
 def label_event(

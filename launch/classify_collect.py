@@ -6,7 +6,7 @@ lost nothing, and the same command goes on where it stopped. The episodes are or
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -14,17 +14,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from handrail.agent.config import RunConfig
 from handrail.agent.devices import make_device
 from handrail.agent.session import Session, held_once
-from handrail.intervention.collector import NEAR_MISSES, Latched, Posture, SyntheticCollector
+from handrail.intervention.collector import Latched, Posture, SyntheticCollector
 from handrail.intervention.config import MappingConfig
 from handrail.intervention.device import Device
 from handrail.intervention.episode import Purpose
-from handrail.intervention.labels import Label
-from handrail.intervention.log_format import EpisodeEnd, EpisodeStart, Event, Record, StepRecord
+from handrail.intervention.log_format import EpisodeEnd
 from handrail.intervention.log_reader import LogReader
 from handrail.intervention.operator import SYNTHETIC_MAPPING
 from handrail.intervention.run_directory import RunDirectory
 from handrail.intervention.transition import Transition
 from handrail.launch import runs
+from handrail.launch.classify_tally import NEXT, PROMPTS, Tally, Wanted
 from handrail.launch.options import Options
 from handrail.launch.supervisor import Interrupt
 from handrail.launch.train import prepare
@@ -33,105 +33,7 @@ from handrail.robot_env.errors import ConfigError
 from handrail.robot_env.judge import RewardConfig
 
 CLASSIFY: Purpose = "classify"
-FEWEST_EPISODES = 10
-"""Data are split by episode, so that a few long ones are not enough, whatever they hold."""
 _LONGEST_STREAK = 10  # episodes in a row that should show success, and do not
-
-PROMPTS = {
-    Posture.SEATED: (
-        "Seat the module. Once it is all the way in, hold the SUCCESS button, and keep it held while you "
-        "press and wriggle a little; let go of the button before you pull the module out."
-    ),
-    Posture.HALF: (
-        "Push the module in half-way, all but the last millimetre, or with one end only, and leave it there. "
-        "No success."
-    ),
-    Posture.ELSEWHERE: "Put the module down in a wrong place: on another slot, on the board. No success.",
-    Posture.BESIDE: "Rest the module on the rim, a little beside the slot or turned against it. No success.",
-}
-"""What whoever collects is asked for."""
-_NEXT = "The FAILURE button goes on to the next one, DISCARD throws this one away."
-
-
-@dataclass
-class Tally:
-    """Counts the examples in a log; feed it every record in order.
-
-    Attributes:
-        sequence: of the last record counted.
-    """
-
-    sequence: int = 0
-    _examples: dict[int, list[int]] = field(default_factory=dict)
-    _excluded: set[int] = field(default_factory=set)
-
-    def read(self, reader: LogReader) -> None:
-        """Count what the log holds beyond what has been counted."""
-        for sequence, record in reader.records(self.sequence):
-            self._take(record)
-            self.sequence = sequence
-
-    def _take(self, record: Record) -> None:
-        match record:
-            case EpisodeStart(purpose="classify"):
-                self._examples[record.episode] = [0, 0]
-            case StepRecord() if record.episode in self._examples:
-                self._examples[record.episode][record.reward > 0.0] += 1
-            case Event(kind="label"):
-                exclude = record.new == Label.EXCLUDE
-                (self._excluded.add if exclude else self._excluded.discard)(record.episode)
-
-    @property
-    def _kept(self) -> list[list[int]]:
-        return [counts for episode, counts in self._examples.items() if episode not in self._excluded]
-
-    @property
-    def episodes(self) -> int:
-        """Episodes that show examples."""
-        return sum(any(counts) for counts in self._kept)
-
-    @property
-    def positives(self) -> int:
-        """Steps that led to a success."""
-        return sum(positives for _, positives in self._kept)
-
-    @property
-    def negatives(self) -> int:
-        """Steps that led to none."""
-        return sum(negatives for negatives, _ in self._kept)
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """How much is to be collected.
-
-    Attributes:
-        positives, negatives: steps that led to a success, and that did not.
-        longest_s: an episode ends after so long [s].
-    """
-
-    positives: int = 200
-    negatives: int = 600
-    longest_s: int = 30
-
-    def __post_init__(self) -> None:
-        for name in ("positives", "negatives", "longest_s"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name}={getattr(self, name)}: must be at least 1")
-
-    def are_there(self, tally: Tally) -> bool:
-        """Whether that much has been collected."""
-        enough = tally.positives >= self.positives and tally.negatives >= self.negatives
-        return enough and tally.episodes >= FEWEST_EPISODES
-
-    def next_posture(self, tally: Tally) -> Posture:
-        """What the next episode is to show: success and a near miss in turn, or what is still lacking."""
-        number = tally.episodes
-        lacks_only_negatives = tally.positives >= self.positives and tally.negatives < self.negatives
-        lacks_only_positives = tally.negatives >= self.negatives and tally.positives < self.positives
-        if lacks_only_positives or (number % 2 == 0 and not lacks_only_negatives):
-            return Posture.SEATED
-        return NEAR_MISSES[(number if lacks_only_negatives else number // 2) % len(NEAR_MISSES)]
 
 
 def main(options: Options, overrides: list[str]) -> int:
@@ -210,7 +112,7 @@ def collect(
             posture = wanted.next_posture(tally)
             if isinstance(device, SyntheticCollector):
                 device.posture = posture
-            words = "" if posture in prompted else f": {PROMPTS[posture]} {_NEXT}"
+            words = "" if posture in prompted else f": {PROMPTS[posture]} {NEXT}"
             prompted.add(posture)
             announce(f"{tally.episodes + 1}. {posture.upper()}{words}")
             counts[:] = tally.negatives, tally.positives

@@ -9,6 +9,20 @@ RUNS = Option("runs", str, "the folder that holds the runs", "runs")
 JSON = Option("json", bool, "print JSON instead of a table", False)
 OF_RUN = Option("run", str, "the run whose configuration, and whose own arm server, is meant")
 ARM_ADDRESS = Option("arm_address", str, "where the arm server listens, if not as configured")
+CHOICE = (
+    Option("outcome", ("success", "failure", "shown", "aborted", "open"), "only episodes that came to this"),
+    Option("labelled", ("success", "failure", "exclude", "demo", "none"), "only those with this label"),
+    Option("labeller", str, "only those whose label is of this one: machine, person, or a name"),
+    Option("human", bool, "only episodes with (true) or without (false) a human step"),
+    Option("purpose", ("train", "demo", "classify"), "only those driven for this"),
+    Option("weights", str, "only those of these versions of the weights: 40, 40-80, 40-, or none"),
+    Option("operator", str, "only those with this person at the arm"),
+    Option("day", str, "only those of this day, or of several: 2026-03-01..2026-03-07"),
+    Option("text", str, "only those with this in a remark or a reason"),
+    Option("episodes", str, "only these: numbers and ranges, such as 3,7,10-20"),
+    Option("last", int, "only the last so many of them"),
+)
+"""Which episodes are meant, of `review` and `export`: the conditions of `intervention.episode_filter`."""
 
 
 @dataclass(frozen=True)
@@ -66,19 +80,18 @@ COMMANDS: dict[str, Command] = {
     ),
     "review": Command(
         "review",
-        "list a run's episodes, or relabel one",
+        "list a run's episodes, count them, relabel one or remark on it; also while the run is driven",
         'handrail review run=first episode=12 label=failure why="module not seated"',
         (
             RUN,
             RUNS,
-            Option("outcome", ("success", "failure", "shown", "aborted"), "only episodes that ended so"),
-            Option("human", bool, "only episodes with (true) or without (false) a human step"),
-            Option("purpose", ("train", "demo", "classify"), "only those driven for this"),
-            Option("last", int, "only the last so many"),
-            Option("episode", int, "only this one; with label=, the one to relabel"),
+            *CHOICE,
+            Option("by", ("day", "version", "operator"), "what they come to, group by group"),
+            Option("episode", int, "only this one; with label= or comment=, the one that is meant"),
             Option("label", ("success", "failure", "exclude", "demo"), "its new label"),
             Option("why", str, "the reason, kept with the label"),
             Option("step", int, "with label=success: the step, from 0, at which it was one; the last"),
+            Option("comment", str, "a remark on the episode, kept with it"),
             JSON,
         ),
     ),
@@ -104,13 +117,13 @@ COMMANDS: dict[str, Command] = {
         (
             RUN,
             RUNS,
-            Option("to", str, "the file, or for lerobot the new folder, to write"),
-            Option("outcome", ("success", "failure", "shown", "aborted"), "only episodes that ended so"),
-            Option("human", bool, "only episodes with (true) or without (false) a human step"),
-            Option("purpose", ("train", "demo", "classify"), "only those driven for this"),
-            Option("last", int, "only the last so many"),
-            Option("episodes", str, "only these: numbers and ranges, such as 3,7,10-20"),
+            Option("to", str, "the file, or folder (lerobot), to make; named as the run; - prints csv"),
+            *CHOICE,
+            Option("all", bool, "also what is excluded, aborted or was shown to a classifier", False),
+            Option("per", ("step", "episode"), "of csv: what a row is; a step"),
             Option("end_s", float, "of mp4: only the last so many seconds of each episode, as a reel"),
+            Option("instruction", str, "of lerobot: the task in words"),
+            Option("progress", ("auto", "lines", "off"), "how it is shown on stderr; lines: as JSON", "auto"),
             JSON,
         ),
         configured=True,
@@ -185,11 +198,25 @@ COMMANDS: dict[str, Command] = {
         (ARM_ADDRESS,),
         configured=True,
     ),
+    "rig": Command(
+        "rig",
+        "have a station at hand to set it up in the console: pictures and poses, nothing recorded",
+        "handrail rig station=sim_panda task=ram_insertion_cameras",
+        (OF_RUN, RUNS),
+        configured=True,
+    ),
     "doctor": Command(
         "doctor",
         "check machine, station and runs, one line a check; `doctor device` shows live axes",
         "handrail doctor arm=sim_server --json",
-        (RUNS, ARM_ADDRESS, JSON),
+        (
+            OF_RUN,
+            RUNS,
+            ARM_ADDRESS,
+            JSON,
+            Option("lines", bool, "print each check as a line of JSON, as soon as it has been made", False),
+            Option("hand", bool, "with --lines or --json: somebody is there to move the device", False),
+        ),
         configured=True,
     ),
     "bench": Command(

@@ -75,6 +75,11 @@ def groups() -> dict[str, tuple[str, ...]]:
     return _groups(tuple(_folders()))
 
 
+def packaged(group: str) -> tuple[str, ...]:
+    """The choices of a group that come with the package."""
+    return _groups(())[group]
+
+
 @cache
 def _groups(folders: tuple[Path, ...]) -> dict[str, tuple[str, ...]]:
     found = {

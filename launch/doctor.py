@@ -16,10 +16,11 @@ from handrail.intervention.run_directory import RunDirectory
 from handrail.launch import arm_link, compose, preflight, runs
 from handrail.launch.bench.figures import matmul_gflops
 from handrail.launch.checks import Check, Verdict, show
+from handrail.launch.driven import driven
 from handrail.launch.errors import CheckFailed
 from handrail.launch.options import Options
 from handrail.robot_env import realtime
-from handrail.robot_env.errors import HandrailError
+from handrail.robot_env.errors import ConfigError, HandrailError
 
 _LEAST_TORCH = (2, 10)
 
@@ -34,10 +35,12 @@ def main(options: Options, overrides: list[str]) -> int:
         from handrail.launch import doctor_device
 
         return doctor_device.main(options, overrides[1:])
-    config = compose.compose(overrides).config
-    config = dataclasses.replace(config, env=arm_link.at(config.env, options["arm_address"]))
+    as_lines = options["lines"]
+    by_hand = options["hand"] or (sys.stdin.isatty() and not (options["json"] or as_lines))
     checks = show(
-        examine(config, Path(options["runs"]), by_hand=not options["json"]), as_json=options["json"]
+        examine(_meant(options, overrides), Path(options["runs"]), by_hand=by_hand),
+        as_json=options["json"],
+        as_lines=as_lines,
     )
     failed = [check.name for check in checks if check.verdict == "fail"]
     if failed:
@@ -45,14 +48,35 @@ def main(options: Options, overrides: list[str]) -> int:
     return 0
 
 
+def _meant(options: Options, overrides: list[str]) -> RunConfig:
+    """The configuration that is to be checked: a run's, or composed."""
+    address = options["arm_address"]
+    if options["run"] is None:
+        config = compose.compose(overrides).config
+    elif overrides:
+        raise ConfigError(
+            f"{overrides[0]}: a run has its configuration already; leave it out, or leave run= out"
+        )
+    else:
+        run = runs.find(options["run"], options["runs"])
+        config = compose.load(run.config_file)
+        own = arm_link.run_address(run)
+        if address is None and config.env.arm.served and Path(own.removeprefix("ipc://")).is_dir():
+            address = own
+    return dataclasses.replace(config, env=arm_link.at(config.env, address))
+
+
 def examine(config: RunConfig, root: Path, *, by_hand: bool = False) -> Iterator[Check]:
     """Every check, in the order in which a person would make them.
+
+    What a run that is being driven has for itself is not touched, and that is said instead.
 
     Args:
         config: what is to run.
         root: the folder of the runs.
         by_hand: whether somebody is there to move the device when asked.
     """
+    held = ", ".join(driven(str(root)))
     looks: tuple[Callable[[], Check], ...] = (
         _python,
         _torch,
@@ -61,11 +85,11 @@ def examine(config: RunConfig, root: Path, *, by_hand: bool = False) -> Iterator
         _nice,
         _rendering,
         lambda: _disk(config, root),
-        _matmul,
+        lambda: _matmul(held),
     )
     for look in looks:
         yield look()
-    yield from preflight.examine(config, by_hand=by_hand)
+    yield from preflight.examine(config, by_hand=by_hand, held_by=held)
     if config.env.reward.source == "classifier":
         yield _classifier(config)
     for name in runs.existing(str(root)):
@@ -155,7 +179,11 @@ def _disk(config: RunConfig, root: Path) -> Check:
     return Check("disk", "ok" if free > 4 * reserve else "note" if free > reserve else "fail", text)
 
 
-def _matmul() -> Check:
+def _matmul(held_by: str) -> Check:
+    if held_by:
+        return Check(
+            "matmul", "skip", f"not measured: run {held_by} is being driven, and needs the processors"
+        )
     return Check("matmul", "ok", f"{matmul_gflops():.0f} GFLOP/s (1024 x 1024 float32, two threads)")
 
 

@@ -6,7 +6,8 @@
     ├── GoalNotReached       the budget is spent and the policy does not pass
     ├── ChildFailed          a process of the run keeps failing
     ├── CheckFailed          `doctor` found something that stops a run, `classify check` a broken promise
-    └── BenchSilent          the other process of a benchmark did not answer
+    ├── BenchSilent          the other process of a benchmark did not answer
+    └── ExportError          an export found nothing to write, or could not write it
 
 A command ends with the `exit_code` of the error that ended it; the packages below choose theirs beside the
 error. `EXIT_CODES` is the whole table: docs and `handrail --help` print it, and a test holds it to the
@@ -62,6 +63,12 @@ class BenchSilent(HandrailError):
     exit_code = 25
 
 
+class ExportError(HandrailError):
+    """An export found nothing to write, or could not write it; nothing of it is left."""
+
+    exit_code = 26
+
+
 EXIT_CODES: dict[int, str] = {
     0: "done; also a run that was asked to stop and stopped cleanly",
     1: "an unexpected error: a bug, please report it (HANDRAIL_DEBUG=1 shows the traceback)",
@@ -85,5 +92,6 @@ EXIT_CODES: dict[int, str] = {
     23: "`handrail doctor` found something that stops a run, or `classify check` a broken promise",
     24: "the run has no policy to evaluate yet",
     25: "the other process of a benchmark did not answer",
+    26: "an export found nothing to write, or could not write it",
     130: "interrupted by Ctrl-C",
 }

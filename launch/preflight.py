@@ -5,7 +5,6 @@ Nothing here moves the arm. What cannot be looked at says why.
 
 import contextlib
 import math
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -34,15 +33,22 @@ _LINK_REQUESTS = 50
 _LINK_MS = 20.0
 
 
-def examine(config: RunConfig, *, by_hand: bool) -> Iterator[Check]:
+def examine(config: RunConfig, *, by_hand: bool, held_by: str = "") -> Iterator[Check]:
     """Every check of the station.
 
     Args:
         config: what is to run.
         by_hand: whether somebody is there to move the device when asked.
+        held_by: a run whose control loop has cameras and device now: they are left to it.
     """
-    yield from _cameras(config)
-    yield _guarded("device", lambda: _device(config, by_hand))
+    if held_by and config.env.camera_devices:
+        yield Check("cameras", "skip", f"run {held_by} has them now: its page shows whether they deliver")
+    else:
+        yield from _cameras(config)
+    if held_by and config.actor.device in HAND_DEVICES:
+        yield Check("device", "skip", f"run {held_by} has it now: `handrail doctor device` once it has ended")
+    else:
+        yield _guarded("device", lambda: _device(config, by_hand))
     yield from arm_checks.examine(config.env)
     yield _workspace(config)
     if (home := arm_checks.joint_home(config.env)) is not None:
@@ -158,7 +164,7 @@ def _device(config: RunConfig, by_hand: bool) -> Check:
     if config.env.arm.real and config.actor.device not in HAND_DEVICES:
         device = config.actor.device
         return Check("device", "fail", f"actor.device is {device!r}: nobody's hand; choose device=spacemouse")
-    return Check("device", *check_device(config, by_hand=by_hand and sys.stdin.isatty()))
+    return Check("device", *check_device(config, by_hand=by_hand))
 
 
 # Workspace

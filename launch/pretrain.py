@@ -144,7 +144,9 @@ def sight(config: RunConfig) -> dict[str, str]:
     """What a run's policy is shown, as far as weights depend on it (`Provenance.taught_on`)."""
     wanted = policy_cameras(config)
     cameras = [
-        f"{each.name} {each.height}x{each.width}" for each in config.env.cameras if each.name in wanted
+        f"{each.name} {each.height}x{each.width}{f' of {each.crop}' if each.crop else ''}"
+        for each in config.env.cameras
+        if each.name in wanted
     ]
     found = {"cameras": ", ".join(cameras), "arm": config.env.arm.kind}
     if not config.env.arm.real:

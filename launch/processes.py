@@ -39,6 +39,9 @@ class ProcessSpec:
         terminal: whether it reads the keyboard: it then keeps the terminal, and hears Ctrl-C itself.
         max_restarts: how often within a minute it may be started again.
         outlives: whether the others need it: it is stopped when they have ended.
+        optional: whether the others do without it: however often and however it ends, nothing else does.
+            One that is to be missed when it is silent reports; one that never has may be silent.
+        pass_fds: open files that it inherits, under the same numbers.
     """
 
     role: str
@@ -48,6 +51,8 @@ class ProcessSpec:
     terminal: bool = False
     max_restarts: int = MAX_RESTARTS
     outlives: bool = False
+    optional: bool = False
+    pass_fds: tuple[int, ...] = ()
 
 
 @dataclass
@@ -58,6 +63,7 @@ class _Child:
     restart_at: float | None = None
     started: bool = False
     heard: float = 0.0
+    speaks: bool = False
     ended: bool = False
 
 
@@ -95,6 +101,7 @@ class ProcessGroup:
         """A report of `role` has arrived: it lives."""
         if role in self._children:
             self._children[role].heard = self._now()
+            self._children[role].speaks = True
 
     def pid(self, role: str) -> int | None:
         """The process id of `role`, or None while it does not run."""
@@ -124,7 +131,7 @@ class ProcessGroup:
                 code = child.process.poll()
                 if code is not None:
                     self._bury(child, code)
-                elif now - child.heard > SILENCE_S:
+                elif now - child.heard > SILENCE_S and (child.speaks or not child.spec.optional):
                     self._on_event(f"{child.spec.role} has been silent for {SILENCE_S:.0f} s: killed")
                     child.process.kill()
                     child.heard = now
@@ -177,6 +184,7 @@ class ProcessGroup:
                 stderr=log,
                 env={**os.environ, **spec.environment, "HANDRAIL_PARENT": str(os.getpid())},
                 process_group=None if spec.terminal else 0,
+                pass_fds=spec.pass_fds,
             )
         child.heard = self._now()
 
@@ -187,13 +195,16 @@ class ProcessGroup:
             return
         how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         said = last_line(child.spec.log)
+        if child.spec.optional and (code > _UNEXPECTED or self._too_often(child)):
+            child.ended = True
+            reason = how if code < 0 else said or how
+            self._on_event(f"the {role} has ended and stays so ({reason}); everything else goes on")
+            return
         if code > _UNEXPECTED:
             # A documented error: the same again would end the same.
             raise ChildFailed(f"the {role} stopped: {said or how}", code)
-        while child.restarts and now - child.restarts[0] > RESTART_WINDOW_S:
-            child.restarts.popleft()
         most = child.spec.max_restarts
-        if len(child.restarts) >= most:
+        if self._too_often(child):
             often = f"failed {most + 1} times within {RESTART_WINDOW_S:.0f} s" if most else "died"
             raise ChildFailed(
                 f"the {role} {often} ({how}), "
@@ -203,6 +214,12 @@ class ProcessGroup:
         child.restart_at = now + _BACKOFF_S * 2 ** len(child.restarts)
         child.restarts.append(now)
         self._on_event(f"the {role} died ({how}); restart {len(child.restarts)} of {most}")
+
+    def _too_often(self, child: _Child) -> bool:
+        """Whether it has been started again as often as it may be for now."""
+        while child.restarts and self._now() - child.restarts[0] > RESTART_WINDOW_S:
+            child.restarts.popleft()
+        return len(child.restarts) >= child.spec.max_restarts
 
 
 def last_line(log: Path) -> str:

@@ -1,6 +1,7 @@
-"""`handrail review`: a run's episodes as a table, and their labels put right.
+"""`handrail review`: a run's episodes as a table or as statistics, and what a reviewer says about one.
 
-A new label is an event appended to the log (who, when, old, new, why); nothing is rewritten.
+A label or a remark is an event appended to the log (who, when, old, new, why); nothing is rewritten. The run
+may be driven meanwhile: then its control loop writes it down.
 """
 
 import dataclasses
@@ -15,142 +16,164 @@ from rich.table import Table
 from rich.text import Text
 
 from handrail.intervention.index import EpisodeIndex, EpisodeRow
-from handrail.intervention.labels import Label, append_label, review_writer
+from handrail.intervention.index_query import Statistics
 from handrail.intervention.log_reader import LogReader
 from handrail.intervention.run_directory import RunDirectory
 from handrail.launch import runs
+from handrail.launch.choice import chosen
 from handrail.launch.options import Options
 from handrail.robot_env.errors import ConfigError
 
-_COMMIT_TIMEOUT_S = 10.0
+_WIDTH = 180  # away from a terminal nobody looks at the width, and a cut-off number is worse than a long line
 _OUTCOME_STYLES = {"success": "green", "failure": "red", "aborted": "yellow", "open": "dim", "shown": "dim"}
 
 
 def main(options: Options, overrides: list[str]) -> int:
-    """List or relabel; `overrides` is empty.
+    """List, count or say something; `overrides` is empty.
 
     Raises:
         ConfigError: the options do not go together.
         LabelError: there is no such episode.
-        RunLocked: the run's actor is running and holds the log.
+        RunLocked: somebody holds the log and takes no labels.
     """
     run = runs.find(options["run"], options["runs"])
-    if options["label"] is not None:
-        return _relabel(run, options)
+    if options["label"] is not None or options["comment"] is not None:
+        return _say(run, options)
     for name in ("why", "step"):
         if options[name] is not None:
             raise ConfigError(f"{name}= goes with label=: episode=12 label=success {name}=…")
+    asked = chosen(options)
+    if options["episode"] is not None:
+        if asked.episodes is not None:
+            raise ConfigError("episode= and episodes= name different ones; give one of them")
+        asked = dataclasses.replace(asked, episodes=str(options["episode"]))
     with EpisodeIndex(run.index_file, LogReader(run.segments)) as index:
         index.refresh()
-        rows = select(index, options)
-        reasons = {row.episode: _last_reason(index, row.episode) for row in rows}
+        (total,) = index.statistics(None, asked)
+        if options["by"] is not None:
+            return _show_statistics(options, [*index.statistics(options["by"], asked), total])
+        rows = index.select(asked)
     if options["json"]:
         for row in rows:
-            sys.stdout.write(json.dumps({**dataclasses.asdict(row), "why": reasons[row.episode]}) + "\n")
+            sys.stdout.write(json.dumps(vars(row)) + "\n")
         return 0
-    # Away from a terminal nobody looks at the width, and a cut-off number is worse than a long line.
-    console = Console() if sys.stdout.isatty() else Console(width=160)
-    console.print(table(rows, reasons))
-    succeeded = sum(outcome_of(row) == "success" for row in rows)
-    console.print(f"{len(rows)} episodes, {succeeded} successes", highlight=False)
+    console = _console()
+    console.print(table(rows))
+    console.print(_sum(rows, total), highlight=False)
     return 0
 
 
-def select(index: EpisodeIndex, options: Options) -> list[EpisodeRow]:
-    """The episodes that the options ask for, oldest first.
-
-    Raises:
-        ConfigError: `last` is not positive.
-    """
-    last, outcome, human = options["last"], options["outcome"], options["human"]
-    if last is not None and last < 1:
-        raise ConfigError(f"last={last}: must be at least 1")
-    rows = index.episodes(purpose=options["purpose"])
-    if options["episode"] is not None:
-        rows = [row for row in rows if row.episode == options["episode"]]
-    if outcome is not None:
-        rows = [row for row in rows if outcome_of(row) == outcome]
-    if human is not None:
-        rows = [row for row in rows if (row.human_steps > 0) is human]
-    return rows if last is None else rows[-last:]
-
-
-def outcome_of(row: EpisodeRow) -> str:
-    """What an episode came to: success, failure, shown (to a classifier), aborted, or open while it runs.
-
-    A label that says success or failure overrules what the task or its classifier saw.
-    """
-    if row.status != "ended":
-        return row.status
-    if row.label in (Label.SUCCESS, Label.DEMO):
-        return "success"
-    if row.label == Label.FAILURE:
-        return "failure"
-    if row.purpose == "classify":
-        return "shown"
-    return "success" if row.success else "failure"
-
-
-def table(rows: Sequence[EpisodeRow], reasons: dict[int, str]) -> Table:
+def table(rows: Sequence[EpisodeRow]) -> Table:
     """The episodes as a table."""
     shown = Table(box=None, header_style="bold", padding=(0, 1))
-    for name in ("episode", "steps", "human", "takeovers", "peak N", "weights"):
+    for name in ("episode", "steps", "human", "takeovers", "peak N", "cycle s", "weights"):
         shown.add_column(name, justify="right", no_wrap=True)
-    for name in ("outcome", "label", "purpose", "began"):
+    for name in ("outcome", "label", "said by", "purpose", "began"):
         shown.add_column(name, no_wrap=True)
     judged = any(row.classifier for row in rows)
     if judged:
         shown.add_column("score", justify="right", no_wrap=True)
     shown.add_column("note")
     for row in rows:
-        score = [] if not judged else ["" if row.score is None else f"{row.score:.2f}"]
-        outcome = outcome_of(row)
-        note = reasons[row.episode] or (f"cut by {row.truncated_by}" if row.truncated_by else "")
+        score = [_number(row.score, 2)] if judged else []
+        note = row.note or (f"cut by {row.truncated_by}" if row.truncated_by else "")
+        # Names and notes are somebody's words: no markup.
         shown.add_row(
             str(row.episode),
             str(row.steps),
             str(row.human_steps),
-            "" if row.takeovers is None else str(row.takeovers),
-            "" if row.peak_force_n is None else f"{row.peak_force_n:.1f}",
+            _number(row.takeovers, 0),
+            _number(row.peak_force_n, 1),
+            _number(row.cycle_s, 1),
             "" if row.weights_version < 0 else str(row.weights_version),
-            Text(outcome, style=_OUTCOME_STYLES.get(outcome, "")),
+            Text(row.outcome, style=_OUTCOME_STYLES.get(row.outcome, "")),
             (row.label or "") + ("" if row.label_step is None else f" at {row.label_step}"),
+            Text(row.labeller or ""),
             row.purpose,
-            time.strftime("%H:%M:%S", time.localtime(row.started_wall_ns / 1e9)),
+            time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row.started_wall_ns / 1e9)),
             *score,
-            Text(note),  # a note is somebody's words: no markup
+            Text(note),
         )
     return shown
 
 
-def _relabel(run: RunDirectory, options: Options) -> int:
-    episode, label = options["episode"], options["label"]
-    if episode is None:
-        raise ConfigError("label= needs the episode it is for: episode=12 label=failure")
-    console = Console(highlight=False, soft_wrap=True)
-    with (
-        review_writer(run.segments) as writer,
-        EpisodeIndex(run.index_file, LogReader(run.segments)) as index,
-    ):
-        event = append_label(
-            writer,
-            index,
-            episode,
-            label,
-            who=getpass.getuser(),
-            why=options["why"] or "",
-            step=options["step"],
+def statistics_table(by: str, groups: Sequence[Statistics]) -> Table:
+    """What groups of episodes came to; the last group is of all."""
+    shown = Table(box=None, header_style="bold", padding=(0, 1))
+    shown.add_column(by, no_wrap=True)
+    for name in ("episodes", "counted", "unaided", "with help", "human", "takeovers", "cycle s", "peak N"):
+        shown.add_column(name, justify="right", no_wrap=True)
+    for group in groups:
+        if group is groups[-1]:
+            shown.add_section()
+        shown.add_row(
+            Text("all" if group is groups[-1] else group.group or "nobody named"),
+            str(group.episodes),
+            str(group.counted),
+            _share(group.unaided, group.counted, group.unaided_bounds),
+            _share(group.assisted, group.counted, group.assisted_bounds),
+            "" if group.human_share is None else f"{group.human_share:.0%}",
+            str(group.takeovers),
+            _number(group.cycle_s, 1),
+            _number(group.peak_force_n, 1),
         )
-        if event is None:
-            console.print(f"episode {episode} is labelled {label} already")
-            return 0
-        writer.wait_committed(writer.appended, _COMMIT_TIMEOUT_S)
-        index.refresh()
-    who = f", now said by {event.who}" if event.old == event.new else ""
-    console.print(f"episode {episode}: {event.old or 'no label'} -> {event.new}{who}", markup=False)
+    return shown
+
+
+def _show_statistics(options: Options, groups: Sequence[Statistics]) -> int:
+    if options["json"]:
+        for group in groups[:-1]:
+            bounds = {"unaided_bounds": group.unaided_bounds, "assisted_bounds": group.assisted_bounds}
+            sys.stdout.write(json.dumps({**vars(group), **bounds}) + "\n")
+        return 0
+    console = _console()
+    console.print(statistics_table(options["by"], groups))
+    console.print(
+        "counted are episodes with a result, not excluded, and of training unless purpose= says otherwise; "
+        "shares with 95 % bounds",
+        highlight=False,
+    )
     return 0
 
 
-def _last_reason(index: EpisodeIndex, episode: int) -> str:
-    reasons = [event.why for _, event in index.events(episode) if event.why]
-    return reasons[-1] if reasons else ""
+def _say(run: RunDirectory, options: Options) -> int:
+    """Relabel, or remark on, one episode."""
+    # The desk's socket is needed by nobody who only lists.
+    from handrail.launch.labelling import comment, relabel
+
+    episode, label, remark, why = (options[name] for name in ("episode", "label", "comment", "why"))
+    if episode is None:
+        word = "label" if label is not None else "comment"
+        raise ConfigError(f"{word}= needs the episode it is for: episode=12 {word}=…")
+    if label is None and (why is not None or options["step"] is not None):
+        raise ConfigError("why= and step= go with label=; a comment= speaks for itself")
+    who = getpass.getuser()
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    if label is not None:
+        console.print(relabel(run, episode, label, who, why or "", options["step"]))
+    if remark is not None:
+        console.print(comment(run, episode, remark, who))
+    return 0
+
+
+def _sum(rows: Sequence[EpisodeRow], total: Statistics) -> str:
+    succeeded = sum(row.outcome == "success" for row in rows)
+    line = f"{len(rows)} episodes, {succeeded} successes"
+    if not total.counted:
+        return line
+    unaided = _share(total.unaided, total.counted, total.unaided_bounds)
+    return f"{line}; unaided {total.unaided} of {total.counted} counted: {unaided}"
+
+
+def _share(successes: int, episodes: int, bounds: tuple[float, float]) -> str:
+    if not episodes:
+        return ""
+    return f"{successes / episodes:.0%} ({bounds[0]:.0%} to {bounds[1]:.0%})"
+
+
+def _number(value: float | None, places: int) -> str:
+    return "" if value is None else f"{value:.{places}f}"
+
+
+def _console() -> Console:
+    return Console() if sys.stdout.isatty() else Console(width=_WIDTH)

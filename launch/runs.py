@@ -1,5 +1,7 @@
 """Runs by name: where they are, which are there, how a new one describes itself."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import os
@@ -9,16 +11,17 @@ import time
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from handrail.agent.config import RunConfig
 from handrail.intervention.log_reader import LogReader
 from handrail.intervention.run_directory import RunDirectory, RunError, write_durably
-from handrail.launch import compose
-from handrail.launch.compose import Composed
 from handrail.launch.errors import RunMissing
 from handrail.launch.options import nearest
 from handrail.robot_env.errors import ConfigError
+
+if TYPE_CHECKING:  # composing takes Hydra, which a command that only looks at a run need not wait for
+    from handrail.agent.config import RunConfig
+    from handrail.launch.compose import Composed
 
 _PACKAGES = ("handrail", "torch", "mujoco", "numpy", "gymnasium", "hydra-core")
 
@@ -55,7 +58,7 @@ def find(name: str | None, root: str) -> RunDirectory:
 
 def existing(root: str) -> list[str]:
     """The names of the runs under `root`, oldest first."""
-    folders = [each for each in Path(root).glob("*") if (each / "meta.json").is_file()]
+    folders = [each for each in Path(root).glob("[!.]*") if (each / "meta.json").is_file()]
     return [each.name for each in sorted(folders, key=lambda each: (each / "meta.json").stat().st_mtime)]
 
 
@@ -70,6 +73,8 @@ def create(name: str | None, root: str, composed: Composed, overrides: Sequence[
     Raises:
         RunError: it cannot be made.
     """
+    from handrail.launch import compose
+
     seed = composed.config.seed
     run = RunDirectory(path_of(name or fresh_name(seed), root))
     run.create(compose.dump(composed.config), describe(seed, composed.choices, overrides))
@@ -90,6 +95,8 @@ def remake(run: RunDirectory, composed: Composed, overrides: Sequence[str]) -> N
         RunLocked: somebody is about to drive it.
         RunError: it cannot be made, or is not empty any more.
     """
+    from handrail.launch import compose
+
     with contextlib.ExitStack() as stack:
         for role in ("supervisor", "learner", "actor"):
             stack.callback(run.lock(role).release)
@@ -108,6 +115,8 @@ def keep_config(run: RunDirectory, config: RunConfig) -> None:
     Raises:
         OSError: the disk refused; the old one is untouched.
     """
+    from handrail.launch import compose
+
     text = compose.dump(config)
     if run.config_file.read_text() != text:
         write_durably(run.config_file, text)

@@ -7,7 +7,7 @@ again with `run=<id>`, and they go on from the log and the last checkpoint.
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from types import FrameType
@@ -112,6 +112,7 @@ class Supervisor:
         self._summarised = self._began
         self._spent_at: float | None = None
         self._evaluations_then = 0
+        self._relay: Callable[[telemetry.Report], None] = lambda _: None
 
     @property
     def wall_s(self) -> float:
@@ -127,8 +128,11 @@ class Supervisor:
         """
         with self._run.lock("supervisor"):
             runs.keep_config(self._run, self._view.config)
-            collector = telemetry.Collector(telemetry.address(self._run.socket_dir()))
-            group = ProcessGroup(self._specs, on_event=self._display.tell)
+            sockets = self._run.socket_dir()
+            collector = telemetry.Collector(telemetry.address(sockets))
+            relay = telemetry.Relay(telemetry.relay_address(sockets))
+            self._relay = relay
+            group = ProcessGroup(self._specs, on_event=self._tell)
             try:
                 if not self._start(collector, group, interrupt):
                     return Outcome.STOPPED
@@ -137,6 +141,7 @@ class Supervisor:
                 group.stop()
                 self._take(collector, group, 0.05)
                 collector.close()
+                relay.close()
                 self._count_log()
                 self._summarise()
 
@@ -178,6 +183,12 @@ class Supervisor:
             kind = str(report["kind"])
             group.heard(str(report.get("role", "evaluator" if kind == "evaluation" else kind)))
             self._view.take(report)
+            self._relay(report)
+
+    def _tell(self, event: str) -> None:
+        """Something happened to a process: the display and whoever looks on should know."""
+        self._display.tell(event)
+        self._relay({"kind": "notice", "text": event})
 
     def _budget_spent(self, now: float, *, actor_ended: bool) -> bool:
         """Whether nothing more can come: the budget is used up, and its last weights have been evaluated."""

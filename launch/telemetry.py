@@ -22,6 +22,11 @@ def address(socket_dir: Path) -> str:
     return f"ipc://{socket_dir / 'telemetry'}"
 
 
+def relay_address(socket_dir: Path) -> str:
+    """Where a run's supervisor tells again what has been reported to it, for whoever looks on."""
+    return f"ipc://{socket_dir / 'reports'}"
+
+
 class Reporter:
     """The sending end, in each process; any thread may call it.
 
@@ -90,7 +95,7 @@ class Collector:
                 frame = self._socket.recv(zmq.NOBLOCK)
             except zmq.Again:
                 break
-            report = _decode(frame)
+            report = decode(frame)
             if report is None:
                 self.malformed += 1
             else:
@@ -103,7 +108,33 @@ class Collector:
         self._context.term()
 
 
-def _decode(frame: bytes) -> Report | None:
+class Relay:
+    """Tells every report again, to whoever subscribes; for one thread. Nothing here waits.
+
+    Args:
+        where: the address to bind.
+    """
+
+    def __init__(self, where: str) -> None:
+        self._context = zmq.Context()
+        self._socket = self._context.socket(zmq.PUB)
+        self._socket.setsockopt(zmq.SNDHWM, _QUEUE)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.bind(where)
+        self._encoder = msgspec.msgpack.Encoder()
+
+    def __call__(self, report: Report) -> None:
+        """Tell it to whoever is there; who is slow loses it."""
+        self._socket.send(self._encoder.encode(report), zmq.NOBLOCK)
+
+    def close(self) -> None:
+        """Tell no more."""
+        self._socket.close()
+        self._context.term()
+
+
+def decode(frame: bytes) -> Report | None:
+    """One report as it travels; None for what is none."""
     try:
         report = msgspec.msgpack.decode(frame, type=dict[str, Any])
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):

@@ -7,6 +7,8 @@ from rich.console import Console
 from handrail.agent.config import RunConfig
 from handrail.intervention.run_directory import RunDirectory
 from handrail.launch import arm_link, compose, run_trunk, runs, summary
+from handrail.launch.console.address import Address
+from handrail.launch.console.child import beside
 from handrail.launch.display import Display, clock
 from handrail.launch.errors import GoalNotReached
 from handrail.launch.options import Options
@@ -21,6 +23,11 @@ CHANGEABLE = (
     "goal.hold",
     "evaluation.every_steps",
     "learner.torch_threads",
+    "diagnostics.every_updates",
+    "diagnostics.batch",
+    "diagnostics.effective_td",
+    "diagnostics.ceiling_margin",
+    "diagnostics.cem",
     "actor.device",
     "device.path",
     "device.poll_s",
@@ -48,9 +55,11 @@ def main(options: Options, overrides: list[str]) -> int:
     On a real arm, where nothing evaluates, the goal is that all steps are taken.
 
     Raises:
+        ConfigError: `console=` or an override is refused.
         GoalNotReached: the budget is spent.
     """
     console = Console()
+    page = Address.parse(options["console"])
     run, config = prepare(options, overrides)
     view = view_of(run, config)
     console.print(f"[bold]Run[/] {run.path}", soft_wrap=True, highlight=False)
@@ -58,10 +67,10 @@ def main(options: Options, overrides: list[str]) -> int:
     if view.reached:
         console.print("It has reached its goal already; `handrail evaluate` looks at its policy again.")
         return 0
-    with Interrupt().installed() as interrupt:
-        arm_address = arm_link.own_address(run, config)
+    with Interrupt().installed() as interrupt, beside(run, page, console) as looking_on:
+        specs = [*process_specs(run, config, arm_link.own_address(run, config)), *looking_on]
         with Display(view, console, options["display"]) as display:
-            supervisor = Supervisor(run, view, display, process_specs(run, config, arm_address))
+            supervisor = Supervisor(run, view, display, specs)
             outcome = supervisor.supervise(interrupt)
         minutes = f"{view.robot_minutes:.1f} robot minutes"
         cost = f"{view.env_steps} steps, {minutes}, {clock(supervisor.wall_s)} in all"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from handrail.agent.config import RunConfig
-from handrail.agent.evaluate import wilson_interval
+from handrail.intervention.proportion import wilson_interval
 from handrail.launch.telemetry import Report
 
 _NOTICES = 4

@@ -16,14 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from handrail.intervention.labels import (
-    TASK,
-    Label,
-    classifier_name,
-    label_event,
-    review_writer,
-    said_by_machine,
-)
+from handrail.intervention.labeller import TASK, Label, classifier_name, said_by_machine
+from handrail.intervention.labels import label_event, review_writer
 from handrail.intervention.log_format import Event, LogError
 from handrail.intervention.log_reader import LogReader
 from handrail.intervention.run_directory import RunDirectory

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from handrail.intervention.labels import TASK, Label, said_by_machine
+from handrail.intervention.labeller import TASK, Label, said_by_machine
 from handrail.intervention.log_format import EpisodeStart, Event, LogError
 from handrail.intervention.log_reader import LogReader
 from handrail.reward_classifier.config import ClassifierConfig

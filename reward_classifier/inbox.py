@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from handrail.intervention.labels import Label, said_by_machine
+from handrail.intervention.labeller import Label, said_by_machine
 from handrail.intervention.log_format import Event, LogError, StepRecord
 from handrail.intervention.log_reader import LogReader
 from handrail.reward_classifier.stored import SUCCESSES, StoredEpisode, images_after, stored_episodes

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from handrail.intervention.labels import Label, said_by_machine
+from handrail.intervention.labeller import Label, said_by_machine
 from handrail.intervention.log_format import EpisodeEnd, EpisodeStart, Event, StepRecord, decode_record
 from handrail.intervention.log_reader import LogReader, TransitionAssembler
 

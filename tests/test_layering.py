@@ -38,6 +38,9 @@ CONFINED = {
     "easyhid": ("intervention/spacemouse.py",),
     "sdl2": ("intervention/gamepad.py",),
     "cv2": ("robot_env/cameras/opencv.py",),
+    "av": ("launch/export/video.py",),
+    "pyarrow": ("launch/export/arrow.py",),
+    "PIL": ("launch/",),
 }
 
 UNPICKLERS = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}

@@ -156,7 +156,7 @@ def simulated(
             _bend(cell, rng)
             poses[row] = _pose_in_socket(cell.truth()) if truth else (*place[:3], place[5])
             for view in views:
-                images[view.name][row] = scene.render(view.source, view.width, view.height)
+                images[view.name][row] = scene.render(view.source, view.width, view.height, view.crop)
     finally:
         scene.close()
     progress(count, count)

@@ -86,6 +86,17 @@ class EnsembleMLP(nn.Module):
         layers = _by_member(parameters, chosen, self.depth)
         return torch.stack([forward_member(_rows(x, i), layer, None) for i, layer in enumerate(layers)])
 
+    @torch.no_grad()
+    def with_features(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Outputs (E, B, outputs) for x (B, inputs), and what the last layer reads for them, (E, B, H)."""
+        parameters = [getattr(self, name) for name in self._ordered]
+        outputs, features = [], []
+        for layers in _by_member(parameters, tuple(range(self.members)), self.depth):
+            cache = MemberCache()
+            outputs.append(forward_member(x, layers, cache))
+            features.append(cache.activations[-1])
+        return torch.stack(outputs), torch.stack(features)
+
     def reference(
         self, x: Tensor, parameters: Sequence[Tensor] | None = None, chosen: Sequence[int] = ()
     ) -> Tensor:

@@ -25,7 +25,7 @@ from typing import Any
 from handrail.agent.config import AgentConfig, RunConfig
 from handrail.intervention.run_directory import RunDirectory
 from handrail.launch import compose
-from handrail.launch.bench import learner_cameras
+from handrail.launch.bench import learner_cameras, learner_diagnostics
 from handrail.launch.bench.experience import filled_learner, observations, seeing
 from handrail.launch.bench.figures import Figure, matmul_gflops, percentiles
 from handrail.launch.bench.side import THREAD_VARIABLES
@@ -49,7 +49,7 @@ _TIMEOUT_S = 600
 
 
 def measure(options: Options, config: RunConfig) -> Iterator[Figure]:
-    """Full updates (critics, actor, temperature), critic-only ones, sampling, and the policy's answer."""
+    """Updates, full and critic-only, sampling, the policy's answer, and diagnostics' share of the time."""
     threads = max(1, options["threads"])
     if options["cameras"] != "0":
         config = seeing(config, int(options["cameras"]))
@@ -70,6 +70,8 @@ def measure(options: Options, config: RunConfig) -> Iterator[Figure]:
     answers = _in_process(config, "answers", 1)
     yield Figure("sample_p50", median(answers["sample_ms"]), "ms")
     yield from percentiles("action", answers["action_ms"], "ms")
+    looks = _in_process(config, "diagnostics", threads, options["stretch_ms"], options["repeats"])
+    yield from learner_diagnostics.diagnostics_figures(looks)
     if sees:
         yield from learner_cameras.memory_figures(_in_process(config, "memory", 1))
         yield from learner_cameras.measure_log(config, options["log_steps"])
@@ -126,6 +128,8 @@ def _measured(file: Path, kind: str, *numbers: int) -> dict[str, Any]:
             return _time_updates(run, config, *numbers)
         case "answers":
             return _time_answers(run, config)
+        case "diagnostics":
+            return learner_diagnostics.time_diagnostics(run, config, *numbers)
         case _:
             return learner_cameras.time_memory(run, config)
 

@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from handrail.agent.config import RunConfig
-from handrail.intervention.labels import said_by_machine
+from handrail.intervention.labeller import said_by_machine
 from handrail.intervention.log_reader import LogReader
 from handrail.intervention.run_directory import RunDirectory
 from handrail.launch import runs
 from handrail.launch.bench.figures import Figure
-from handrail.launch.classify_collect import Wanted, collect
+from handrail.launch.classify_collect import collect
+from handrail.launch.classify_tally import Wanted
 from handrail.launch.compose import Composed
 from handrail.launch.errors import ChildFailed, GoalNotReached
 from handrail.launch.options import Option, Options

@@ -9,6 +9,9 @@ from handrail.robot_env.errors import ConfigError
 
 CameraDriver = Literal["realsense", "opencv"]
 
+SIM_PICTURE = (640, 480)
+"""Width and height of a simulated camera's picture [pixels], of which a crop is a part, as of a real one's."""
+
 
 @dataclass(frozen=True)
 class CameraConfig:
@@ -23,7 +26,8 @@ class CameraConfig:
         width: Image width [pixels].
         height: Image height [pixels].
         crop: Part of the camera's picture that is used: left, top, width, height [pixels of the camera];
-            None for the largest part in the middle that has the image's shape. Simulated cameras have none.
+            None for the largest part in the middle that has the image's shape. The picture of a simulated
+            camera has 640x480 (`SIM_PICTURE`).
     """
 
     name: str = "wrist"

@@ -21,8 +21,8 @@ from handrail.robot_env.sim.hand import SEATED_TCP_HEIGHT_M
 from handrail.robot_env.sim.insertion import insertion_depth
 from handrail.robot_env.sim.kinematics import ArmKinematics
 from handrail.robot_env.sim.model import ARM_PARTS, compile_cell
-from handrail.robot_env.sim.ram import MODULE_LENGTH_M, MODULE_THICKNESS_M, TOWER_HEIGHT_M
 from handrail.robot_env.sim.randomize import Draw, Randomizer, draw
+from handrail.robot_env.sim.sizes import MODULE_LENGTH_M, MODULE_THICKNESS_M, TOWER_HEIGHT_M
 from handrail.robot_env.sim.truth import RamTruth
 
 NS_PER_S = 1_000_000_000

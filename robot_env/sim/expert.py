@@ -20,7 +20,7 @@ from handrail.robot_env.geometry import (
     quat_rotate,
     rotvec_from_quat,
 )
-from handrail.robot_env.sim.ram import SOCKET_DEPTH_M, TOWER_HEIGHT_M
+from handrail.robot_env.sim.sizes import SOCKET_DEPTH_M, TOWER_HEIGHT_M
 from handrail.robot_env.sim.truth import RamTruth
 from handrail.robot_env.spec import ActionSpec
 

@@ -12,7 +12,8 @@ import mujoco as mj
 import numpy as np
 
 from handrail.robot_env.sim.parts import BOX, CYLINDER, SPHERE, Builder, about, set_inertia
-from handrail.robot_env.sim.ram import MODULE_HEIGHT_M, MODULE_THICKNESS_M, add_module
+from handrail.robot_env.sim.ram import add_module
+from handrail.robot_env.sim.sizes import MODULE_HEIGHT_M, MODULE_THICKNESS_M
 
 TCP_OFFSET_M = 0.1034
 """Tool centre point beyond the flange, along the approach axis [m]."""

@@ -3,7 +3,7 @@
 from math import asin, sqrt
 
 from handrail.robot_env.geometry import Array
-from handrail.robot_env.sim.ram import MODULE_LENGTH_M, SOCKET_DEPTH_M
+from handrail.robot_env.sim.sizes import MODULE_LENGTH_M, SOCKET_DEPTH_M
 
 SLOT_TOLERANCE_M = 0.002
 """A tip further than this beside the slot is not in it, however low it is."""

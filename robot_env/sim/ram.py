@@ -24,19 +24,20 @@ from handrail.robot_env.sim.parts import (
     about,
     set_inertia,
 )
+from handrail.robot_env.sim.sizes import (
+    MODULE_HEIGHT_M,
+    MODULE_LENGTH_M,
+    MODULE_THICKNESS_M,
+    OTHER_SOCKETS,
+    SOCKET_DEPTH_M,
+    SOCKET_PITCH_M,
+    TOWER_HEIGHT_M,
+)
 
-MODULE_LENGTH_M = 0.13335
-MODULE_HEIGHT_M = 0.03125
-MODULE_THICKNESS_M = 0.0014
 NOTCH_X_M, NOTCH_WIDTH_M, NOTCH_HEIGHT_M = 0.0042, 0.0024, 0.004
 """The key notch: its place along the module, its width and its height."""
 
-SOCKET_DEPTH_M = 0.006
-"""From the groove's rim to its floor."""
 CLEARANCE_M, CLEARANCE_ALONG_M, KEY_CLEARANCE_M = 0.00025, 0.0003, 0.00045
-TOWER_HEIGHT_M = 0.015
-SOCKET_PITCH_M, OTHER_SOCKETS = 0.0098, 3
-"""Distance between sockets, and how many empty ones stand beside the one in use."""
 _WALL_M, _CHAMFER_M = 0.0022, 0.0006
 _HALF_L, _HALF_T = MODULE_LENGTH_M / 2, MODULE_THICKNESS_M / 2
 

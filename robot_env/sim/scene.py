@@ -11,6 +11,7 @@ import mujoco as mj
 import numpy as np
 from numpy.typing import NDArray
 
+from handrail.robot_env.cameras.config import SIM_PICTURE
 from handrail.robot_env.errors import CameraError, RenderingUnavailable
 from handrail.robot_env.sim.cell import SimCell
 from handrail.robot_env.sim.gl import choose_backend
@@ -65,8 +66,17 @@ class SimScene:
         """Names of the cell's cameras."""
         return tuple(self._camera_ids)
 
-    def render(self, camera: str, width: int, height: int) -> NDArray[np.uint8]:
+    def render(
+        self, camera: str, width: int, height: int, crop: tuple[int, int, int, int] | None = None
+    ) -> NDArray[np.uint8]:
         """An image of the cell as it is now, shape (height, width, 3), uint8, RGB.
+
+        Args:
+            camera: Its name.
+            width: Of the image [pixels].
+            height: Of the image [pixels].
+            crop: Part of the camera's picture to draw: left, top, width, height [pixels of `SIM_PICTURE`];
+                None for all of its height, and as much of its width as the image's shape takes.
 
         Raises:
             CameraError: There is no such camera.
@@ -78,6 +88,8 @@ class SimScene:
         renderer = self._renderer(width, height)
         self._follow()
         renderer.update_scene(self._data, camera=self._camera_ids[camera])
+        if crop is not None:
+            _look_at_part(renderer, crop)
         return renderer.render()
 
     def close(self) -> None:
@@ -118,3 +130,17 @@ class SimScene:
         mj.mj_kinematics(model, data)
         mj.mj_comPos(model, data)
         mj.mj_camlight(model, data)
+
+
+def _look_at_part(renderer: "Renderer", crop: tuple[int, int, int, int]) -> None:
+    """Narrow the view to a part of the picture: the very pixels that cutting it out would give."""
+    left, top, width, height = crop
+    picture_width, picture_height = SIM_PICTURE
+    for view in renderer.scene.camera:
+        high = view.frustum_top - view.frustum_bottom  # of the whole picture, in the near plane [m]
+        wide = high * picture_width / picture_height
+        upper = view.frustum_top
+        view.frustum_top = upper - high * top / picture_height
+        view.frustum_bottom = upper - high * (top + height) / picture_height
+        view.frustum_center += wide * ((left + width / 2) / picture_width - 0.5)
+        view.frustum_width = wide * width / picture_width / 2  # half of it, whatever its name says

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from handrail.agent.config import RunConfig
-from handrail.agent.evaluate import start_seed, wilson_interval
+from handrail.agent.evaluate import start_seed
 from handrail.agent.evaluator import Evaluator
+from handrail.intervention.proportion import wilson_interval
 from handrail.intervention.run_directory import RunDirectory
 from handrail.robot_env.config import CameraConfig, EnvConfig, RewardConfig
 from handrail.robot_env.errors import RenderingUnavailable

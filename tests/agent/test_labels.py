@@ -8,7 +8,7 @@ from pictures import CAMERAS, SIDE, episode_records, feed
 
 from handrail.agent.frames import FramePool
 from handrail.agent.replay import ReplayMemory
-from handrail.intervention.labels import Label
+from handrail.intervention.labeller import Label
 from handrail.intervention.transition import Source, Transition
 
 GAMMA = 0.9

@@ -152,7 +152,8 @@ class SmallRun:
     def supervise(self, *overrides: str) -> subprocess.CompletedProcess[str]:
         """Run `handrail train` on the run to its end; it collects the reports itself."""
         self.collector.close()
-        command = [*_command("train"), f"run={self.directory.path}", "display=plain", *overrides]
+        words = (f"run={self.directory.path}", "display=plain", "console=off", *overrides)
+        command = [*_command("train"), *words]
         return subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
 
     @staticmethod

@@ -117,7 +117,7 @@ def position(run) -> int:
 def train(run) -> subprocess.Popen[str]:
     """The run under a real supervisor, which takes the reports from now on."""
     run.collector.close()
-    run.processes["supervisor"] = run.spawn("train", "display=plain")
+    run.processes["supervisor"] = run.spawn("train", "display=plain", "console=off")
     return run.processes["supervisor"]
 
 

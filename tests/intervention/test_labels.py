@@ -4,16 +4,13 @@ from pathlib import Path
 import pytest
 
 from handrail.intervention.index import EpisodeIndex
+from handrail.intervention.labeller import TASK, Label, classifier_name, said_by_machine
 from handrail.intervention.labels import (
-    TASK,
-    Label,
     LabelError,
     append_comment,
     append_label,
-    classifier_name,
     mark_aborted,
     review_writer,
-    said_by_machine,
 )
 from handrail.intervention.locks import RunLocked
 from handrail.intervention.log_format import EpisodeEnd, EpisodeStart, Event, LogError

@@ -59,7 +59,7 @@ def test_every_example_composes_as_printed(
         assert before == "HANDRAIL_CONF=~/handrail-conf "
         monkeypatch.setenv("HANDRAIL_CONF", str(tmp_path))
     _, rest = split(words.split(), COMMANDS[name].options)
-    if name in ("arm", "bench", "classify", "weights"):
+    if name in ("arm", "bench", "classify", "export", "weights"):
         rest = [word for word in rest[1:] if not word.startswith("steps=")]
     config = compose(rest).config
     if name in ("arm-server", "serl-rest", "regrasp"):

@@ -223,7 +223,7 @@ def test_on_a_real_arm_the_budget_s_end_is_the_end_and_training_is_what_there_is
 
     monkeypatch.setattr(train, "process_specs", specs)
     words = ["arm=franka", "device=keyboard", "goal.max_env_steps=1000"]
-    assert main(["train", f"run={tmp_path / 'real'}", "display=plain", *words]) == 0
+    assert main(["train", f"run={tmp_path / 'real'}", "display=plain", "console=off", *words]) == 0
     said = capsys.readouterr().out
     assert "All steps taken: 7/10 = 70% (40% to 89%) unaided" in said and "handrail evaluate" in said
     summary = json.loads((tmp_path / "real" / "summary.json").read_text())

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from handrail.intervention.labels import Label, label_event
+from handrail.intervention.labeller import Label
+from handrail.intervention.labels import label_event
 from handrail.intervention.log_format import (
     LOG_SCHEMA,
     EpisodeEnd,

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from handrail.robot_env.cameras.config import CameraConfig
+from handrail.robot_env.cameras.config import SIM_PICTURE, CameraConfig
 from handrail.robot_env.cameras.mujoco import MujocoCamera
 from handrail.robot_env.errors import CameraError, ConfigError, RenderingUnavailable
 from handrail.robot_env.sim import gl
@@ -164,3 +164,36 @@ def test_rendering_switched_off_is_respected(monkeypatch):
     monkeypatch.setenv("MUJOCO_GL", "disabled")
     with pytest.raises(RenderingUnavailable, match="switched off"):
         gl.choose_backend()
+
+
+@pytest.mark.usefixtures("_drawing")
+def test_a_crop_shows_the_very_pixels_of_that_part_of_the_picture(cell):
+    width, height = SIM_PICTURE
+    whole = MujocoCamera(cell, CameraConfig("wrist", width=width, height=height), fine=False)
+    left, top, wide, high = crop = (100, 50, 200, 160)
+    part = MujocoCamera(cell, CameraConfig("wrist", width=wide, height=high, crop=crop))
+    for camera in (whole, part):
+        camera.open()
+    picture, image = whole.read().image, part.read().image
+    for camera in (whole, part):
+        camera.close()
+    cut = picture[top : top + high, left : left + wide]
+    assert cut.std() > 10.0, "an even part proves nothing"
+    assert np.abs(image.astype(int) - cut).mean() < 0.1
+
+
+@pytest.mark.usefixtures("_drawing")
+def test_no_crop_is_the_middle_of_the_picture(cell):
+    plain = MujocoCamera(cell, CameraConfig("side", width=64, height=64))
+    middle = MujocoCamera(cell, CameraConfig("side", width=64, height=64, crop=(80, 0, 480, 480)))
+    for camera in (plain, middle):
+        camera.open()
+    difference = np.abs(plain.read().image.astype(int) - middle.read().image)
+    for camera in (plain, middle):
+        camera.close()
+    assert difference.mean() < 0.1
+
+
+def test_a_crop_beyond_the_picture_is_refused(cell):
+    with pytest.raises(ConfigError, match="640x480 pixels"):
+        MujocoCamera(cell, CameraConfig("wrist", crop=(400, 0, 300, 300)))

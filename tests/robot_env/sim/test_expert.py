@@ -16,7 +16,7 @@ from handrail.robot_env.geometry import (
 from handrail.robot_env.sim.cell import SimCell
 from handrail.robot_env.sim.config import ArmName, RandomizationConfig, SimConfig
 from handrail.robot_env.sim.expert import ScriptedExpert
-from handrail.robot_env.sim.ram import MODULE_LENGTH_M
+from handrail.robot_env.sim.sizes import MODULE_LENGTH_M
 from handrail.robot_env.spec import ActionSpec
 
 NS = 1_000_000_000

@@ -5,7 +5,7 @@ import pytest
 
 from handrail.robot_env.geometry import pose_compose, quat_from_rotvec
 from handrail.robot_env.sim.insertion import insertion_depth
-from handrail.robot_env.sim.ram import MODULE_LENGTH_M, SOCKET_DEPTH_M
+from handrail.robot_env.sim.sizes import MODULE_LENGTH_M, SOCKET_DEPTH_M
 
 SEATED = (0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
 

@@ -17,8 +17,9 @@ from handrail.robot_env.sim.hand import SEATED_TCP_HEIGHT_M, hold_module
 from handrail.robot_env.sim.insertion import insertion_depth
 from handrail.robot_env.sim.kinematics import ArmKinematics
 from handrail.robot_env.sim.parts import CELL_BIT, ROBOT_BIT, Builder, Detail
-from handrail.robot_env.sim.ram import MODULE_THICKNESS_M, add_socket
+from handrail.robot_env.sim.ram import add_socket
 from handrail.robot_env.sim.randomize import Draw, Randomizer
+from handrail.robot_env.sim.sizes import MODULE_THICKNESS_M
 from handrail.robot_env.sim.stage import add_board
 
 PREFIX = "robot0_"

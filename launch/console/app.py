@@ -1,0 +1,139 @@
+"""The console as an application: one table of everything that may be asked."""
+
+from collections.abc import Awaitable, Callable
+from urllib.parse import parse_qs
+
+import structlog
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
+
+from handrail.launch.console import critic, downloads, episodes, setup
+from handrail.launch.console.access import Door
+from handrail.launch.console.answers import Refused, refuse
+from handrail.launch.console.files import Files
+from handrail.launch.console.hand import Hands
+from handrail.launch.console.live import Live
+from handrail.launch.console.site import Handler, RouteSpec, Site
+from handrail.launch.console.stopping import Stopper
+from handrail.launch.console.video import Video
+from handrail.robot_env.errors import HandrailError
+
+PUBLIC = ("/login", "/static/")
+
+Socket = Callable[[WebSocket], Awaitable[None]]
+
+
+def table(site: Site, door: Door) -> list[RouteSpec]:
+    """Everything that may be asked over HTTP."""
+    own = [
+        *Pages(door, Files()).routes(),
+        RouteSpec("/logout", "POST", "viewer", lambda _: _signed_out(door)),
+    ]
+    return own + [route for part in (episodes, critic, setup, downloads) for route in part.routes(site)]
+
+
+def sockets(site: Site, video: Video, stopper: Stopper) -> dict[str, Socket]:
+    """Every WebSocket; each asks the site who it is."""
+    live, hands = Live(site, stopper), Hands(site)
+
+    async def show(socket: WebSocket) -> None:
+        await video.serve(site, socket)
+
+    return {"/ws/live": live.serve, "/ws/video": show, "/ws/hand": hands.serve}
+
+
+def application(site: Site, routes: list[RouteSpec], opened: dict[str, Socket]) -> Starlette:
+    """What is behind the gate: these routes, and nothing else."""
+    inner = Starlette(
+        routes=[
+            *(Route(each.path, guarded(site, each), methods=[each.method]) for each in routes),
+            *(WebSocketRoute(path, serve) for path, serve in opened.items()),
+        ],
+        exception_handlers={404: _nothing_here, 405: _nothing_here},
+    )
+    inner.router.redirect_slashes = False
+    return inner
+
+
+def guarded(site: Site, spec: RouteSpec) -> Handler:
+    """A handler behind its role, whose errors become answers."""
+
+    async def handle(request: Request) -> Response:
+        # Starlette answers HEAD wherever it answers GET; the gate has refused it already.
+        if spec.role != "public":
+            identity = site.who(request)
+            if spec.role == "operator" and identity.role != "operator":
+                return refuse(403, "a viewer looks on; sign in with the operator's token to act")
+            if spec.lease and (why := site.lease.refusal(identity)):
+                return refuse(403, why)
+        try:
+            return await spec.handler(request)
+        except Refused as error:
+            return refuse(error.status, str(error))
+        except HandrailError as error:
+            return refuse(409, " ".join(str(error).split()))
+        except Exception as error:
+            structlog.get_logger().exception("request", path=spec.path)
+            return refuse(500, f"unexpected {type(error).__name__}; the console's log has more")
+
+    return handle
+
+
+class Pages:
+    """The page itself and its door.
+
+    Args:
+        door: signs people in.
+        files: the page's files.
+    """
+
+    def __init__(self, door: Door, files: Files) -> None:
+        self._door, self._files = door, files
+
+    def routes(self) -> list[RouteSpec]:
+        """What may be asked of them."""
+        return [
+            RouteSpec("/", "GET", "viewer", self._index),
+            RouteSpec("/static/{name:path}", "GET", "public", self._static),
+            RouteSpec("/login", "GET", "public", self._login),
+            RouteSpec("/login", "POST", "public", self._sign_in),
+        ]
+
+    async def _index(self, request: Request) -> Response:
+        return self._files.answer(request, "index.html")
+
+    async def _static(self, request: Request) -> Response:
+        return self._files.answer(request, request.path_params["name"])
+
+    async def _login(self, request: Request) -> Response:
+        token = request.query_params.get("token")
+        if token is None:
+            return self._files.answer(request, "login.html")
+        return self._let_in(token, request.query_params.get("name", ""))
+
+    async def _sign_in(self, request: Request) -> Response:
+        try:
+            form = parse_qs((await request.body()).decode(), max_num_fields=4)
+        except ValueError:
+            return RedirectResponse("/login?refused=1", 303)
+        return self._let_in(form.get("token", [""])[0].strip(), form.get("name", [""])[0])
+
+    def _let_in(self, token: str, name: str) -> Response:
+        let_in = self._door.sign_in(token, name)
+        if let_in is None:
+            return RedirectResponse("/login?refused=1", 303)
+        return RedirectResponse("/", 303, headers={"Set-Cookie": let_in[1]})
+
+
+async def _signed_out(door: Door) -> Response:
+    return RedirectResponse("/login", 303, headers={"Set-Cookie": door.sign_out()})
+
+
+async def _nothing_here(request: Request, error: Exception) -> Response:
+    status = getattr(error, "status_code", 404)
+    return refuse(
+        status, "there is nothing of that name here" if status == 404 else f"no {request.method} here"
+    )

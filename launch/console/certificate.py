@@ -1,0 +1,102 @@
+"""A certificate for the console, signed by itself: an operator's own machines need nobody else to vouch."""
+
+import datetime
+import ipaddress
+import os
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from handrail.launch.console.access import LOOPBACK
+from handrail.robot_env.errors import ConfigError
+
+CERTIFICATE, KEY = "cert.pem", "key.pem"
+DAYS = 825  # browsers refuse longer ones
+
+
+def make(folder: Path, names: Sequence[str]) -> str:
+    """Write `cert.pem` and `key.pem` (0600) into a folder, for these names and those of loopback.
+
+    Returns:
+        The certificate's SHA-256 fingerprint, as browsers show it.
+
+    Raises:
+        ConfigError: the folder has one already, or cannot be written, or a name is none.
+    """
+    names = tuple(dict.fromkeys((*(names or (socket.gethostname(),)), *LOOPBACK)))
+    key = ec.generate_private_key(ec.SECP256R1())
+    certificate = _signed(key, names)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(folder / KEY, _private(key), 0o600)
+        _write(folder / CERTIFICATE, certificate.public_bytes(serialization.Encoding.PEM), 0o644)
+    except FileExistsError as error:
+        raise ConfigError(
+            f"{error.filename} is there already; choose another folder=, or remove it"
+        ) from error
+    except OSError as error:
+        raise ConfigError(f"folder={folder} cannot be written: {error}; choose another") from error
+    return certificate.fingerprint(hashes.SHA256()).hex(":").upper()
+
+
+def _signed(key: ec.EllipticCurvePrivateKey, names: Sequence[str]) -> x509.Certificate:
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Handrail console")])
+    now = datetime.datetime.now(datetime.UTC)
+    try:
+        alternatives = x509.SubjectAlternativeName([_name(each) for each in names])
+    except ValueError as error:
+        raise ConfigError(f"names={','.join(names)}: {error}; give host names or addresses") from error
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))  # a robot's clock may be a little behind
+        .not_valid_after(now + datetime.timedelta(days=DAYS))
+        .add_extension(alternatives, critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+
+
+def _name(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def _private(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def _write(path: Path, content: bytes, mode: int) -> None:
+    """Write a new file; nothing is ever replaced, and nobody reads it before its mode is set."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+
+
+def find(folder: Path) -> Path:
+    """A folder that has both files.
+
+    Raises:
+        ConfigError: it has not, or somebody else may read the key.
+    """
+    for name in (CERTIFICATE, KEY):
+        if not (folder / name).is_file():
+            raise ConfigError(
+                f"tls={folder}: {name} is missing; `handrail console cert folder={folder}` makes one"
+            )
+    if (folder / KEY).stat().st_mode & 0o077:
+        raise ConfigError(f"{folder / KEY} can be read by others; chmod 600 it")
+    return folder

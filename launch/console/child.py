@@ -1,0 +1,49 @@
+"""The console as one more process of a run, which the others do without."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+
+from handrail.intervention.run_directory import RunDirectory
+from handrail.launch.console.access import Tokens
+from handrail.launch.console.address import LISTENER, Address
+from handrail.launch.processes import ProcessSpec
+
+ROLE = "console"
+
+
+@contextmanager
+def beside(run: RunDirectory, address: Address | None, console: Console) -> Iterator[list[ProcessSpec]]:
+    """The console of a run, for a supervisor to start while the block runs; prints where it is to be found.
+
+    The supervisor holds the socket and the tokens: the address is good from the moment it is printed, and a
+    console that is started again finds whoever was signed in still signed in, and waiting.
+
+    Args:
+        run: the run's directory.
+        address: where it listens; where that is taken, on another port of the same host. None for no console.
+        console: where to print.
+
+    Raises:
+        ConfigError: nothing there can be listened to.
+    """
+    if address is None:
+        yield []
+        return
+    listener, address = address.bind(moves=True)
+    with listener:
+        tokens = Tokens.given() or Tokens.fresh()
+        address.tell(console, tokens)
+        command = (sys.executable, "-m", "handrail.launch.cli", "console", f"run={run.path}")
+        inherited = {LISTENER: str(listener.fileno()), "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
+        spec = ProcessSpec(
+            ROLE,
+            (*command, f"host={address.host}", f"port={address.port}"),
+            run.logs / "console.log",
+            tokens.environment() | inherited,
+            optional=True,
+            pass_fds=(listener.fileno(),),
+        )
+        yield [spec]

@@ -1,0 +1,183 @@
+"""Exports over HTTP.
+
+    GET  /api/export/csv?per=…&all=…&<filter>   the table, as it is written
+    POST /api/export                            {format, filters, per, end_s, all} -> {id}
+    GET  /api/export/{id}                       {state, done, of, why, name, …}
+    GET  /api/export/{id}/file                  csv or mp4; a dataset as a zip
+    POST /api/export/{id}/cancel                nothing is left of it
+
+A filter is `intervention.episode_filter`'s words. An id is the console's own; nobody names a file.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Annotated, Any, Literal
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from handrail.intervention.episode_filter import EpisodeFilter
+from handrail.launch.console.answers import Refused, ok, read
+from handrail.launch.console.export_jobs import Job, Jobs, begin_export, end, refuse_more_than, spoken
+from handrail.launch.console.site import RouteSpec, Site
+from handrail.launch.console.zipped import zipped
+
+SUFFIXES = {"csv": ".csv", "mp4": ".mp4", "lerobot": "-lerobot"}
+_KINDS = {"csv": "text/csv; charset=utf-8", "mp4": "video/mp4"}
+
+
+class ExportRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is to be exported; `filters` are conditions by name."""
+
+    format: Literal["csv", "mp4", "lerobot"]
+    filters: dict[str, Annotated[str, msgspec.Meta(max_length=2000)]] = {}
+    per: Literal["step", "episode"] | None = None
+    end_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] | None = None
+    all: bool = False
+
+
+def routes(site: Site) -> list[RouteSpec]:
+    """What may be asked."""
+    downloads = Downloads(site)
+    return [
+        RouteSpec("/api/export/csv", "GET", "viewer", downloads.table),
+        RouteSpec("/api/export", "POST", "operator", downloads.start),
+        RouteSpec("/api/export/{id}", "GET", "operator", downloads.state),
+        RouteSpec("/api/export/{id}/file", "GET", "operator", downloads.file),
+        RouteSpec("/api/export/{id}/cancel", "POST", "operator", downloads.cancel),
+    ]
+
+
+class Downloads:
+    """Answers for one console.
+
+    Args:
+        site: the console.
+    """
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._jobs = Jobs(site.run)
+        self._tables = 0
+        site.on_close(self._jobs.close)
+
+    async def table(self, request: Request) -> Response:
+        """The CSV of what the query asks for, row by row as the log is read."""
+        query = dict(request.query_params)
+        per, everything = query.pop("per", "step"), query.pop("all", "false")
+        if per not in ("step", "episode") or everything not in ("true", "false"):
+            raise Refused("per= is step or episode, all= is true or false")
+        words = [*_words(query), f"per={per}", f"all={everything}", "to=-", "progress=off"]
+        refuse_more_than(self._jobs.running + self._tables)
+        process = begin_export(self._site.run, "csv", words)
+        self._tables += 1
+
+        def ended() -> None:
+            self._tables -= 1
+            end(process)
+
+        output = spoken(process)
+        try:
+            first = await anext(output)
+        except BaseException:
+            ended()
+            raise
+
+        async def rows() -> AsyncIterator[bytes]:
+            yield first
+            async for data in output:
+                yield data
+
+        name = f"{self._site.run.id}{'' if per == 'step' else '-episodes'}.csv"
+        return _Stream(rows(), ended, media_type=_KINDS["csv"], headers=_attached(name))
+
+    async def start(self, request: Request) -> Response:
+        """Begin an export."""
+        asked = await read(request, ExportRequest)
+        options: dict[str, Any] = {"per": asked.per, "end_s": asked.end_s}
+        words = [f"{name}={value}" for name, value in options.items() if value is not None]
+        words += [*_words(asked.filters), f"all={str(asked.all).lower()}"]
+        if asked.per is not None and asked.format != "csv":
+            raise Refused("per goes with csv")
+        if asked.end_s is not None and asked.format != "mp4":
+            raise Refused("end_s goes with mp4")
+        return ok({"id": self._jobs.start(asked.format, SUFFIXES[asked.format], words)}, 202)
+
+    async def state(self, request: Request) -> Response:
+        """How far an export is."""
+        job = self._find(request)
+        summary = {key: value for key, value in job.summary.items() if key not in ("to", "run")}
+        return ok(
+            {
+                **summary,
+                "state": job.state,
+                "format": job.form,
+                "done": job.done,
+                "of": job.of,
+                "why": job.why,
+                "name": _name(job),
+            }
+        )
+
+    async def file(self, request: Request) -> Response:
+        """What an export has written."""
+        job = self._find(request)
+        if job.state != "done":
+            raise Refused(f"the export is {job.state}; nothing to fetch", 409)
+        if job.form == "lerobot":
+            folder = zipped(job.file, job.name)
+            return StreamingResponse(folder, media_type="application/zip", headers=_attached(_name(job)))
+        return FileResponse(job.file, media_type=_KINDS[job.form], filename=_name(job))
+
+    async def cancel(self, request: Request) -> Response:
+        """Stop an export; what has ended stays as it is."""
+        job = self._find(request)
+        job.cancel()
+        return ok({"state": job.state})
+
+    def _find(self, request: Request) -> Job:
+        job = self._jobs.find(request.path_params["id"])
+        if job is None:
+            raise Refused("no such export; it is kept for half an hour", 404)
+        return job
+
+
+class _Stream(StreamingResponse):
+    """Streams, and is told when that has ended, however it ends."""
+
+    def __init__(self, content: AsyncIterator[bytes], ended: Any, **settings: Any) -> None:
+        super().__init__(content, **settings)
+        self._ended = ended
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._ended()
+
+
+def _words(conditions: Mapping[str, str]) -> list[str]:
+    """The words of a command line that ask for the same episodes.
+
+    Raises:
+        ConfigError: a condition has no meaning.
+        Refused: there is no such condition, or it cannot be a word.
+    """
+    unknown = sorted(set(conditions) - set(EpisodeFilter.__dataclass_fields__))
+    if unknown:
+        raise Refused(f"there is no filter {unknown[0]!r}")
+    words = EpisodeFilter.of(conditions).words()
+    if any(not value.isprintable() for value in words.values()):
+        raise Refused("a filter holds a character that cannot be typed")
+    return [f"{'labelled' if name == 'label' else name}={value}" for name, value in words.items()]
+
+
+def _name(job: Job) -> str:
+    """What the browser is to call it."""
+    return f"{job.name}.zip" if job.form == "lerobot" else job.name
+
+
+def _attached(name: str) -> dict[str, str]:
+    plain = "".join(each if each.isascii() and (each.isalnum() or each in "-_.") else "_" for each in name)
+    return {"Content-Disposition": f'attachment; filename="{plain}"'}

@@ -1,0 +1,264 @@
+"""What the page shows, live: the control loop's feed, the processes' reports, the run's files.
+
+One hub serves everybody who looks on: each message is encoded once. It only listens. Where nobody speaks (no
+control loop, no supervisor) it shows what the files say, and that nobody speaks.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import structlog
+import zmq
+import zmq.asyncio
+
+from handrail.agent.config import HAND_DEVICES, RunConfig
+from handrail.intervention.console.feed import FeedReader
+from handrail.intervention.console.messages import Ended, FrameHead, Now, Step, Steps, Watch, feed_address
+from handrail.intervention.run_directory import RunDirectory
+from handrail.launch import runs, telemetry
+from handrail.launch.console.audience import Audience, message
+from handrail.launch.console.logbook import Entry, Logbook
+from handrail.launch.view import RunView
+
+ALIVE_S = 2.0
+"""A control loop that is silent for so long is taken for gone [s]."""
+_TICK_S = 0.05
+_STEPS_EVERY = 2  # ticks
+_RUN_EVERY = 10
+_WATCH_EVERY = 20
+_MOST_STEPS = 20_000
+_EVALUATIONS = 50
+_WINDOWS = (20, 50, 100)
+_RELAYED_S = 5.0
+_LOOK_EVERY_S = 1.0
+_ADVICE_EVERY_S = 2.0
+
+Advise = Callable[[RunView, Now | None], dict[str, Any]]
+"""What the adviser says of a run: `{"rules": […], "coach": {…}}`; it may wait for files, in a thread."""
+OnFrame = Callable[[FrameHead, bytes], None]
+
+
+class Hub:
+    """Live state of one run. Belongs to one event loop.
+
+    Args:
+        run: the run's directory.
+        config: its configuration.
+        context: of the sockets.
+        on_frame: takes the pictures.
+        watch: tells the control loop that somebody looks on.
+        advise: draws advice; None for no advice.
+
+    Attributes:
+        audience: who is told.
+        view: the newest reports.
+        now: the control loop's state; None when none is heard.
+        episode: the running or the last episode; -1 before the first.
+        steps: its steps so far.
+        advice: the newest, as it was told.
+    """
+
+    def __init__(
+        self,
+        run: RunDirectory,
+        config: RunConfig,
+        context: zmq.asyncio.Context,
+        *,
+        on_frame: OnFrame = lambda *_: None,
+        watch: Callable[[Watch], object] = lambda _: None,
+        advise: Advise | None = None,
+    ) -> None:
+        self.audience = Audience()
+        self.view = RunView(run.id, config, evaluations=runs.evaluations(run))
+        self.now: Now | None = None
+        self.episode, self.steps = -1, list[Step]()
+        self.advice: dict[str, Any] = {"rules": [], "coach": None}
+        self.on_tick: Callable[[], None] = lambda: None
+        self._run, self._config = run, config
+        self._on_frame, self._watch, self._advise = on_frame, watch, advise
+        self._feed = FeedReader(feed_address(run.socket_dir()), context)
+        self._reports = context.socket(zmq.SUB)
+        self._reports.setsockopt(zmq.LINGER, 0)
+        self._reports.setsockopt(zmq.SUBSCRIBE, b"")
+        self._reports.connect(telemetry.relay_address(run.socket_dir()))
+        self._heard_s = self._relayed_s = -1e9
+        self._changed = False
+        self._told_steps = 0
+        self._logbook = Logbook(run)
+        self._entry = Entry()
+
+    @property
+    def alive(self) -> bool:
+        """Whether a control loop is there."""
+        return time.monotonic() - self._heard_s < ALIVE_S
+
+    @property
+    def supervised(self) -> bool:
+        """Whether a supervisor relays the processes' reports."""
+        return time.monotonic() - self._relayed_s < _RELAYED_S
+
+    def greeting(self) -> list[str]:
+        """What somebody who has just come is told, beside who they are."""
+        told = [self._now_message(), message("run", **self.run_facts()), message("advice", **self.advice)]
+        if self.episode >= 0:
+            told.append(message("steps", episode=self.episode, steps=self.steps[: self._told_steps]))
+        return told
+
+    def hello(self) -> dict[str, Any]:
+        """What does not change while the console runs."""
+        config = self._config
+        return {
+            "run": self._run.id,
+            "server_ms": server_ms(),
+            "task": str(self._run.meta().get("choices", {}).get("task", "")),
+            "hz": config.env.hz,
+            "person": config.actor.device in HAND_DEVICES,
+            "cameras": [camera.name for camera in config.env.cameras],
+            "goal": {"successes": config.goal.successes, "episodes": config.evaluation.episodes},
+        }
+
+    def run_facts(self) -> dict[str, Any]:
+        """What the page shows of the run."""
+        view = self.view
+        cycle = self._entry.cycle_steps
+        return {
+            "actor": {name: value for name, value in view.actor.items() if name not in _LONG},
+            "learner": view.learner,
+            "arm": view.arm,
+            "evaluations": view.evaluations[-_EVALUATIONS:],
+            "notices": view.notices,
+            "phase": view.phase if self.supervised else "idle",
+            "supervised": self.supervised,
+            "env_steps": view.env_steps,
+            "robot_minutes": view.robot_minutes,
+            "success": {
+                kind: {str(window): self._rate(kind, window) for window in _WINDOWS}
+                for kind in ("unaided", "assisted")
+            },
+            "cycle_s": None if cycle is None else cycle / self._config.env.hz,
+            "evaluated": view.evaluated,
+        }
+
+    def _rate(self, kind: str, window: int) -> dict[str, Any]:
+        rate = self.view.success(kind, window)
+        low, high = rate.bounds
+        return {"successes": rate.successes, "episodes": rate.episodes, "low": low, "high": high}
+
+    async def serve(self) -> None:
+        """Listen and tell until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for each in (self._follow_feed(), self._follow_reports(), self._follow_log(), self._tick()):
+                tasks.create_task(each)
+            if self._advise is not None:
+                tasks.create_task(self._keep_advising(self._advise))
+
+    async def _follow_feed(self) -> None:
+        while True:
+            news = self._feed.decode(await self._feed.socket.recv_multipart())
+            match news:
+                case Now():
+                    self._heard_s = time.monotonic()
+                    if self.now is None or self.now.boot != news.boot:
+                        self._begin(news.episode)
+                    self.now, self._changed = news, True
+                case Steps():
+                    self._take_steps(news)
+                case Ended():
+                    self._tell_steps()
+                    facts = msgspec.to_builtins(news)
+                    self.audience.tell("ended", **{k: v for k, v in facts.items() if k != "type"})
+                case (head, pixels):
+                    self._on_frame(head, pixels)
+
+    def _begin(self, episode: int) -> None:
+        """Another episode: its steps are none so far."""
+        self.episode, self.steps, self._told_steps = episode, [], 0
+
+    def _take_steps(self, news: Steps) -> None:
+        if news.episode != self.episode:
+            self._tell_steps()
+            self._begin(news.episode)
+        self.steps += news.steps[: max(0, _MOST_STEPS - len(self.steps))]
+
+    def _tell_steps(self) -> None:
+        new = self.steps[self._told_steps :]
+        if new:
+            self._told_steps = len(self.steps)
+            self.audience.tell("steps", episode=self.episode, steps=new)
+
+    async def _follow_reports(self) -> None:
+        while True:
+            report = telemetry.decode(await self._reports.recv())
+            if report is not None:
+                self._relayed_s = time.monotonic()
+                self.view.take(report)
+
+    async def _follow_log(self) -> None:
+        while True:
+            try:
+                entry = await asyncio.to_thread(self._logbook.look)
+            except Exception:  # whatever is wrong with the files, the page goes on showing the rest
+                structlog.get_logger().exception("log")
+            else:
+                self._entry = entry
+                if entry.labelled:
+                    self.audience.tell("labelled", episodes=entry.labelled)
+                if not self.supervised:
+                    self.view.actor = self.view.actor | entry.actor
+                    self.view.evaluations = list(entry.evaluations)
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def _tick(self) -> None:
+        tick = 0
+        while True:
+            await asyncio.sleep(_TICK_S)
+            tick += 1
+            self.on_tick()
+            if self.now is not None and not self.alive:
+                self.now, self._changed = None, True
+            if self._changed:
+                self._changed = False
+                if self.audience:
+                    self.audience.send(self._now_message())
+            if tick % _STEPS_EVERY == 0:
+                self._tell_steps()
+            if tick % _WATCH_EVERY == 0:
+                self.tell_watch()
+            if tick % _RUN_EVERY == 0 and self.audience:
+                self.audience.tell("run", **self.run_facts())
+
+    def tell_watch(self) -> None:
+        """Tell the control loop what is looked at; holds for a moment, so it is told again and again."""
+        if self.audience:
+            fps = max(each.fps for each in self.audience)
+            self._watch(Watch(fps, any(each.real_time for each in self.audience)))
+
+    async def _keep_advising(self, advise: Advise) -> None:
+        while True:
+            await asyncio.sleep(_ADVICE_EVERY_S)
+            try:
+                self.advice = await asyncio.to_thread(advise, self.view, self.now)
+            except Exception:  # advice that fails is no advice
+                structlog.get_logger().exception("advice")
+            else:
+                self.audience.tell("advice", **self.advice)
+
+    def _now_message(self) -> str:
+        now = msgspec.to_builtins(self.now) if self.now is not None else None
+        return message("now", now=now, alive=self.alive)
+
+    def close(self) -> None:
+        """Close the sockets."""
+        self._feed.close()
+        self._reports.close()
+
+
+_LONG = frozenset({"kind", "unaided", "assisted", "notices"})
+
+
+def server_ms() -> float:
+    """The clock that pages translate theirs to [ms]."""
+    return time.monotonic_ns() / 1e6

@@ -1,0 +1,142 @@
+"""One console: its parts, and how they are served until it is told to stop."""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import structlog
+import uvicorn
+import zmq.asyncio
+
+from handrail.agent.config import RunConfig
+from handrail.intervention.console.messages import desk_address
+from handrail.intervention.run_directory import RunDirectory
+from handrail.launch.adviser import Adviser
+from handrail.launch.console.access import Door, Hosts, Tokens
+from handrail.launch.console.address import Address
+from handrail.launch.console.app import PUBLIC, application, sockets, table
+from handrail.launch.console.certificate import CERTIFICATE, KEY
+from handrail.launch.console.gate import Gate
+from handrail.launch.console.hub import Hub
+from handrail.launch.console.lease import Lease
+from handrail.launch.console.relay import Relay
+from handrail.launch.console.site import Site
+from handrail.launch.console.stopping import Stopper
+from handrail.launch.console.video import Video
+
+_END_S = 1  # how long pages may take to leave [s]
+_STOP_POLL_S = 0.1
+_LARGEST_MESSAGE = 1 << 15
+_MOST_CONNECTIONS = 200
+_PING_S = 5.0
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, which leaves the signals to the process's own handlers."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class ConsoleServer:
+    """The parts of one console, put together; made and used in one event loop.
+
+    Args:
+        run: the run's directory.
+        config: its configuration.
+        address: where it listens.
+        tokens: who may come in.
+
+    Attributes:
+        routes: everything that may be asked over HTTP.
+        sockets: every WebSocket, by path.
+        inner: the application behind the gate.
+    """
+
+    def __init__(self, run: RunDirectory, config: RunConfig, address: Address, tokens: Tokens) -> None:
+        self._context = zmq.asyncio.Context()
+        self._relay = Relay(desk_address(run.socket_dir()), self._context)
+        self._video = Video()
+        self._hub = Hub(
+            run,
+            config,
+            self._context,
+            on_frame=self._video.take,
+            watch=self._relay.send,
+            advise=Adviser(run, config).say,
+        )
+        self._stopper = Stopper(run, config, self._relay)
+        self._site = Site(run, config, self._hub, self._relay, Lease())
+        door = Door(tokens, address.port, secure=address.secure)
+        hosts = Hosts((address.host, *address.names), secure=address.secure)
+        self.routes = table(self._site, door)
+        self.sockets = sockets(self._site, self._video, self._stopper)
+        self.inner = application(self._site, self.routes, self.sockets)
+        self._gate = Gate(self.inner, door, hosts, PUBLIC)
+
+    async def serve(self, listener: socket.socket, stop: threading.Event, tls: Path | None = None) -> None:
+        """Serve until `stop` is set; then everything is closed.
+
+        Args:
+            listener: bound and listening; closed at the end.
+            stop: ends it.
+            tls: folder with certificate and key; None for plain http.
+        """
+        server = _Server(_settings(self._gate, tls))
+        work = [
+            asyncio.create_task(each)
+            for each in (self._hub.serve(), self._relay.serve(), _until(stop, server))
+        ]
+        try:
+            await server.serve([listener])
+        finally:
+            for task in work:
+                task.cancel()
+            await asyncio.gather(*work, return_exceptions=True)
+            for each in (self._hub, self._relay, self._video, self._stopper, self._site):
+                each.close()
+            self._context.term()
+            structlog.get_logger().info("ended")
+
+
+def _settings(app: Gate, tls: Path | None) -> uvicorn.Config:
+    settings = uvicorn.Config(
+        app,
+        loop="asyncio",
+        http="h11",
+        ws="websockets-sansio",
+        ws_max_size=_LARGEST_MESSAGE,
+        ws_ping_interval=_PING_S,
+        ws_ping_timeout=_PING_S,
+        ws_per_message_deflate=False,  # pictures do not shrink, and the rest is small
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        limit_concurrency=_MOST_CONNECTIONS,
+        timeout_keep_alive=15,
+        timeout_graceful_shutdown=_END_S,
+        proxy_headers=False,
+    )
+    settings.load()
+    if tls is not None:
+        settings.ssl = _tls(tls)
+    return settings
+
+
+def _tls(folder: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(folder / CERTIFICATE, folder / KEY)
+    return context
+
+
+async def _until(stop: threading.Event, server: uvicorn.Server) -> None:
+    while not stop.is_set():
+        await asyncio.sleep(_STOP_POLL_S)
+    server.should_exit = True

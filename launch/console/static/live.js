@@ -1,0 +1,260 @@
+/**
+ * The wire to the console: what the run does, and the operator's commands.
+ *
+ * State is kept by the server; a page that comes back gets all of it again. Times of commands are on the
+ * server's clock, known from the quickest of the last pings.
+ */
+
+const PING_MS = 2000;
+const PINGS_KEPT = 30;
+const ANSWER_MS = 3000;
+const BACKOFF_MS = [250, 500, 1000, 2000, 4000];
+
+/** Address of a WebSocket of this server. */
+export function socketAddress(path) {
+  return `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${path}`;
+}
+
+/** How long to wait before the attempt of this number: longer each time, and never all pages at once [ms]. */
+export function backoff(attempt) {
+  const wait = BACKOFF_MS[Math.min(attempt, BACKOFF_MS.length - 1)];
+  return wait * (0.75 + 0.5 * Math.random());
+}
+
+/** The server's clock, from pings. */
+class Clock {
+  #samples = [];
+  #offset = 0;
+
+  /** A first guess, from a message without a question. */
+  guess(serverMs) {
+    if (this.#samples.length === 0) this.#offset = serverMs - performance.now();
+  }
+
+  take(sentMs, serverMs) {
+    const now = performance.now();
+    this.#samples.push({ trip: now - sentMs, offset: serverMs - (sentMs + now) / 2 });
+    if (this.#samples.length > PINGS_KEPT) this.#samples.shift();
+    this.#offset = this.#samples.reduce((best, each) => (each.trip < best.trip ? each : best)).offset;
+  }
+
+  /** Another server has another clock. */
+  forget() {
+    this.#samples = [];
+  }
+
+  get now() {
+    return performance.now() + this.#offset;
+  }
+
+  get trip() {
+    return this.#samples.length ? Math.min(...this.#samples.map((each) => each.trip)) : null;
+  }
+}
+
+/** The live connection; one for the page. */
+export class Live {
+  #socket = null;
+  #attempt = 0;
+  #clock = new Clock();
+  #listeners = new Map();
+  #waiting = new Map(); // id of a command → what to do with its answer
+  #wants = new Map(); // who wants to watch → {fps, real_time}
+  #timers = [];
+
+  constructor() {
+    this.state = {
+      hello: null,
+      now: null,
+      alive: false,
+      run: null,
+      advice: null,
+      lease: { holder: null, mine: false },
+      connected: false,
+      steps: { episode: -1, steps: [] },
+    };
+  }
+
+  /** Connect, and stay connected. */
+  open() {
+    this.#connect();
+    this.#timers = [
+      setInterval(() => this.#ping(), PING_MS),
+      setInterval(() => this.#sendWatch(), 1000),
+    ];
+    document.addEventListener("visibilitychange", () => this.#sendWatch());
+    window.addEventListener("online", () => this.#socket?.readyState > 1 && this.#connect());
+  }
+
+  /**
+   * Hear of news.
+   * @param {string} kind of a message, or "connection"
+   * @param {(message: object) => void} fn
+   * @returns {() => void} ends it
+   */
+  on(kind, fn) {
+    if (!this.#listeners.has(kind)) this.#listeners.set(kind, new Set());
+    this.#listeners.get(kind).add(fn);
+    return () => this.#listeners.get(kind).delete(fn);
+  }
+
+  /**
+   * Ask the control loop for something. Every call is a new request with an id of its own.
+   * @param {string} verb
+   * @param {{episode?: number, label?: string, step?: number, why?: string, ttl_ms?: number}} [details]
+   * @returns {Promise<{status: "done"|"refused"|"expired"|"silent", why: string}>} never rejects
+   */
+  command(verb, details = {}) {
+    const id = Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+    const message = { kind: "command", id, verb, issued_ms: this.serverNow(), ...details };
+    if (!this.#send(message)) {
+      return Promise.resolve({ status: "silent", why: "there is no connection to the console" });
+    }
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => {
+        this.#waiting.delete(id);
+        resolve({ status: "silent", why: `no answer within ${ANSWER_MS / 1000} s` });
+      }, ANSWER_MS);
+      this.#waiting.set(id, (answer) => {
+        clearTimeout(timer);
+        resolve(answer);
+      });
+    });
+  }
+
+  /** Ask to operate. The answer is a "lease" message, or an "error". */
+  claim() {
+    this.#send({ kind: "claim" });
+  }
+
+  /** Operate no longer. */
+  release() {
+    this.#send({ kind: "release" });
+  }
+
+  /** The server's monotonic clock [ms]. */
+  serverNow() {
+    return this.#clock.now;
+  }
+
+  /** Shortest round trip of late [ms]; null before the first. */
+  get trip() {
+    return this.#clock.trip;
+  }
+
+  /**
+   * Say that the page looks on; repeated by itself. Views need it only for what `video.show` does not ask for.
+   * @param {{fps?: number, real_time?: boolean}} wanted
+   * @param {string} [who] whose wish this is; wishes of several add up
+   */
+  watch({ fps = 0, real_time: realTime = false } = {}, who = "view") {
+    const before = JSON.stringify(this.#watched());
+    if (fps === 0 && !realTime) this.#wants.delete(who);
+    else this.#wants.set(who, { fps, realTime });
+    if (JSON.stringify(this.#watched()) !== before) this.#sendWatch();
+  }
+
+  #watched() {
+    const wants = document.hidden ? [] : [...this.#wants.values()];
+    return { fps: Math.max(0, ...wants.map((each) => each.fps)), real_time: wants.some((each) => each.realTime) };
+  }
+
+  #sendWatch() {
+    this.#send({ kind: "watch", ...this.#watched() });
+  }
+
+  #ping() {
+    this.#send({ kind: "ping", t: performance.now() });
+  }
+
+  #send(message) {
+    if (this.#socket?.readyState !== WebSocket.OPEN) return false;
+    this.#socket.send(JSON.stringify(message));
+    return true;
+  }
+
+  #connect() {
+    const socket = new WebSocket(socketAddress("/ws/live"));
+    this.#socket = socket;
+    socket.onmessage = (event) => {
+      if (this.#socket !== socket) return;
+      this.#take(JSON.parse(event.data));
+    };
+    socket.onclose = () => {
+      if (this.#socket !== socket) return;
+      this.#lost();
+      setTimeout(() => this.#socket === socket && this.#connect(), backoff(this.#attempt));
+      this.#attempt += 1;
+    };
+  }
+
+  #lost() {
+    for (const answer of this.#waiting.values()) {
+      answer({ status: "silent", why: "the connection was lost before the answer came" });
+    }
+    this.#waiting.clear();
+    if (!this.state.connected) {
+      if (this.#attempt > 0) this.#emit("connection", { kind: "connection", connected: false });
+      return;
+    }
+    this.state.connected = false;
+    this.state.alive = false;
+    this.#clock.forget();
+    this.#emit("connection", { kind: "connection", connected: false });
+  }
+
+  #take(message) {
+    const { state } = this;
+    switch (message.kind) {
+      case "hello":
+        this.#attempt = 0;
+        this.#clock.guess(message.server_ms);
+        state.hello = message;
+        state.connected = true;
+        for (const wait of [0, 60, 120, 250, 500]) setTimeout(() => this.#ping(), wait);
+        this.#sendWatch();
+        this.#emit("connection", { kind: "connection", connected: true });
+        break;
+      case "now":
+        state.now = message.now ?? state.now;
+        state.alive = message.alive;
+        break;
+      case "steps":
+        this.#addSteps(message);
+        break;
+      case "run":
+        state.run = message;
+        break;
+      case "advice":
+        state.advice = message;
+        break;
+      case "lease":
+        state.lease = { holder: message.holder, mine: message.mine };
+        break;
+      case "ack":
+        this.#waiting.get(message.id)?.({ status: message.status, why: message.why ?? "" });
+        this.#waiting.delete(message.id);
+        break;
+      case "pong":
+        this.#clock.take(message.t, message.server_ms);
+        break;
+    }
+    this.#emit(message.kind, message);
+  }
+
+  #addSteps({ episode, steps }) {
+    // A page that comes back is told the whole episode again; a number may also be used anew after a crash.
+    if (episode !== this.state.steps.episode || steps[0]?.[0] === 0) this.state.steps = { episode, steps: [...steps] };
+    else this.state.steps.steps.push(...steps);
+  }
+
+  #emit(kind, message) {
+    for (const fn of [...(this.#listeners.get(kind) ?? [])]) {
+      try {
+        fn(message);
+      } catch (error) {
+        console.error(`${kind}:`, error); // one part of the page that fails must not take the others along
+      }
+    }
+  }
+}

@@ -1,0 +1,104 @@
+/**
+ * Review: the success log as a table, one episode at a time, or its failures in a row.
+ *
+ * The address holds everything: `#/review/?outcome=failure`, `#/review/12?outcome=failure`, `#/review/reel`.
+ */
+
+import { h, clear } from "./dom.js";
+import { mountEpisode } from "./review_episode.js";
+import { exportButtons } from "./review_export.js";
+import { address, filterBar, query, readAddress } from "./review_filter.js";
+import { mountReel } from "./review_reel.js";
+import { statisticsPanel, totalsLine } from "./review_statistics.js";
+import { episodeTable } from "./review_table.js";
+
+const SETTLE_MS = 800; // news of a running run come in bursts
+
+function mountTable(root, context, asked) {
+  let words = asked;
+  let turn = 0;
+  let timer = 0;
+  let gone = false;
+  const totals = h("p", { id: "totals", role: "status" });
+  const filters = filterBar(words, apply);
+  const table = episodeTable(() => words);
+  const statistics = statisticsPanel(context, (name, value) => {
+    filters.set({ ...words, [name]: value });
+    apply({ ...words, [name]: value });
+  });
+  const exports = exportButtons(context, () => words);
+  const reel = h("button", { type: "button", dataset: { act: "reel" }, on: { click: () => context.navigate(address("reel", words)) } }, h("b", { "aria-hidden": "true" }, "▸"), "Failure reel");
+  const unfold = h("button", { type: "button", dataset: { act: "statistics" }, "aria-expanded": "false", on: { click: toggle } }, h("b", { "aria-hidden": "true" }, "▤"), "Statistics");
+  statistics.node.hidden = true;
+  root.append(
+    h(
+      "section",
+      { class: "review" },
+      h("div", { class: "panel" }, filters.node, h("div", { class: "row wrap spread" }, totals, h("div", { class: "row wrap acts" }, unfold, reel, exports.node))),
+      statistics.node,
+      h("div", { class: "panel list" }, table.node),
+    ),
+  );
+
+  /** Other conditions: in the address too, without a step in the browser's history for each letter. */
+  function apply(changed) {
+    words = changed;
+    history.replaceState(null, "", address("", words));
+    load(true);
+  }
+
+  function toggle() {
+    statistics.node.hidden = !statistics.node.hidden;
+    unfold.setAttribute("aria-expanded", String(!statistics.node.hidden));
+    if (!statistics.node.hidden) statistics.load(words);
+  }
+
+  async function load(anew) {
+    const mine = (turn += 1);
+    try {
+      const answer = await context.api(`/api/episodes${query(words)}`);
+      if (gone || mine !== turn) return;
+      const rows = answer.rows.map((row) => Object.fromEntries(answer.columns.map((name, index) => [name, row[index]])));
+      filters.offer(answer.facets);
+      clear(totals).append(...totalsLine(answer.matching, rows.length, answer.totals));
+      table.show(rows, anew);
+      if (!statistics.node.hidden) statistics.load(words);
+    } catch (error) {
+      if (!gone && mine === turn) clear(totals).append(h("span", { class: "bad" }, error.message));
+    }
+  }
+
+  const news = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => load(false), SETTLE_MS);
+  };
+  const off = [context.live.on("labelled", news), context.live.on("ended", news)];
+  load(true);
+  return () => {
+    gone = true;
+    clearTimeout(timer);
+    off.forEach((each) => each());
+    exports.destroy();
+    table.destroy();
+  };
+}
+
+export default {
+  id: "review",
+  title: "Review",
+  mount(root, context) {
+    let unmount = () => {};
+    let gone = false;
+    const { place, words } = readAddress();
+    context.style("review.css").then(() => {
+      if (gone) return;
+      if (place === "reel") unmount = mountReel(root, context, words);
+      else if (/^\d{1,15}$/.test(place)) unmount = mountEpisode(root, context, Number(place), words);
+      else unmount = mountTable(root, context, words);
+    });
+    return () => {
+      gone = true;
+      unmount();
+    };
+  },
+};

@@ -1,0 +1,119 @@
+"""What a reviewer says about a finished episode, brought into the log whether or not the run is driven.
+
+The log has one writer. While a control loop is it, it takes labels at its desk; otherwise whoever has
+something to say opens the log, appends, and lets go of it again.
+"""
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from handrail.intervention.console.client import DeskClient, DeskSilent
+from handrail.intervention.console.messages import Verb
+from handrail.intervention.index import EpisodeIndex
+from handrail.intervention.labels import LabelError, append_comment, append_label, review_writer
+from handrail.intervention.locks import RunLocked
+from handrail.intervention.log_reader import LogReader
+from handrail.intervention.log_writer import LogWriter
+from handrail.intervention.run_directory import RunDirectory
+
+_COMMIT_S = 10.0
+_ANSWER_S = 6.0  # a desk answers when the label is on the disk
+_TTL_MS = 10_000
+LONGEST_TEXT = 2000
+"""Letters of a reason or a comment."""
+
+
+def relabel(
+    run: RunDirectory,
+    episode: int,
+    label: str,
+    who: str,
+    why: str = "",
+    step: int | None = None,
+    id: str | None = None,
+) -> str:
+    """Give an episode a label; return what came of it, in a line. It is then on the disk.
+
+    Args:
+        run: the run.
+        episode: its number.
+        label: see `labeller.Label`.
+        who: says so.
+        why: in a few words.
+        step: at which success was, from 0; None for the last.
+        id: names this request: a control loop that has met it does nothing again.
+
+    Raises:
+        LabelError: there is no such label, episode or step, or the control loop refuses.
+        RunLocked: somebody holds the log and takes no labels.
+        LogError: the log cannot be written.
+    """
+    _check_length(why)
+    try:
+        with _log(run) as (writer, index):
+            event = append_label(writer, index, episode, label, who=who, why=why, step=step)
+            if event is None:
+                return f"episode {episode} is labelled {label} already"
+    except RunLocked as locked:
+        _ask(run, locked, "label", who, id, episode=episode, label=label, step=step, why=why)
+        return f"episode {episode} is labelled {label}"
+    confirmed = f", now said by {event.who}" if event.old == event.new else ""
+    return f"episode {episode}: {event.old or 'no label'} -> {event.new}{confirmed}"
+
+
+def comment(run: RunDirectory, episode: int, text: str, who: str, id: str | None = None) -> str:
+    """Attach a remark to an episode; return what came of it, in a line. It is then on the disk.
+
+    Args:
+        run: the run.
+        episode: its number.
+        text: the remark.
+        who: says so.
+        id: names this request: a control loop that has met it does nothing again.
+
+    Raises:
+        LabelError: there is no such episode, the remark is empty, or the control loop refuses.
+        RunLocked: somebody holds the log and takes no remarks.
+        LogError: the log cannot be written.
+    """
+    text = text.strip()
+    _check_length(text)
+    if not text:
+        raise LabelError(f"The remark on episode {episode} is empty; say something.")
+    try:
+        with _log(run) as (writer, index):
+            append_comment(writer, index, episode, text, who=who)
+    except RunLocked as locked:
+        _ask(run, locked, "comment", who, id, episode=episode, why=text)
+    return f"episode {episode}: noted"
+
+
+def _check_length(text: str) -> None:
+    if len(text) > LONGEST_TEXT:
+        raise LabelError(f"The text has {len(text)} letters, limit {LONGEST_TEXT}; be shorter.")
+
+
+@contextmanager
+def _log(run: RunDirectory) -> Iterator[tuple[LogWriter, EpisodeIndex]]:
+    """The run's log, open to append to; what was appended is on the disk and in the index afterwards."""
+    with (
+        review_writer(run.segments) as writer,
+        EpisodeIndex(run.index_file, LogReader(run.segments)) as index,
+    ):
+        yield writer, index
+        writer.wait_committed(writer.appended, _COMMIT_S)
+        index.refresh()
+
+
+def _ask(run: RunDirectory, locked: RunLocked, verb: Verb, who: str, id: str | None, **details: Any) -> None:
+    """Have the control loop write it, which has the log open."""
+    try:
+        with DeskClient(run.socket_dir()) as desk:
+            request = {"id": id or uuid.uuid4().hex, "ttl_ms": _TTL_MS, **details}
+            ack = desk.ask(verb, who, _ANSWER_S, **request)
+    except DeskSilent:
+        raise locked from None
+    if ack.status != "done":
+        raise LabelError(ack.why or f"The control loop does not take {verb!r} ({ack.status}).")

@@ -1,0 +1,37 @@
+"""A console that is killed: the run goes on, another console comes, and the page finds it by itself."""
+
+import os
+import signal
+
+import pytest
+from console_page import Person
+from console_run import ConsoleRun
+from playwright.sync_api import expect
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+
+
+def test_killing_the_console_stops_nothing(live: ConsoleRun, olga: Person) -> None:
+    olga.forgive(r"WebSocket|net::ERR|Failed to load resource")
+    pid, steps = live.pid("console"), live.heard.actor["env_steps"]
+    os.kill(pid, signal.SIGKILL)
+    expect(olga.page.locator("body")).to_have_attribute("data-connected", "false")
+    live.heard.wait(lambda heard: heard.actor["env_steps"] > steps + 50, "fifty steps more")
+    olga.wait_connected()
+    assert live.pid("console") != pid
+    if olga.page.locator("body").get_attribute("data-lease") != "mine":
+        olga.claim()
+    olga.page.wait_for_selector('canvas[data-camera="overview"][data-sequence]')
+    olga.press("p")
+    live.heard.until(lambda now: now.paused, "a pause through the new console")
+    olga.press("p")
+    live.heard.until(lambda now: not now.paused, "the end of the pause")
+    assert live.process.poll() is None
+
+
+def test_killing_the_control_loop_is_told_and_overcome(live: ConsoleRun, olga: Person) -> None:
+    boot = live.heard.until(lambda now: True, "the run").boot
+    os.kill(live.pid("actor"), signal.SIGKILL)
+    olga.expect_driver("gone")
+    live.heard.until(lambda now: now.boot != boot and now.running, "another control loop")
+    olga.expect_driver("policy", "reset", "countdown", "waiting")

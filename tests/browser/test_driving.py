@@ -1,0 +1,137 @@
+"""A hand at the page: the arm follows, the log calls it human, the learner learns from it, letting go counts.
+
+Times of a hand are short (150 ms of silence end it), so these tests have the machine to themselves.
+"""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from console_page import Person
+from console_run import ConsoleRun, Witness, fresh
+from playwright.sync_api import expect
+
+from handrail.intervention.console.messages import Now, Step
+from handrail.intervention.transition import Source
+
+_TRIES = 8
+_TRY_S = 5.0
+
+pytestmark = [pytest.mark.slow, pytest.mark.realtime, pytest.mark.timeout(180)]
+
+
+@pytest.fixture(autouse=True)
+def _the_policy_drives_on(live: ConsoleRun, olga: Person) -> Iterator[None]:
+    """However a test has left the run: it goes on, and nobody drives from the page."""
+    olga.go("run")
+    yield
+    olga.at_rest()
+    live.heard.until(lambda now: not now.paused and now.driver != "held", "the policy to go on")
+
+
+def human_steps(heard: Witness, episode: int, since: int = 0) -> list[Step]:
+    """What the human did in an episode, from a step on."""
+    return [
+        step for step in heard.steps.get(episode, []) if step.source == Source.HUMAN and step.step >= since
+    ]
+
+
+def hold_down(live: ConsoleRun, person: Person, key: str, seen: Callable[[Witness], object]) -> None:
+    """Hold a key until something is seen. A hand that a slow machine lost for a moment has to begin anew."""
+    for _ in range(_TRIES):
+        person.page.keyboard.down(key)
+        if live.heard.saw(seen, _TRY_S):
+            return
+        person.page.keyboard.up(key)
+        live.heard.until(lambda now: now.driver == "policy", "the policy, after the hand was lost")
+    live.heard.wait(seen, f"what {key} should have done", 0.0)
+
+
+def by_human(now: Now | None) -> bool:
+    return now is not None and now.driver == "human"
+
+
+@pytest.mark.parametrize("how", ["button", "key", "key on a focused button"])
+def test_stop_holds_whoever_drives(live: ConsoleRun, olga: Person, how: str) -> None:
+    episode = fresh(live, olga).episode
+    hold_down(live, olga, "w", lambda heard: by_human(heard.now))
+    if how == "button":
+        olga.verb("stop").click()
+    else:
+        if how == "key on a focused button":
+            olga.verb("success").focus()
+        olga.page.keyboard.press("Space")
+    after = live.heard.until(lambda now: now.paused and now.driver != "human", "a stop")
+    olga.page.keyboard.up("w")
+    assert after.episode == episode
+    assert live.events(episode) == []  # Space pressed STOP, not the button in focus
+
+
+def test_taking_over_from_the_keyboard_teaches_the_learner(live: ConsoleRun, olga: Person) -> None:
+    live.heard.wait(lambda heard: "demo_size" in heard.learner, "the learner's report")
+    episode = fresh(live, olga).episode
+    before = live.heard.learner["demo_size"]
+    hold_down(live, olga, "w", lambda heard: by_human(heard.now))
+    olga.expect_driver("human")
+    expect(olga.page.locator("#driver")).to_contain_text("HUMAN")
+    hold_down(live, olga, "w", lambda heard: len(human_steps(heard, episode)) >= 10)
+    olga.page.keyboard.up("w")
+    live.heard.until(lambda now: now.driver == "policy", "the policy")  # a hand off the keys gives it back
+    olga.expect_driver("policy")
+    towards = [step.action[0] for step in human_steps(live.heard, episode)]
+    assert sum(each > 0.05 for each in towards) >= 5  # w drives along +x
+    olga.press("y")
+    live.wait_for_event(episode, kind="label", new="success", who="Olga")
+    row = live.episode(episode)
+    assert row.human_steps >= 10 and (row.takeovers or 0) >= 1 and row.unaided is False
+    # Some may stay behind: a return does not reach over a change of hands.
+    live.heard.wait(lambda heard: heard.learner["demo_size"] >= before + 5, "a bigger demo buffer")
+
+
+# Actions are in the tool's frame, and the tool points down: what is up and left to the operator is down and
+# right to it.
+@pytest.mark.parametrize(
+    ("key", "axis", "sign"),
+    [("s", 0, -1), ("a", 1, -1), ("d", 1, 1), ("r", 2, -1), ("f", 2, 1), ("u", 5, -1)],
+)
+def test_a_key_moves_its_own_axis(live: ConsoleRun, olga: Person, key: str, axis: int, sign: int) -> None:
+    now = fresh(live, olga)
+
+    def moved(heard: Witness) -> bool:
+        return any(sign * step.action[axis] > 0.05 for step in human_steps(heard, now.episode, now.step))
+
+    hold_down(live, olga, key, moved)
+    olga.page.keyboard.up(key)
+    assert live.heard.now is not None and live.heard.now.episode == now.episode  # and it did nothing else
+    assert live.events(now.episode) == []
+
+
+def test_a_neutral_takeover_holds_the_arm_as_a_human(live: ConsoleRun, olga: Person) -> None:
+    episode = fresh(live, olga).episode
+    olga.verb("takeover").click()
+    begin = live.heard.until(lambda now: now.driver == "human", "a human at the wheel").step
+    olga.expect_driver("human")
+    live.heard.wait(lambda heard: len(human_steps(heard, episode, begin + 1)) >= 5, "five steps by the human")
+    still = human_steps(live.heard, episode, begin + 1)
+    assert all(abs(each) < 1e-6 for step in still for each in step.action)
+    olga.press("t")
+    live.heard.until(lambda now: now.driver == "policy", "the policy")
+
+
+def test_a_page_that_looks_away_lets_go_of_the_arm(live: ConsoleRun, olga: Person) -> None:
+    fresh(live, olga)
+    hold_down(live, olga, "w", lambda heard: by_human(heard.now))
+    olga.page.evaluate("window.dispatchEvent(new Event('blur'))")  # another window is in front now
+    live.heard.until(lambda now: now.driver != "human", "nobody at the page's wheel")
+    expect(olga.act("drive")).to_have_attribute("aria-pressed", "false")
+    olga.page.keyboard.up("w")
+
+
+def test_a_hand_that_falls_silent_is_let_go_of(live: ConsoleRun, olga: Person) -> None:
+    """The browser is stopped in the middle of a motion: nothing more comes, not even a goodbye."""
+    fresh(live, olga)
+    hold_down(live, olga, "w", lambda heard: by_human(heard.now))
+    olga.page.evaluate("(() => { const end = performance.now() + 3000; while (performance.now() < end); })()")
+    silent = [step for steps in live.heard.steps.values() for step in steps if step.source == Source.SCRIPT]
+    assert silent and all(abs(each) < 1e-6 for step in silent for each in step.action)
+    olga.page.keyboard.up("w")
+    live.heard.until(lambda now: now.driver == "policy", "the policy")

@@ -1,0 +1,97 @@
+"""The review: the table, its filters, an episode's pictures, and labels that reach the learner."""
+
+import re
+from collections.abc import Callable, Iterator
+
+import pytest
+from console_page import Person
+from console_run import ConsoleRun
+from playwright.sync_api import expect
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+
+
+@pytest.fixture(scope="module")
+def finished(live: ConsoleRun) -> int:
+    """An episode of the policy's that is over, among several."""
+    live.heard.wait(lambda heard: len(heard.ended) >= 4, "four finished episodes")
+    return min(live.heard.ended)
+
+
+@pytest.fixture(autouse=True)
+def _in_the_review(olga: Person) -> Iterator[None]:
+    olga.go("review")
+    yield
+
+
+def rows(person: Person):
+    return person.page.locator("table#episodes tbody tr[data-episode]")
+
+
+def test_the_table_shows_the_log(live: ConsoleRun, olga: Person, finished: int) -> None:
+    row = olga.page.locator(f'table#episodes tr[data-episode="{finished}"]')
+    expect(row).to_be_attached()
+    known = live.episode(finished)
+    expect(row.locator('td[data-column="steps"]')).to_have_text(str(known.steps))
+    expect(row.locator('td[data-column="outcome"]')).to_contain_text(re.compile("success|failure"))
+    expect(olga.page.locator("#totals")).to_contain_text(re.compile(r"\d"))
+
+
+def test_filters_are_those_of_the_command_line(live: ConsoleRun, olga: Person, finished: int) -> None:
+    olga.page.select_option("[name=purpose]", "demo")
+    demos = [row.episode for row in live.episodes() if row.purpose == "demo"]
+    expect(rows(olga)).to_have_count(len(demos))
+    shown = rows(olga).evaluate_all("rows => rows.map(row => Number(row.dataset.episode))")
+    assert sorted(shown) == demos
+    olga.page.select_option("[name=purpose]", "")
+    expect(rows(olga)).not_to_have_count(len(demos))
+
+
+def test_a_relabel_reaches_replay_and_the_statistics(live: ConsoleRun, olga: Person, finished: int) -> None:
+    before = live.episode(finished)
+    assert before.label != "success"
+    rewarded = live.heard.learner.get("rewarded")
+    olga.go(f"review/{finished}")
+    expect(olga.page.locator("#episode")).to_have_attribute("data-episode", str(finished))
+    olga.page.fill("#why", "it was seated after all")
+    olga.page.click('button[data-label="success"]')
+    event = live.wait_for_event(finished, kind="label", new="success", why="it was seated after all")
+    assert event.who == "Olga"
+    expect(olga.page.locator("#history li").filter(has_text="it was seated after all")).to_be_visible()
+    olga.go("review")
+    row = olga.page.locator(f'table#episodes tr[data-episode="{finished}"]')
+    expect(row.locator('td[data-column="outcome"]')).to_contain_text("success")
+    expect(row.locator('td[data-column="labeller"]')).to_contain_text("Olga")
+    live.heard.wait(lambda heard: heard.learner.get("rewarded", 0) != rewarded, "the learner's other rewards")
+
+
+def test_a_comment_is_kept(live: ConsoleRun, olga: Person, finished: int) -> None:
+    olga.go(f"review/{finished}")
+    olga.page.fill("#why", "the cable was in the way")
+    olga.page.click('button[data-act="comment"]')
+    live.wait_for_event(finished, kind="comment", why="the cable was in the way", who="Olga")
+    expect(olga.page.locator("#history li").filter(has_text="the cable was in the way")).to_be_visible()
+
+
+def test_an_episode_scrubs(live: ConsoleRun, olga: Person, finished: int) -> None:
+    olga.go(f"review/{finished}")
+    scrub = olga.page.locator("input#scrub")
+    expect(scrub).to_be_enabled()
+    last = live.episode(finished).steps - 1
+    scrub.fill(str(min(5, last)))
+    expect(scrub).to_have_value(str(min(5, last)))
+    expect(olga.page.locator("#episode")).to_contain_text(str(min(5, last)))
+
+
+def test_the_failure_reel_plays(olga: Person, come_in: Callable[..., Person], finished: int) -> None:
+    olga.page.click('button[data-act="reel"]')
+    expect(olga.page.locator("#reel")).to_contain_text(re.compile(r"Episode \d+: 1 of \d+"))
+    expect(olga.page.locator("#reel :is(canvas, .empty)").first).to_be_visible()
+
+
+def test_a_selection_is_exported(live: ConsoleRun, olga: Person, finished: int) -> None:
+    with olga.page.expect_download() as saved:
+        olga.page.click('button[data-export="csv"]')
+    text = saved.value.path().read_text()
+    assert len(text.splitlines()) >= len([row for row in live.episodes() if row.status == "ended"]) - 2
+    assert str(finished) in text

@@ -1,0 +1,420 @@
+"""Who gets in, and how far: every route and method of the router, swept with every kind of visitor."""
+
+import itertools
+import re
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import websockets.exceptions
+from consoled import TOKENS, Consoled, Person, consoled, make_run
+from starlette.requests import Request
+from starlette.routing import Route, WebSocketRoute
+
+from handrail.launch.console.access import Door, Hosts, Tokens
+from handrail.launch.console.files import Files
+from handrail.launch.console.gate import LARGEST_BODY
+from handrail.launch.console.site import RouteSpec
+from handrail.robot_env.errors import ConfigError
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT", "BREW")
+FOREIGN = "http://evil.example"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Consoled]:
+    with consoled(make_run(tmp_path_factory.mktemp("run"))) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def people(site: Consoled) -> dict[str, Person]:
+    return {"nobody": site.nobody(), "viewer": site.viewer(), "operator": site.operator()}
+
+
+def filled(path: str) -> str:
+    """A path with something in place of its parameters."""
+    return re.sub(r"\{\w+(:\w+)?\}", lambda m: "7" if m[1] in (None, ":int") else "base.css", path)
+
+
+def ask(person: Person, method: str, path: str, **more: object) -> httpx.Response:
+    return person.ask(method, path, **more)
+
+
+def test_the_router_has_what_the_table_has_and_nothing_else(site: Consoled) -> None:
+    routes = [each for each in site.server.inner.routes if isinstance(each, Route)]
+    found = {(each.path, method) for each in routes for method in each.methods or ()} - {
+        (each.path, "HEAD") for each in routes
+    }
+    assert found == {(each.path, each.method) for each in site.server.routes}
+    opened = {each.path for each in site.server.inner.routes if isinstance(each, WebSocketRoute)}
+    assert opened == set(site.server.sockets)
+    assert len(routes) + len(opened) == len(site.server.inner.routes)
+    assert {each.path for each in site.server.routes if each.role == "public"} == {
+        "/login",
+        "/static/{name:path}",
+    }
+
+
+def test_every_other_method_is_refused_to_everybody(site: Consoled, people: dict[str, Person]) -> None:
+    paths = {each.path for each in site.server.routes}
+    offered = {(each.path, each.method) for each in site.server.routes}
+    for path, method, (who, person) in itertools.product(paths, METHODS, people.items()):
+        if (path, method) in offered:
+            continue
+        answer = ask(person, method, filled(path))
+        public = path in ("/login", "/static/{name:path}")
+        unknown = who == "nobody" and method == "GET" and not public
+        expected = {303, 401} if unknown else {401, 405} if who == "nobody" else {405}
+        assert answer.status_code in expected, (path, method, who, answer.status_code)
+
+
+def test_nobody_gets_nothing_but_the_door(site: Consoled) -> None:
+    for spec in site.server.routes:
+        answer = ask(site.nobody(), spec.method, filled(spec.path))
+        if spec.role == "public":
+            assert answer.status_code in (200, 303), spec
+        elif spec.path == "/":
+            assert answer.status_code == 303 and answer.headers["location"] == "/login"
+        else:
+            assert answer.status_code == 401, spec
+            assert answer.json() == {"error": "sign in first"}
+
+
+def test_what_is_not_there_tells_nobody_so(site: Consoled, people: dict[str, Person]) -> None:
+    for path in ("/api/nothing", "/admin", "/ws/live", "/ws/nothing", "/api//", "/login/", "/static"):
+        assert ask(people["nobody"], "GET", path).status_code == 401, path
+        assert ask(people["operator"], "GET", path).status_code == 404, path
+
+
+def test_a_viewer_and_an_operator_without_the_lease_cannot_act(
+    site: Consoled, people: dict[str, Person]
+) -> None:
+    acting = [each for each in site.server.routes if each.role == "operator"]
+    for spec in acting:
+        answer = ask(people["viewer"], spec.method, filled(spec.path), json={})
+        assert answer.status_code == 403 and "viewer" in answer.json()["error"], spec
+        if spec.lease:
+            answer = ask(people["operator"], spec.method, filled(spec.path), json={})
+            assert answer.status_code == 403 and "controls" in answer.json()["error"], spec
+    changing = [each for each in site.server.routes if each.method == "POST" and each.role == "viewer"]
+    assert [each.path for each in changing] == ["/logout"]  # a viewer changes nothing but that
+
+
+def test_a_page_of_another_site_can_post_nothing(site: Consoled, people: dict[str, Person]) -> None:
+    port = site.url.rpartition(":")[2]
+    origins = (
+        FOREIGN,
+        "null",
+        f"https://127.0.0.1:{port}",
+        "http://127.0.0.1",
+        f"{site.url}.evil.example",
+        "",
+    )
+    for spec in site.server.routes:
+        if spec.method != "POST":
+            continue
+        for origin, (_, person) in itertools.product(origins, people.items()):
+            answer = ask(person, "POST", filled(spec.path), headers={"Origin": origin})
+            assert answer.status_code == 403, (spec, origin)
+        no_origin = httpx.post(
+            site.url + filled(spec.path), headers={"Cookie": people["operator"].cookie or ""}
+        )
+        assert no_origin.status_code == 403
+
+
+def test_no_other_name_is_answered_to(site: Consoled, people: dict[str, Person]) -> None:
+    port = site.url.rpartition(":")[2]
+    hosts = (
+        "evil.example",
+        f"evil.example:{port}",
+        f"127.0.0.1.evil.example:{port}",
+        "",
+        "localhost.",
+        "[::2]",
+    )
+    for spec, host in itertools.product(site.server.routes, hosts):
+        headers = {"Host": host, "Origin": f"http://{host}"}
+        answer = ask(people["operator"], spec.method, filled(spec.path), headers=headers)
+        assert answer.status_code == (400 if host == "" and answer.status_code == 400 else 421), (spec, host)
+    for host in (f"localhost:{port}", f"LOCALHOST:{port}", "localhost:9999", f"[::1]:{port}", "127.0.0.1"):
+        assert ask(people["operator"], "GET", "/login", headers={"Host": host}).status_code != 421, host
+
+
+def raw(url: str, request: bytes) -> bytes:
+    """What the server answers to these bytes."""
+    host, _, port = url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(request)
+        answer = b""
+        while piece := connection.recv(1 << 16):
+            answer += piece
+        return answer
+
+
+def test_two_hosts_are_none(site: Consoled) -> None:
+    host = site.url.removeprefix("http://")
+    request = f"GET /login HTTP/1.1\r\nHost: {host}\r\nHost: evil.example\r\nConnection: close\r\n\r\n"
+    assert raw(site.url, request.encode()).split(b"\r\n")[0].split()[1] in (b"400", b"421")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/../app.py",
+        "/static/%2e%2e/app.py",
+        "/static/%2e%2e%2fapp.py",
+        "/static/..%2fapp.py",
+        "/static/%252e%252e/app.py",
+        "/static//etc/passwd",
+        "/static/%2fetc%2fpasswd",
+        "/static/..%5capp.py",
+        "/static/base.css%00.html",
+        "/static/%00",
+        "/static/.hidden.css",
+        "/static/vendor",
+        "/static/vendor/",
+        "/static/",
+        "/static/vendor/README.md",
+        "/static/vendor/uplot/LICENSE",
+        "/static/base.css/",
+        "/static/BASE.CSS/../base.css",
+        "/static/" + "a" * 5000 + ".css",
+        "/static/%ff%fe.css",
+    ],
+)
+def test_only_the_page_s_own_files_are_served(site: Consoled, path: str) -> None:
+    host = site.url.removeprefix("http://")
+    answer = raw(site.url, f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+    assert answer.split()[1] in (b"404", b"401"), answer[:200]
+    assert b"import" not in answer and b"root:" not in answer
+
+
+def test_the_page_s_files_are_served_with_a_kind_and_a_tag(site: Consoled) -> None:
+    answer = site.nobody().ask("GET", "/static/vendor/uplot/uPlot.iife.min.js")
+    assert answer.status_code == 200 and answer.headers["content-type"].startswith("text/javascript")
+    again = site.nobody().ask(
+        "GET", "/static/vendor/uplot/uPlot.iife.min.js", headers={"If-None-Match": answer.headers["etag"]}
+    )
+    assert again.status_code == 304 and again.content == b""
+
+
+def test_links_are_not_followed(tmp_path: Path) -> None:
+    folder = tmp_path / "static"
+    (folder / "real").mkdir(parents=True)
+    (folder / "real" / "a.css").write_text("a {}")
+    (tmp_path / "secret.css").write_text("secret")
+    (folder / "link.css").symlink_to(tmp_path / "secret.css")
+    (folder / "inside.css").symlink_to(folder / "real" / "a.css")
+    (folder / "up").symlink_to(tmp_path)
+    (folder / "fifo.css").unlink(missing_ok=True)
+    request = Request({"type": "http", "headers": []})
+    files = Files(folder)
+    assert files.answer(request, "real/a.css").body == b"a {}"
+    for name in ("link.css", "inside.css", "up/secret.css", "real", "real/b.css", "../secret.css", ""):
+        assert files.answer(request, name).status_code == 404, name
+
+
+def test_a_body_is_not_larger_than_it_may_be(site: Consoled, people: dict[str, Person]) -> None:
+    for spec in site.server.routes:
+        if spec.method == "POST":
+            whole = ask(people["operator"], "POST", filled(spec.path), content=b"x" * (LARGEST_BODY + 1))
+            assert whole.status_code == 413, spec
+
+    def pieces() -> Iterator[bytes]:
+        yield from itertools.repeat(b"x" * 1024, LARGEST_BODY // 1024 + 8)
+
+    assert ask(people["operator"], "POST", "/login", content=pieces()).status_code == 413
+    host = site.url.removeprefix("http://")
+    head = f"POST /login HTTP/1.1\r\nHost: {host}\r\nOrigin: {site.url}\r\nConnection: close\r\n"
+    answer = raw(site.url, (head + "Content-Length: 99999999999999999999\r\n\r\n").encode())
+    assert answer.split()[1] in (b"400", b"413")
+
+
+def test_every_answer_is_hardened(site: Consoled, people: dict[str, Person]) -> None:
+    paths = [("GET", filled(each.path)) for each in site.server.routes if each.method == "GET"]
+    paths += [("GET", "/nothing"), ("PUT", "/"), ("POST", "/login")]
+    for method, path in paths:
+        answer = ask(people["viewer"], method, path)
+        policy = answer.headers["content-security-policy"]
+        assert policy.startswith("default-src 'none'") and "unsafe" not in policy and "*" not in policy
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["referrer-policy"] == "same-origin"
+        if not path.startswith("/static/"):
+            assert "no-store" in answer.headers["cache-control"] or answer.status_code == 200
+        assert "server" not in answer.headers
+    assert ask(people["viewer"], "GET", "/nothing").headers["cache-control"] == "no-store"
+
+
+def test_a_cookie_that_was_tampered_with_is_none(site: Consoled, people: dict[str, Person]) -> None:
+    name, _, value = (people["viewer"].cookie or "").partition("=")
+    body, stamp, signature = value.split(".")
+    elsewhere = Door(Tokens("other", "tokens"), 1, secure=False).sign_in("other", "Eve")
+    assert elsewhere is not None
+    forged = elsewhere[1].partition(";")[0].partition("=")[2]
+    operator_body = forged.split(".")[0]
+    for bad in (
+        "",
+        "x",
+        value[:-1],
+        value + "x",
+        f"{body}.{stamp}.{signature[::-1]}",
+        f"{operator_body}.{stamp}.{signature}",
+        forged,
+        value * 50,
+        f"{body}.{stamp}.",
+    ):
+        person = Person(site.url, site.client, f"{name}={bad}")
+        assert person.ask("GET", "/logout").status_code == 401, bad
+        with pytest.raises(websockets.exceptions.InvalidStatus), person.socket():
+            pass
+
+
+def test_a_cookie_of_another_port_or_too_old_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    door = Door(TOKENS, 8710, secure=False)
+    let_in = door.sign_in(TOKENS.viewer, "Bo")
+    assert let_in is not None
+    cookie = let_in[1].partition(";")[0].encode()
+    request = Request({"type": "http", "headers": [(b"cookie", cookie)]})
+    assert door.know(request) == let_in[0]
+    assert Door(TOKENS, 8711, secure=False).know(request) is None
+    monkeypatch.setattr("handrail.launch.console.access.COOKIE_S", -1)
+    assert door.know(request) is None
+
+
+def test_the_cookie_is_for_this_site_alone() -> None:
+    plain = Door(TOKENS, 8710, secure=False).sign_in(TOKENS.operator, "Ada")
+    tls = Door(TOKENS, 8710, secure=True).sign_in(TOKENS.operator, "Ada")
+    assert plain is not None and tls is not None
+    for _, cookie in (plain, tls):
+        assert "HttpOnly" in cookie and "SameSite=Strict" in cookie and "Path=/" in cookie
+    assert "Secure" not in plain[1] and "Secure" in tls[1] and tls[1].startswith("__Host-")
+
+
+def test_a_restarted_console_knows_its_visitors() -> None:
+    """The key follows from the tokens, which a supervisor gives to each console it starts."""
+    let_in = Door(TOKENS, 8710, secure=False).sign_in(TOKENS.operator, "Ada")
+    assert let_in is not None
+    environment = TOKENS.environment()
+    again = Tokens.given(environment)
+    assert again is not None and again == TOKENS
+    request = Request({"type": "http", "headers": [(b"cookie", let_in[1].partition(";")[0].encode())]})
+    assert Door(again, 8710, secure=False).know(request) == let_in[0]
+
+
+@pytest.mark.parametrize("text", ["", "one", "one,", ",two", "same,same"])
+def test_tokens_that_are_none_are_not_taken(text: str) -> None:
+    assert Tokens.given({"HANDRAIL_CONSOLE_TOKENS": text}) is None
+
+
+def test_fresh_tokens_are_long_and_never_the_same() -> None:
+    tokens = [Tokens.fresh() for _ in range(3)]
+    words = {word for each in tokens for word in (each.operator, each.viewer)}
+    assert len(words) == 6 and min(map(len, words)) >= 32
+
+
+def test_a_wrong_token_lets_nobody_in(site: Consoled) -> None:
+    for token in ("", "wrong", TOKENS.operator[:-1], TOKENS.operator + "x", "ä", "\x00"):
+        answer = site.nobody().ask("POST", "/login", data={"token": token, "name": "Eve"})
+        assert answer.headers["location"] == "/login?refused=1" and "set-cookie" not in answer.headers
+    assert "set-cookie" not in site.nobody().ask("GET", "/login?token=wrong").headers
+    assert site.nobody().ask("POST", "/login", content=b"\xff\xfe=&&&&&;=").status_code == 303
+
+
+def test_a_link_with_the_token_signs_in_and_leaves_no_trace(site: Consoled) -> None:
+    answer = site.nobody().ask("GET", f"/login?token={TOKENS.viewer}")
+    assert answer.status_code == 303 and answer.headers["location"] == "/"
+    assert (
+        answer.headers["referrer-policy"] == "same-origin" and "no-store" in answer.headers["cache-control"]
+    )
+
+
+def test_names_are_one_short_line(site: Consoled) -> None:
+    door = Door(TOKENS, 1, secure=False)
+    for given, shown in (
+        ("  Ada\r\n Lovelace\x00 ", "Ada Lovelace"),
+        ("<img src=x onerror=1>", "<img src=x onerror=1>"),
+        ("x" * 100, "x" * 40),
+        ("\u202eevil", "evil"),
+        ("", "operator"),
+    ):
+        let_in = door.sign_in(TOKENS.operator, given)
+        assert let_in is not None and let_in[0].name == shown
+
+
+def test_signing_out_forgets_the_cookie(site: Consoled) -> None:
+    answer = site.viewer().ask("POST", "/logout")
+    assert answer.status_code == 303 and "Max-Age=0" in answer.headers["set-cookie"]
+
+
+def test_sockets_open_to_pages_of_ours_alone(site: Consoled, people: dict[str, Person]) -> None:
+    port = site.url.rpartition(":")[2]
+    for path in site.server.sockets:
+        for person, origin in (
+            (people["nobody"], site.url),
+            (people["operator"], FOREIGN),
+            (people["operator"], "null"),
+            (people["operator"], "none"),
+            (people["operator"], f"https://127.0.0.1:{port}"),
+            (people["operator"], f"http://localhost:{port}"),
+        ):
+            with pytest.raises(websockets.exceptions.InvalidStatus) as refused, person.socket(path, origin):
+                pass
+            assert refused.value.response.status_code == 403, (path, origin)
+        with people["operator"].socket(path):
+            pass
+    with pytest.raises(websockets.exceptions.InvalidStatus), people["operator"].socket("/ws/other"):
+        pass
+
+
+def test_a_socket_under_a_foreign_name_is_refused(site: Consoled, people: dict[str, Person]) -> None:
+    for path, host in itertools.product(site.server.sockets, ("evil.example", "")):
+        request = (
+            f"GET {path} HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\n"
+            f"Cookie: {people['operator'].cookie}"
+            "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        )
+        assert raw(site.url, request.encode()).split()[1] in (b"403", b"400")
+
+
+def test_a_message_that_is_too_long_ends_its_socket(site: Consoled, people: dict[str, Person]) -> None:
+    for path in ("/ws/live", "/ws/video"):
+        with people["viewer"].socket(path) as opened:
+            opened.connection.send("x" * (1 << 20))
+            with pytest.raises(websockets.exceptions.ConnectionClosed):
+                while True:
+                    opened.connection.recv(10)
+
+
+def test_hosts_know_names_with_and_without_ports() -> None:
+    hosts = Hosts(("cell.local", "10.0.0.5"), secure=True)
+    for host in ("cell.local", "CELL.local:8710", "10.0.0.5:1", "localhost", "[::1]:5", "127.0.0.1"):
+        assert hosts.welcome(host), host
+    for host in (None, "", "cell.local.evil", "10.0.0.50", "evil", "[::1", "::1"):
+        assert not hosts.welcome(host) or host == "[::1", host
+    assert hosts.ours("https://cell.local:8710", "cell.local:8710")
+    assert not hosts.ours("http://cell.local:8710", "cell.local:8710")
+
+
+def test_errors_of_a_handler_become_answers(site: Consoled) -> None:
+    """What goes wrong is told in one line; what nobody foresaw says nothing of the inside."""
+    from handrail.launch.console.app import guarded
+
+    async def refuses(request: Request) -> None:
+        raise ConfigError("no such\nthing")
+
+    async def breaks(request: Request) -> None:
+        raise ValueError("/home/secret")
+
+    import asyncio
+
+    request = Request({"type": "http", "headers": []})
+    answers = [
+        asyncio.run(guarded(None, RouteSpec("/x", "GET", "public", each))(request))  # pyright: ignore
+        for each in (refuses, breaks)
+    ]
+    assert [each.status_code for each in answers] == [409, 500]
+    assert answers[0].body == b'{"error":"no such thing"}' and b"secret" not in answers[1].body
