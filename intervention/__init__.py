@@ -7,6 +7,7 @@ Errors (all under `HandrailError`), with their exit codes:
     RunLocked        12   another process already has this role in the run
     DeviceError      13   a teleoperation device cannot be used as it is
     LabelError       14   a label or an episode that does not exist
+    DeskSilent       18   no control loop of the run answered
 """
 
 from handrail.intervention.arbiter import ArbiterState, Decision, Driver, arbitrate

@@ -32,7 +32,7 @@ from handrail.intervention.transition import Source
 __all__ = ["EpisodeIndex", "EpisodeRow", "Totals"]
 
 _BATCH = 2000
-_BATCH_BYTES = 16 << 20  # a batch is held in memory
+_BATCH_BYTES = 4 << 20  # a batch is held in memory, and a console has little
 
 
 class EpisodeIndex(IndexQueries):

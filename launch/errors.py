@@ -86,6 +86,7 @@ EXIT_CODES: dict[int, str] = {
     15: "no usable checkpoint or weights: damaged, foreign or of another schema",
     16: "a run's processes do not fit together: another configuration, protocol or version",
     17: "training diverged, or has nothing to learn from",
+    18: "no control loop of the run answered",
     20: "no run of that name",
     21: "the budget is spent and the goal is not reached",
     22: "a process of the run keeps failing",

@@ -15,6 +15,7 @@ from handrail.robot_env.errors import ConfigError
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8710
 LISTENER = "HANDRAIL_CONSOLE_FD"
 """The variable by which a supervisor names the listening socket that a console inherits from it."""
+_DEAF_MS = 10_000
 _EVERYWHERE = ("0.0.0.0", "::")
 
 
@@ -103,6 +104,8 @@ def _bound(host: str, port: int) -> socket.socket:
     listener = socket.socket(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Every connection inherits it: a page that takes nothing more is gone, whatever its machine says.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _DEAF_MS)
         listener.bind(where)
         listener.listen(128)  # a port is only taken for good once somebody listens
     except OSError:

@@ -17,37 +17,33 @@ class Listener:
         identity: whose it is.
 
     Attributes:
-        dropped: whether it has been too slow, and is to be closed.
+        waiting: messages to be sent to it.
         fps: pictures a second it wants.
         real_time: whether it wants a simulated arm at the speed of a real one.
     """
 
     def __init__(self, identity: Identity) -> None:
         self.identity = identity
-        self.dropped = False
         self.fps = 0.0
         self.real_time = False
-        self.waiting: asyncio.Queue[str | None] = asyncio.Queue(BACKLOG)
+        self.waiting: asyncio.Queue[str] = asyncio.Queue(BACKLOG)
+        self._dropped = asyncio.Event()
+
+    @property
+    def dropped(self) -> bool:
+        """Whether it has been too slow, and hears nothing more."""
+        return self._dropped.is_set()
 
     def tell(self, text: str) -> None:
         """Have a message sent; one who does not keep up is dropped."""
-        if self.dropped:
-            return
         if self.waiting.full():
-            self.drop()
-        else:
+            self._dropped.set()
+        if not self.dropped:
             self.waiting.put_nowait(text)
 
-    def drop(self) -> None:
-        """Send nothing more, and have it closed."""
-        self.dropped = True
-        while not self.waiting.empty():
-            self.waiting.get_nowait()
-        self.waiting.put_nowait(None)
-
-    async def next(self) -> str | None:
-        """The next message to send; None when it is to be closed."""
-        return await self.waiting.get()
+    async def until_dropped(self) -> None:
+        """Wait until it has been too slow."""
+        await self._dropped.wait()
 
 
 class Audience:

@@ -72,7 +72,7 @@ class Hands:
         self._hold = hold
         try:
             with self._site.lease.present(hold.identity):
-                await wire.until_either(self._receive(socket, hold), hold.until_ended())
+                await wire.until_any(self._receive(socket, hold), hold.until_ended())
         finally:
             if hold.drove:  # whoever goes lets go
                 self._tell(hold, time.monotonic_ns(), _NEUTRAL, drive=False)

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 import structlog
 import zmq
 import zmq.asyncio
@@ -102,9 +101,10 @@ class Hub:
 
     def greeting(self) -> list[str]:
         """What somebody who has just come is told, beside who they are."""
+        self._tell_steps()
         told = [self._now_message(), message("run", **self.run_facts()), message("advice", **self.advice)]
         if self.episode >= 0:
-            told.append(message("steps", episode=self.episode, steps=self.steps[: self._told_steps]))
+            told.append(message("steps", episode=self.episode, steps=self.steps))
         return told
 
     def hello(self) -> dict[str, Any]:
@@ -168,8 +168,7 @@ class Hub:
                     self._take_steps(news)
                 case Ended():
                     self._tell_steps()
-                    facts = msgspec.to_builtins(news)
-                    self.audience.tell("ended", **{k: v for k, v in facts.items() if k != "type"})
+                    self.audience.tell("ended", **_facts(news))
                 case (head, pixels):
                     self._on_frame(head, pixels)
 
@@ -247,8 +246,7 @@ class Hub:
                 self.audience.tell("advice", **self.advice)
 
     def _now_message(self) -> str:
-        now = msgspec.to_builtins(self.now) if self.now is not None else None
-        return message("now", now=now, alive=self.alive)
+        return message("now", now=_facts(self.now) if self.now is not None else None, alive=self.alive)
 
     def close(self) -> None:
         """Close the sockets."""
@@ -257,6 +255,11 @@ class Hub:
 
 
 _LONG = frozenset({"kind", "unaided", "assisted", "notices"})
+
+
+def _facts(news: Now | Ended) -> dict[str, Any]:
+    """The fields of a message, by name."""
+    return {name: getattr(news, name) for name in news.__struct_fields__}
 
 
 def server_ms() -> float:

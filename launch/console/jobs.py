@@ -28,7 +28,7 @@ MOST_LINES = 2000
 """Of a job's output that are kept."""
 LONGEST_LINE = 4000
 _CHUNK = 1 << 14
-_END_S = 5.0
+_END_S = 15.0  # an episode that is being recorded may end first
 _NAMELESS = {ENVIRONMENT: None, "HANDRAIL_CONSOLE": None}
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 

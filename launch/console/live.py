@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 
 import msgspec
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from handrail.intervention.console import messages
 from handrail.intervention.console.client import DeskSilent
@@ -17,6 +17,7 @@ from handrail.launch.console.site import Site
 from handrail.launch.console.stopping import Stopper
 
 TOO_SLOW = 1013
+_FAREWELL_S = 1.0
 _AT_ONCE = 64  # commands that are under way
 
 
@@ -47,13 +48,16 @@ class Live:
                 listener.tell(text)
             site.hub.audience.join(listener)
             try:
-                await wire.until_either(self._send(socket, listener), self._receive(socket, listener))
+                await wire.until_any(
+                    self._send(socket, listener), self._receive(socket, listener), listener.until_dropped()
+                )
             finally:
                 site.hub.audience.leave(listener)
                 site.hub.tell_watch()
         if listener.dropped:
-            with contextlib.suppress(RuntimeError):
-                await socket.close(TOO_SLOW, "too slow")
+            # It may be in no state to be told.
+            with contextlib.suppress(TimeoutError, WebSocketDisconnect):
+                await asyncio.wait_for(socket.close(TOO_SLOW, "too slow"), _FAREWELL_S)
 
     def tell_lease(self) -> None:
         """Tell everybody who acts now."""
@@ -66,8 +70,8 @@ class Live:
         return message("lease", holder=holder.name if holder is not None else None, mine=mine)
 
     async def _send(self, socket: WebSocket, listener: Listener) -> None:
-        while (text := await listener.next()) is not None:
-            await socket.send_text(text)
+        while True:
+            await socket.send_text(await listener.waiting.get())
 
     async def _receive(self, socket: WebSocket, listener: Listener) -> None:
         decoder = msgspec.json.Decoder(wire.FromPage)

@@ -109,7 +109,7 @@ class Video:
         self.screens.add(screen)
         try:
             with site.lease.present(site.who(socket)):
-                await wire.until_either(_send(socket, screen), _receive(socket, screen))
+                await wire.until_any(_send(socket, screen), _receive(socket, screen))
         finally:
             self.screens.discard(screen)
 

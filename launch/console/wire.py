@@ -104,9 +104,9 @@ async def receive(socket: WebSocket, decoder: msgspec.json.Decoder[_T]) -> _T | 
         return None
 
 
-async def until_either(first: Coroutine[None, None, None], second: Coroutine[None, None, None]) -> None:
-    """Run both until one ends, then end the other. That a page leaves is no error."""
-    tasks = [asyncio.ensure_future(first), asyncio.ensure_future(second)]
+async def until_any(*works: Coroutine[None, None, None]) -> None:
+    """Run all until one ends, then end the others. That a page leaves is no error."""
+    tasks = [asyncio.ensure_future(each) for each in works]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:

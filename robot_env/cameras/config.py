@@ -10,7 +10,7 @@ from handrail.robot_env.errors import ConfigError
 CameraDriver = Literal["realsense", "opencv"]
 
 SIM_PICTURE = (640, 480)
-"""Width and height of a simulated camera's picture [pixels], of which a crop is a part, as of a real one's."""
+"""Width and height of a simulated camera's picture [pixels]; a crop is a part of it, as of a real one's."""
 
 
 @dataclass(frozen=True)

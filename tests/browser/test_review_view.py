@@ -50,7 +50,10 @@ def test_filters_are_those_of_the_command_line(live: ConsoleRun, olga: Person, f
 def test_a_relabel_reaches_replay_and_the_statistics(live: ConsoleRun, olga: Person, finished: int) -> None:
     before = live.episode(finished)
     assert before.label != "success"
-    rewarded = live.heard.learner.get("rewarded")
+    rows = "rows/online_success"  # samples of this kind in the learner's batches
+    live.heard.wait(lambda heard: rows in heard.learner.get("diagnostics", {}), "the learner's diagnostics")
+    assert live.heard.learner["diagnostics"][rows] == 0.0
+    statistics = olga.page.locator("#totals").inner_text()
     olga.go(f"review/{finished}")
     expect(olga.page.locator("#episode")).to_have_attribute("data-episode", str(finished))
     olga.page.fill("#why", "it was seated after all")
@@ -62,7 +65,8 @@ def test_a_relabel_reaches_replay_and_the_statistics(live: ConsoleRun, olga: Per
     row = olga.page.locator(f'table#episodes tr[data-episode="{finished}"]')
     expect(row.locator('td[data-column="outcome"]')).to_contain_text("success")
     expect(row.locator('td[data-column="labeller"]')).to_contain_text("Olga")
-    live.heard.wait(lambda heard: heard.learner.get("rewarded", 0) != rewarded, "the learner's other rewards")
+    expect(olga.page.locator("#totals")).not_to_have_text(statistics)
+    live.heard.wait(lambda heard: heard.learner["diagnostics"][rows] > 0.0, "samples of a success in replay")
 
 
 def test_a_comment_is_kept(live: ConsoleRun, olga: Person, finished: int) -> None:

@@ -89,7 +89,7 @@ def test_help_of_bench_lists_the_benchmarks(capsys: pytest.CaptureFixture[str]) 
         (["review", "run=nowhere", "lsat=3"], 2, ["'lsat'", "did you mean 'last'"]),
         (["evaluate", "run=nowhere"], 20, ["no run 'nowhere'"]),
         (["learner", "run=nowhere"], 20, ["no run 'nowhere'"]),
-        (["bench"], 2, ["there are: arm, classifier, learner, "]),
+        (["bench"], 2, ["there are: arm, classifier, console, learner, "]),
         (["arm"], 2, ["state, stop, recover, open, close, tare or keys"]),
         (["arm", "sate"], 2, ["'sate'", "did you mean 'state'"]),
         (["arm", "state", "station=sim_panda"], 2, ["inside the actor", "arm=sim_server"]),

@@ -1,5 +1,6 @@
 """The console as a process: beside a run that does without it, by itself, and behind a certificate."""
 
+import io
 import json
 import os
 import signal
@@ -61,21 +62,19 @@ def worker(run: RunDirectory, role: str, code: str) -> ProcessSpec:
 
 
 @contextmanager
-def printed(run: RunDirectory, tmp_path: Path) -> Iterator[tuple[ProcessSpec, str]]:
+def printed(run: RunDirectory) -> Iterator[tuple[ProcessSpec, str]]:
     """A console's spec and its address, as it was printed."""
-    with (tmp_path / "printed").open("w+") as file:
-        with beside(run, Address(port=0), Console(file=file, width=40)) as (spec,):
-            lines = (tmp_path / "printed").read_text().splitlines()
-            assert TOKENS.operator in lines[0] and TOKENS.viewer in lines[1]
-            yield spec, lines[0].split()[-1].partition("/login")[0]
+    said = io.StringIO()
+    with beside(run, Address(port=0), Console(file=said, width=40)) as (spec,):
+        lines = said.getvalue().splitlines()
+        assert TOKENS.operator in lines[0] and TOKENS.viewer in lines[1]
+        yield spec, lines[0].split()[-1].partition("/login")[0]
 
 
-def test_killing_the_console_stops_nothing_and_nobody_has_to_sign_in_again(
-    run: RunDirectory, tmp_path: Path
-) -> None:
+def test_killing_the_console_stops_nothing_and_nobody_has_to_sign_in_again(run: RunDirectory) -> None:
     """Whoever asks meanwhile waits, and is answered: the supervisor holds the socket."""
     told: list[str] = []
-    with printed(run, tmp_path) as (console, url), httpx.Client(base_url=url, trust_env=False) as client:
+    with printed(run) as (console, url), httpx.Client(base_url=url, trust_env=False) as client:
         client.timeout = PATIENCE_S
         group = ProcessGroup([worker(run, "actor", "stop.wait()"), console], on_event=told.append)
         group.start()

@@ -26,6 +26,7 @@ const PARTS = [
 
 function mount(root, context) {
   context.style("setup.css");
+  context.style("setup_places.css");
   const station = new Station(context);
   const side = h("aside", { class: "setup-side" });
   const tabs = h("nav", { class: "setup-tabs", "aria-label": "Parts of the set-up" });
