@@ -105,13 +105,13 @@ class Session:
             mark_aborted(self.writer, self._reader)
             self.history = RunHistory()
             self._read_log()
-            self.console = ConsoleLink(run, self.env, config.arbiter, self.writer)
+            self.console = ConsoleLink(run, self.env, config.arbiter, self.writer, judge)
             self._closing.callback(self.console.close)
         except BaseException:
             self._closing.close()
             raise
         self._since_regrasp = self._incidents = 0
-        self._driven = self._told_late = False
+        self._driven = self._told_late = self._paused = False
 
     def __enter__(self) -> Self:
         return self
@@ -165,10 +165,10 @@ class Session:
         device.open()
         try:
             if person:
-                wait_until_heard(device)
-                announce(str(device))
+                wait_until_heard(own_device)
+                announce(str(own_device))
             if not self._driven:  # a device that is held, stuck or gone at the start is refused
-                check_at_rest(device, time.monotonic_ns())
+                check_at_rest(own_device, time.monotonic_ns())
             if isinstance(device, EpisodeAware):  # after a restart: what it had seen of this run
                 for success, unaided in self.history.finished:
                     device.episode_finished(success, unaided)
@@ -178,8 +178,11 @@ class Session:
                 self.env, device, self.config.arbiter, mapping, self.writer, now_ns, CONSOLE_MAPPING
             )
 
+            if self._paused:  # who paused the demonstrations has paused the training as well
+                rollout.pause()
+
             def attended() -> bool:
-                return person or console.commanded
+                return person or console.attended
 
             def held(reason: str) -> None:
                 console.hold(reason, paused=rollout.paused)
@@ -191,7 +194,7 @@ class Session:
 
             hold = Hold(self.env, rollout, attended, wanted, held)
             pace = self._pacer(lambda: person or console.real_time or rollout.paused)
-            hold.until_at_rest(device)
+            hold.until_at_rest(own_device)
             self._driven = True
             self.env.interrupt = None if self.env.lockstep else hold.interruption
 
@@ -203,7 +206,7 @@ class Session:
 
             while hold.until_resumed() and wanted():
                 before_reset()
-                if (console.take_regrasp() or self._regrasp_is_due()) and not self._regrasp(hold, prompted):
+                if (console.regrasp_wanted or self._regrasp_is_due()) and not self._regrasp(hold, prompted):
                     continue
                 if not self._count_down(hold):
                     continue
@@ -237,6 +240,7 @@ class Session:
                     self._incident(hold, ArmError(HELD[end.truncated_by]), attended(), mends=not stopped)
                 else:
                     self._incidents = 0
+            self._paused = rollout.paused
         finally:
             device.close()
 
@@ -283,7 +287,9 @@ class Session:
         except (ArmError, ResetError) as error:
             hold.begin(str(error))
             return False
-        self._since_regrasp = 0 if held else self._since_regrasp
+        if held:
+            self._since_regrasp = 0
+            self.console.regrasped()
         return held
 
     def _count_down(self, hold: Hold) -> bool:

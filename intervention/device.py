@@ -36,6 +36,9 @@ class DeviceError(HandrailError):
     exit_code = 13
 
 
+VERDICTS: frozenset[Button] = frozenset(("success", "failure", "discard"))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Reading:
     """What a device says.
@@ -99,6 +102,15 @@ class EpisodeAware(Protocol):
 
     def episode_finished(self, success: bool, unaided: bool) -> None:
         """The episode that had begun is over."""
+        ...
+
+
+@runtime_checkable
+class Outspoken(Protocol):
+    """A device with words on the running episode that hold whether or not its readings can be trusted."""
+
+    def said(self) -> frozenset[Button]:
+        """Verdicts, and "abandon", that were given since the last call; each is told once."""
         ...
 
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -24,6 +24,18 @@ ABANDONED = "abandoned"
 
 # The first one held down counts.
 _VERDICTS = {"success": Label.SUCCESS, "failure": Label.FAILURE, "discard": Label.EXCLUDE}
+
+
+class Heard(NamedTuple):
+    """What is known of the operator's will by the end of a step.
+
+    Attributes:
+        reading: of the device, with what was pressed within the step; believed while it is connected.
+        said: verdicts, and "abandon", from elsewhere: believed whatever the device is.
+    """
+
+    reading: Reading
+    said: frozenset[Button] = frozenset()
 
 
 @dataclass(slots=True)
@@ -89,12 +101,13 @@ class RunningEpisode:
         execute: Execute,
         proposal: PolicyStep,
         decision: Decision,
-        reading: Reading,
+        heard: Callable[[], Heard],
         latency_ms: float,
     ) -> Transition:
         """Execute a decision and return the transition; the operator's verdict stands over the task's.
 
         The action stored is the one that was executed: an environment that knows better says so in its info.
+        What the operator says is `heard` after it was executed, so that no word on its end comes too late.
         """
         before, t_ns, source = self.observation, self.t_ns, self._source(decision)
         action = np.clip(decision.action, -1.0, 1.0).astype(np.float32)
@@ -102,7 +115,7 @@ class RunningEpisode:
         action = np.asarray(info.get("action", action), np.float32)
         self.observation, self.info = observation, info
         reward, terminated, truncated = self._judged(
-            reading, float(reward), bool(terminated), bool(truncated)
+            heard(), float(reward), bool(terminated), bool(truncated)
         )
         self._count(source)
         return Transition(
@@ -176,13 +189,14 @@ class RunningEpisode:
         return Source.SCRIPT if nobody else decision.source
 
     def _judged(
-        self, reading: Reading, reward: float, terminated: bool, truncated: bool
+        self, heard: Heard, reward: float, terminated: bool, truncated: bool
     ) -> tuple[float, bool, bool]:
         """(reward, terminated, truncated) after the operator's buttons have had their say.
 
         A whole episode is worth 1, whoever says so: a success by the button pays what its stages have left.
         """
-        pressed = reading.buttons - self.held if reading.connected else frozenset()
+        reading = heard.reading
+        pressed = heard.said | (reading.buttons - self.held if reading.connected else frozenset())
         self.held = reading.buttons
         if self.purpose == "classify":
             return self._shown(reading, pressed, truncated)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from typing import Literal, get_args
 
 from handrail.intervention.episode_filter import NONE, EpisodeFilter
+from handrail.intervention.index_verdicts import VerdictQueries
 from handrail.intervention.log_format import Event
 from handrail.intervention.proportion import wilson_interval
 
@@ -151,13 +152,27 @@ class Statistics:
         return wilson_interval(self.assisted, self.counted)
 
 
+@dataclass(frozen=True)
+class Pace:
+    """How the last training episodes went, one after another.
+
+    Attributes:
+        cycle_s: mean from start to start within a session of the control loop, so with the reset [s]; None
+            where none followed another.
+        human_share: share of their steps that a human drove; None without any.
+    """
+
+    cycle_s: float | None = None
+    human_share: float | None = None
+
+
 _NAMES = tuple(field.name for field in fields(EpisodeRow))
 _COLUMNS = ", ".join(_NAMES)
 _SEED, *_FLAGS = (_NAMES.index(name) for name in ("seed", "success", "unaided", "seated"))
 _ALL = EpisodeFilter()
 
 
-class IndexQueries:
+class IndexQueries(VerdictQueries):
     """Questions to the index of one run.
 
     Args:
@@ -191,6 +206,18 @@ class IndexQueries:
         where, values = self._where(chosen)
         found = self._database.execute(f"SELECT episode FROM overview WHERE {where} ORDER BY episode", values)
         return [number for (number,) in found]
+
+    def neighbours(self, episode: int, chosen: EpisodeFilter = _ALL) -> tuple[int | None, int | None]:
+        """Return the numbers before and after `episode` of those that a filter lets through, or None."""
+        where, values = self._where(chosen)
+        below, above = (
+            self._database.execute(
+                f"SELECT {bound}(episode) FROM overview WHERE {where} AND episode {side} ?",
+                [*values, episode],
+            ).fetchone()[0]
+            for bound, side in (("MAX", "<"), ("MIN", ">"))
+        )
+        return below, above
 
     def episodes(
         self,
@@ -249,6 +276,19 @@ class IndexQueries:
             values,
         )
         return [Statistics(_band(kin, width) if by == "version" else kin, *row) for kin, *row in found]
+
+    def pace(self, last: int) -> Pace:
+        """Return how the last so many training episodes that have ended went."""
+        found = self._database.execute(
+            "SELECT AVG(next_ns - started_wall_ns) / 1e9, 1.0 * SUM(human_steps) / NULLIF(SUM(steps), 0) "
+            "FROM (SELECT started_wall_ns, human_steps, steps, ("
+            "SELECT started_wall_ns FROM episodes AS later WHERE later.session = each.session "
+            "AND later.episode > each.episode ORDER BY later.episode LIMIT 1"
+            ") AS next_ns FROM episodes AS each "
+            "WHERE purpose = 'train' AND status = 'ended' ORDER BY episode DESC LIMIT ?)",
+            (last,),
+        )
+        return Pace(*found.fetchone())
 
     def _band_width(self, where: str, values: list[object]) -> int:
         """A round width at which the chosen episodes' weights versions fall into few bands."""

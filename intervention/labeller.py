@@ -18,6 +18,10 @@ CLASSIFIER = "classifier "
 """What the name of a labeller begins with that is a reward classifier; its version follows."""
 
 
+_NOBODY = frozenset({"", TASK, CLASSIFIER.strip(), "rollout", "recovery", "machine", "person", "none"})
+"""What no person may be called: what machines sign events with, and what a filter understands otherwise."""
+
+
 def classifier_name(version: str) -> str:
     """Return who says a label that is a reward classifier's; "" without one."""
     return f"{CLASSIFIER}{version}" if version else ""
@@ -26,3 +30,9 @@ def classifier_name(version: str) -> str:
 def said_by_machine(who: str) -> bool:
     """Whether a label is the task's or a classifier's, and not a person's word."""
     return who == TASK or who.startswith(CLASSIFIER)
+
+
+def may_be_a_person(who: str) -> bool:
+    """Whether somebody may go by that name: what they say must not be taken for a machine's word."""
+    plain = who.strip().casefold()
+    return plain not in _NOBODY and not plain.startswith(CLASSIFIER)

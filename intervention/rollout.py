@@ -11,6 +11,7 @@ import itertools
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import gymnasium
@@ -18,8 +19,8 @@ import numpy as np
 
 from handrail.intervention.arbiter import ArbiterState, Driver, arbitrate
 from handrail.intervention.config import ArbiterConfig, MappingConfig
-from handrail.intervention.device import Button, Device, EpisodeAware, Reading
-from handrail.intervention.episode import ABANDONED, Purpose, RunningEpisode
+from handrail.intervention.device import VERDICTS, Button, Device, EpisodeAware, Outspoken, Reading
+from handrail.intervention.episode import ABANDONED, Heard, Purpose, RunningEpisode
 from handrail.intervention.log_format import EpisodeEnd, EpisodeStart, Event, LogError, Record, step_record
 from handrail.intervention.log_writer import LogWriter
 from handrail.intervention.mapping import Mapping
@@ -173,7 +174,8 @@ class Rollout:
             )
             latency_ms = run.look_ms + (time.perf_counter_ns() - started_ns) / 1e6
             execute = self._follow_hand if decision.source is Source.HUMAN else self._env.step
-            transition = run.step(execute, proposal, decision, reading, latency_ms)
+            heard = partial(self._heard, reading)
+            transition = run.step(execute, proposal, decision, heard, latency_ms)
             ids = run.frame_ids(number), run.frame_ids(number + 1)
             self._append(*run.frames(), step_record(transition, *ids))
             go_on = between_steps is None or between_steps(transition)
@@ -214,6 +216,12 @@ class Rollout:
             return np.zeros(self._action_size) if self._lost or let_go else asked
 
         return robot.step_by_hand(hand)
+
+    def _heard(self, reading: Reading) -> Heard:
+        """A step's reading with the verdicts pressed while it was executed, and what the console says."""
+        late, self._pressed = self._pressed & VERDICTS, self._pressed - VERDICTS
+        said = self._device.said() if isinstance(self._device, Outspoken) else frozenset()
+        return Heard(replace(reading, buttons=reading.buttons | late) if late else reading, said)
 
     def _asked(self, reading: Reading) -> np.ndarray:
         """The action that a reading asks for, by the mapping of the hand it comes from."""

@@ -153,7 +153,7 @@ class Rig:
             self._homing.clear()
             self._arm.home()
         now_ns = time.monotonic_ns()
-        reading = self._hand.over(self._device.read(now_ns), now_ns, None)
+        reading = self._hand.over(self._device.read(now_ns), now_ns)
         quat = np.array(self._look.pose[3:]) if self._look.pose else None
         asked = _STILL if quat is None else self._mappings[reading.console].apply(reading, quat)
         self._arbiter, decision = arbitrate(

@@ -83,18 +83,24 @@ class Desk:
 
     def _serve(self) -> None:
         while not self._stop.is_set():
-            if self._socket.poll(_LOOK_MS if self._waiting else _IDLE_MS):
-                self._take(*self._socket.recv_multipart())
-            for command_id, (outcome, askers) in [*self._waiting.items()]:
-                if (why := self._asked(outcome)) is not None:
-                    del self._waiting[command_id]
-                    self._send(self._settle(command_id, why), *askers)
+            try:
+                self._look()
+            except Exception:  # who is deaf to a stop is worse than who has missed a word
+                structlog.get_logger().exception("desk")
         self._closing()
+
+    def _look(self) -> None:
+        if self._socket.poll(_LOOK_MS if self._waiting else _IDLE_MS):
+            self._take(*self._socket.recv_multipart())
+        for command_id, (outcome, askers) in [*self._waiting.items()]:
+            if (why := self._asked(outcome)) is not None:
+                del self._waiting[command_id]
+                self._send(self._settle(command_id, why), *askers)
 
     def _take(self, identity: bytes, *frames: bytes) -> None:
         try:
             message = self._decoder.decode(frames[-1])
-        except (msgspec.DecodeError, msgspec.ValidationError, IndexError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, IndexError):
             self.malformed += 1
             return
         match message:
@@ -111,8 +117,7 @@ class Desk:
 
     def _begin(self, command: Command, identity: bytes) -> None:
         if (objection := self._objection(command)) is not None:
-            self._answered[command.id] = objection
-            self._send(objection, identity)
+            self._send(self._remember(objection), identity)
             return
         why = self._asked(lambda: self._obey(command))
         if callable(why):
@@ -142,9 +147,11 @@ class Desk:
             return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
     def _settle(self, name: str, why: str | Outcome) -> Ack:
-        """Remember the answer."""
         assert isinstance(why, str)
-        ack = self._answered[name] = Ack(name, "refused" if why else "done", why)
+        return self._remember(Ack(name, "refused" if why else "done", why))
+
+    def _remember(self, ack: Ack) -> Ack:
+        self._answered[ack.id] = ack
         if len(self._answered) > _REMEMBERED:
             self._answered.popitem(last=False)
         return ack

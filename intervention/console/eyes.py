@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 
 import numpy as np
+import structlog
 
 from handrail.intervention.console.feed import Feed
 from handrail.intervention.console.messages import WATCH_S, FrameHead, Watch
@@ -22,6 +23,7 @@ from handrail.robot_env.errors import CameraError, HandrailError
 
 _WIDEST = 480  # a wider picture is halved: a console shows several, and they travel uncompressed
 _DRAWN_FPS = 12.0  # of what is drawn for the console alone
+_MOST_FPS = 60.0
 _RETRY_S = 5.0
 
 
@@ -62,8 +64,10 @@ class Eyes:
 
     @property
     def fps(self) -> float:
-        """Pictures a second that are wanted now."""
-        return self._watch.fps if self._now_s() - self._watched_s < WATCH_S else 0.0
+        """Pictures a second that are wanted now: none, or 1 to 60."""
+        if self._watch.fps <= 0.0 or self._now_s() - self._watched_s >= WATCH_S:
+            return 0.0
+        return min(max(self._watch.fps, 1.0), _MOST_FPS)
 
     @property
     def real_time(self) -> bool:
@@ -118,6 +122,8 @@ class Eyes:
                 for camera in self._drawn:
                     camera.open()
             except CameraError as error:  # no graphics library: the policy may still have no need of one
+                for camera in self._drawn:
+                    camera.close()
                 self.blind, self._drawn = str(error), []
         for camera in self._drawn:
             if self._now_s() - self._shown_s.get(camera.name, 0.0) >= 0.9 / fps:
@@ -132,8 +138,10 @@ class Eyes:
             elif self._simulated and not self._streams:
                 try:
                     self._tour()
-                except HandrailError as error:
-                    self.blind = str(error)
+                except Exception as error:  # nobody hears a thread, and the arm needs none of it
+                    if not isinstance(error, HandrailError):
+                        structlog.get_logger().exception("eyes")
+                    self.blind = " ".join(str(error).split()) or type(error).__name__
                     self._stop.wait(_RETRY_S)
             else:
                 for name, stream in self._streams.items():

@@ -1,7 +1,7 @@
 """The feed: what a control loop shows of itself, and the console's end of it."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 import numpy as np
@@ -10,7 +10,7 @@ import zmq
 from handrail.intervention.console.messages import FrameHead, Live
 
 _LIVE, _FRAME = b"live", b"frame"
-_QUEUE = 64  # messages a slow subscriber may be behind; beyond, it loses them
+_QUEUE = 100  # messages a slow subscriber may be behind; beyond, it loses them
 
 
 class Feed:
@@ -54,13 +54,18 @@ class FeedReader:
         address: of the feed; it need not be there yet.
         context: a `zmq.Context`, or a `zmq.asyncio.Context`: then await `socket.recv_multipart()` and give
             the parts to `decode`.
+        topics: what to hear of: "live", "frame" or both. Who wants both, and must not lose news to pictures,
+            opens two readers: each has a queue of its own.
     """
 
-    def __init__(self, address: str, context: zmq.Context | None = None) -> None:
+    def __init__(
+        self, address: str, context: zmq.Context | None = None, topics: Sequence[str] = ("live", "frame")
+    ) -> None:
         self.socket = (context or zmq.Context.instance()).socket(zmq.SUB)
         self.socket.setsockopt(zmq.RCVHWM, _QUEUE)
         self.socket.setsockopt(zmq.LINGER, 0)
-        self.socket.setsockopt(zmq.SUBSCRIBE, b"")
+        for topic in topics:
+            self.socket.setsockopt(zmq.SUBSCRIBE, topic.encode())
         self.socket.connect(address)
         self.malformed = 0
         self._live = msgspec.msgpack.Decoder(Live)
@@ -77,7 +82,7 @@ class FeedReader:
                     height, width, channels = head.shape
                     if len(pixels) == height * width * channels and channels == 3:
                         return head, pixels
-        except (msgspec.DecodeError, msgspec.ValidationError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             pass
         self.malformed += 1
         return None

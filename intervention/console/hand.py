@@ -22,7 +22,6 @@ LOST_S = 2.0
 _HOLDABLE: frozenset[Button] = frozenset({"success"})
 _DRIVING: frozenset[Button] = frozenset({"takeover"})
 _PAUSING: frozenset[Button] = frozenset({"hold"})
-_VERDICTS: frozenset[Button] = frozenset({"success", "failure", "discard"})
 
 
 class Press:
@@ -83,13 +82,19 @@ class ConsoleHand:
             if newest is None or newest.who != hand.who or hand.sequence > newest.sequence:
                 self._newest = hand
 
-    def press(self, press: Press) -> None:
-        """Have the control loop see a button at its next look; a resume takes back a pause before it."""
+    def press(self, press: Press) -> str:
+        """Have the control loop see a button at its next look; a resume takes back a pause before it.
+
+        Returns:
+            Why it comes to nothing, "" if it does not.
+        """
         with self._lock:
             if press.button == "resume":
-                for undone in [each for each in self._presses if each.button == "hold"]:
-                    self._presses.remove(undone)
+                if any(each.button == "stop" for each in self._presses):
+                    return "a stop was pressed a moment before; resume once it has taken effect"
+                self._presses = [each for each in self._presses if each.button != "hold"]
             self._presses.append(press)
+        return ""
 
     def withdraw(self, press: Press, why: str) -> None:
         """Take a press back that has not been seen yet."""
@@ -98,16 +103,15 @@ class ConsoleHand:
                 press.outcome = why
                 self._presses.remove(press)
 
-    def over(self, reading: Reading, now_ns: int, episode: int | None) -> Reading:
+    def over(self, reading: Reading, now_ns: int) -> Reading:
         """The device's reading, or the console's where somebody drives there, with the buttons of both.
 
         Args:
             reading: of the device.
             now_ns: the control loop's time, on which the result is stamped [ns].
-            episode: the number of the running episode; None between two.
         """
         with self._lock:
-            buttons = self._seen(episode)
+            buttons = self._seen()
             newest = self._newest
             age_ns = 0 if newest is None else max(0, self._now_ns() - newest.t_ns)
             if newest is None or (not newest.drive and age_ns > self._stale_ns):
@@ -130,19 +134,31 @@ class ConsoleHand:
                 buttons |= _PAUSING
         return Reading(np.zeros(6), reading.t_ns, reading.buttons | buttons, connected=False, console=True)
 
-    def _seen(self, episode: int | None) -> frozenset[Button]:
-        """The buttons pressed since the last look, each seen once."""
-        seen: set[Button] = set()
-        for press in self._presses:
-            if press.episode is not None and press.episode != episode:
-                press.outcome = f"episode {press.episode} was over already; correct it in the review"
-                continue
-            press.outcome = ""
-            if press.button in _VERDICTS:
+    def said(self, episode: int | None) -> frozenset[Button]:
+        """The verdicts, and "abandon", on an episode that were pressed since the last call.
+
+        Args:
+            episode: the number of the running episode; None between two. Words on any other come to nothing.
+        """
+        said: set[Button] = set()
+        with self._lock:
+            for press in [each for each in self._presses if each.episode is not None]:
+                self._presses.remove(press)
+                if press.episode != episode:
+                    press.outcome = f"episode {press.episode} was over already; correct it in the review"
+                    continue
+                said.add(press.button)
                 self._verdict_by = press.who
-            seen.add(press.button)
-        self._presses.clear()
-        return frozenset(seen)
+                press.outcome = ""
+        return frozenset(said)
+
+    def _seen(self) -> frozenset[Button]:
+        """The other buttons pressed since the last look, each seen once."""
+        seen = [each for each in self._presses if each.episode is None]
+        self._presses = [each for each in self._presses if each.episode is not None]
+        for press in seen:
+            press.outcome = ""
+        return frozenset(press.button for press in seen)
 
 
 def _with(reading: Reading, buttons: frozenset[Button]) -> Reading:
@@ -182,7 +198,11 @@ class SharedDevice:
 
     def read(self, now_ns: int) -> Reading:
         """The newest state of both."""
-        return self._hand.over(self._device.read(now_ns), now_ns, self._episode())
+        return self._hand.over(self._device.read(now_ns), now_ns)
+
+    def said(self) -> frozenset[Button]:
+        """What was said at the console of the running episode."""
+        return self._hand.said(self._episode())
 
     def episode_started(self, seed: tuple[int, ...]) -> None:
         """Pass it on."""

@@ -22,6 +22,7 @@ from handrail.intervention.console.messages import (
     VERDICTS,
     Command,
     Ended,
+    Hand,
     Now,
     Step,
     Steps,
@@ -36,8 +37,10 @@ from handrail.intervention.run_directory import RunDirectory
 from handrail.intervention.transition import Source, Transition
 from handrail.robot_env.arms.arm import ArmMode, ArmState
 from handrail.robot_env.env import RobotEnv
+from handrail.robot_env.judge import Judge
 
 BEAT_S = 0.25
+_ATTENDED_S = 600.0
 _STEPS_S = 0.1  # steps of a simulation that runs ahead travel together
 _DRIVERS = {Source.POLICY: "policy", Source.HUMAN: "human", Source.SCRIPT: "hold"}
 _PRESSED: dict[str, Button] = {"reset": "abandon", "pause": "hold"}
@@ -51,19 +54,24 @@ class ConsoleLink:
         env: what is driven.
         arbiter: for how long a silent hand is trusted.
         writer: the run's log, for labels; None where nothing is recorded.
+        judge: what judges the images, whose threshold is told; None for none.
 
     Attributes:
-        commanded: whether an operator at a console has asked for anything yet: then there is a person who
-            can resume what was held.
+        regrasp_wanted: whether an operator has asked for a part to be taken anew, and none has been yet.
     """
 
     def __init__(
-        self, run: RunDirectory, env: RobotEnv, arbiter: ArbiterConfig, writer: LogWriter | None
+        self,
+        run: RunDirectory,
+        env: RobotEnv,
+        arbiter: ArbiterConfig,
+        writer: LogWriter | None,
+        judge: Judge | None = None,
     ) -> None:
-        self.commanded = False
-        self._env = env
+        self.regrasp_wanted = False
+        self._heard_s = -_ATTENDED_S
+        self._env, self._judge = env, judge
         self._lock = threading.Lock()
-        self._regrasp_wanted = False
         self._steps: list[Step] = []
         self._steps_s = 0.0
         sockets = run.socket_dir()
@@ -80,9 +88,10 @@ class ConsoleLink:
             most_steps=env.config.task.max_steps,
             period_s=env.period_s,
             cameras=self.eyes.names,
+            threshold=self._threshold,
         )
         closing = self._secretary.close if self._secretary is not None else lambda: None
-        self._desk = Desk(desk_address(sockets), self._obey, self.hand.feel, self.eyes.watch, closing)
+        self._desk = Desk(desk_address(sockets), self._obey, self._feel, self.eyes.watch, closing)
         self._stop = threading.Event()
         self._beat = threading.Thread(target=self._go_on, name="console-beat", daemon=True)
         self._beat.start()
@@ -101,17 +110,20 @@ class ConsoleLink:
     def share(self, device: Device) -> SharedDevice:
         """The device, with the hand at the console over it."""
         self.tell(device=device.name)
-        return SharedDevice(device, self.hand, lambda: self._now.episode if self._now.running else None)
+        return SharedDevice(device, self.hand, self._running)
+
+    def _running(self) -> int | None:
+        return self._now.episode if self._now.running else None
 
     @property
     def real_time(self) -> bool:
         """Whether a simulated arm is to move as slowly as a real one: somebody wants to see, or drives."""
         return self.eyes.real_time or bool(self.hand.driver)
 
-    def take_regrasp(self) -> bool:
-        """Whether an operator wants a part taken anew; asked for once, it is answered once."""
-        wanted, self._regrasp_wanted = self._regrasp_wanted, False
-        return wanted
+    @property
+    def attended(self) -> bool:
+        """Whether an operator at a console has driven this run of late: somebody can resume what is held."""
+        return time.monotonic() - self._heard_s < _ATTENDED_S
 
     # What the control loop tells
     # -----------------------------------------------------------------------------------------------
@@ -143,6 +155,10 @@ class ConsoleLink:
         """No episode can begin yet, and nobody at a console can help it."""
         self.tell(driver="waiting", running=False, reason=reason, fault=False)
         self.eyes.see({})
+
+    def regrasped(self) -> None:
+        """A part was taken anew, and is held."""
+        self.regrasp_wanted = False
 
     def begin(self, episode: int, purpose: str) -> None:
         """An episode is about to begin; its steps will follow."""
@@ -183,6 +199,7 @@ class ConsoleLink:
             hand=self.hand.driver,
             pose=tuple(np.round(state.pose, 5).tolist()),
             force_n=round(force_n, 2),
+            threshold=self._threshold,
         )
         if time.monotonic() - self._steps_s >= _STEPS_S:
             self._send_steps()
@@ -190,7 +207,8 @@ class ConsoleLink:
 
     def start(self, state: ArmState, images: Mapping[str, np.ndarray]) -> None:
         """The reset succeeded: from here on the episode runs."""
-        self.tell(running=True, driver="policy", pose=tuple(np.round(state.pose, 5).tolist()))
+        pose = tuple(np.round(state.pose, 5).tolist())
+        self.tell(running=True, driver="policy", pose=pose, threshold=self._threshold)
         self.eyes.see(images)
 
     def end(self, end: EpisodeEnd, purpose: str) -> None:
@@ -209,6 +227,11 @@ class ConsoleLink:
                 end.takeovers,
             )
         )
+
+    @property
+    def _threshold(self) -> float | None:
+        """Of the stage that is looked for now; asked in the control loop's thread, as the judge is."""
+        return None if self._judge is None else self._judge.threshold
 
     def _send_steps(self) -> None:
         if self._steps:
@@ -247,29 +270,32 @@ class ConsoleLink:
             can += ["label", "comment"]
         return tuple(can)
 
+    def _feel(self, hand: Hand) -> None:
+        self._heard_s = time.monotonic()
+        self.hand.feel(hand)
+
     def _obey(self, command: Command) -> str | Outcome:
-        self.commanded = True
         now, verb = self._now, command.verb
+        if verb not in ("label", "comment"):  # which a reviewer far away from the arm may say as well
+            self._heard_s = time.monotonic()
         match verb:
             case "success" | "failure" | "discard" | "reset":
                 return self._judged(command, now)
             case "pause" | "resume" | "stop":
-                self.hand.press(Press(_PRESSED.get(verb, verb), command.who))
-                return ""
+                return self.hand.press(Press(_PRESSED.get(verb, verb), command.who))
             case "acknowledge":
                 if now.driver != "regrasp":
                     return "there is nothing to acknowledge now"
-                self.hand.press(Press("success", command.who))
-                return ""
+                return self.hand.press(Press("success", command.who))
             case "regrasp":
                 if self._env.config.regrasp is None:
                     return "this station has no regrasp procedure: teach env.regrasp first"
-                self._regrasp_wanted = True
+                self.regrasp_wanted = True
                 return ""
             case _:
                 if self._secretary is None:
                     return "nothing is recorded here that could be labelled"
-                return self._secretary.write(command, now.episode if now.running else None)
+                return self._secretary.write(command, self._running)
 
     def _judged(self, command: Command, now: Now) -> str | Outcome:
         """A verdict on the running episode, and on no other; answered once the control loop has seen it."""

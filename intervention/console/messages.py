@@ -143,6 +143,8 @@ class Now(msgspec.Struct, frozen=True, tag="now"):
         blind: why there is nothing to see, "" otherwise.
         pose: (7,) of the tool in the base frame [m, quaternion x y z w]; () before the first reading.
         force_n: on the tool [N].
+        threshold: score from which the reward classifier's look counts as a success, of the stage that is
+            looked for now; None without a classifier.
         t_ns: when this was so.
     """
 
@@ -168,6 +170,7 @@ class Now(msgspec.Struct, frozen=True, tag="now"):
     blind: str = ""
     pose: tuple[float, ...] = ()
     force_n: float = 0.0
+    threshold: float | None = None
 
 
 class Step(msgspec.Struct, frozen=True, array_like=True):

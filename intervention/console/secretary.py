@@ -1,6 +1,12 @@
-"""Writes what is said about finished episodes into the log, while a control loop has it open."""
+"""Writes what is said about finished episodes into the log, while a control loop has it open.
 
-import time
+In a thread of its own: an index may have to be waited for, or rebuilt from a long log, and the desk must
+hear a stop meanwhile.
+"""
+
+import queue
+import threading
+from collections.abc import Callable
 
 from handrail.intervention.console.desk import Outcome
 from handrail.intervention.console.messages import Command
@@ -11,10 +17,11 @@ from handrail.intervention.log_writer import LogWriter
 from handrail.intervention.run_directory import RunDirectory
 
 _DISK_S = 5.0
+_LAST_S = 2.0
 
 
 class Secretary:
-    """For one thread, which makes, uses and closes the index.
+    """Takes dictation from one thread.
 
     Args:
         run: whose log it is.
@@ -23,53 +30,76 @@ class Secretary:
 
     def __init__(self, run: RunDirectory, writer: LogWriter) -> None:
         self._run, self._writer = run, writer
-        self._index: EpisodeIndex | None = None
+        self._errands: queue.SimpleQueue[_Errand | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="secretary", daemon=True)
+        self._thread.start()
 
-    def write(self, command: Command, running: int | None) -> str | Outcome:
+    def write(self, command: Command, running: Callable[[], int | None]) -> str | Outcome:
         """Append a label or a comment; done once it is on the disk.
+
+        What comes of it may also be an error of `append_label`.
 
         Args:
             command: with the verb "label" or "comment".
-            running: the episode that has not ended yet, which takes verdicts instead.
-
-        Raises:
-            LabelError: there is no such label, episode or step.
-            LogError: the log cannot be written.
+            running: asked for the episode that has not ended yet, which takes verdicts instead.
         """
         if command.episode is None:
             return f"{command.verb} which episode? none was named"
-        if command.episode == running:
-            return f"episode {running} is still running: give a verdict on it instead"
-        if self._index is None:
-            self._index = EpisodeIndex(self._run.index_file, LogReader(self._run.segments))
-        if command.verb == "comment":
-            append_comment(self._writer, self._index, command.episode, command.why, who=command.who)
-        else:
-            said = append_label(
-                self._writer,
-                self._index,
-                command.episode,
-                command.label or "",
-                who=command.who,
-                why=command.why,
-                step=command.step,
-            )
-            if said is None:
-                return ""
-        return self._on_disk(self._writer.appended)
+        if command.episode == running():
+            return f"episode {command.episode} is still running: give a verdict on it instead"
+        errand = _Errand(command)
+        self._errands.put(errand)
+        return errand.outcome
 
     def close(self) -> None:
-        """Close the index."""
-        if self._index is not None:
-            self._index.close()
+        """Finish what was asked for, for a moment at most."""
+        self._errands.put(None)
+        self._thread.join(timeout=_LAST_S)
 
-    def _on_disk(self, sequence: int) -> Outcome:
-        deadline_s = time.monotonic() + _DISK_S
+    def _work(self) -> None:
+        index: EpisodeIndex | None = None
+        while (errand := self._errands.get()) is not None:
+            try:
+                if index is None:
+                    index = EpisodeIndex(self._run.index_file, LogReader(self._run.segments))
+                sequence = self._append(errand.command, index)
+                if sequence is not None:
+                    self._writer.wait_committed(sequence, _DISK_S)
+            except Exception as error:  # the errand's own: whoever asks for its outcome gets it
+                errand.error = error
+            errand.done.set()
+        if index is not None:
+            index.close()
 
-        def outcome() -> str | None:
-            if self._writer.committed >= sequence:
-                return ""
-            late = time.monotonic() > deadline_s
-            return "the disk is slow: it is written, and not yet safe from a power cut" if late else None
+    def _append(self, command: Command, index: EpisodeIndex) -> int | None:
+        """The sequence to wait for; None if it had that label already."""
+        assert command.episode is not None
+        if command.verb == "comment":
+            append_comment(self._writer, index, command.episode, command.why, who=command.who)
+            return self._writer.appended
+        said = append_label(
+            self._writer,
+            index,
+            command.episode,
+            command.label or "",
+            who=command.who,
+            why=command.why,
+            step=command.step,
+        )
+        return None if said is None else self._writer.appended
 
-        return outcome
+
+class _Errand:
+    """One thing to write, and what came of it."""
+
+    def __init__(self, command: Command) -> None:
+        self.command = command
+        self.done = threading.Event()
+        self.error: Exception | None = None
+
+    def outcome(self) -> str | None:
+        if not self.done.is_set():
+            return None
+        if self.error is not None:
+            raise self.error
+        return ""

@@ -1,6 +1,7 @@
 """A control loop and a console's end of its two sockets: the real session, the simulated cell, real time."""
 
 import dataclasses
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,7 +35,9 @@ def test_what_happens_is_told_as_it_happens(console: Console) -> None:
     steps = console.steps[episode]
     assert steps == list(range(steps[0], steps[0] + len(steps)))
     assert console.ended[episode].truncated_by == "abandoned" and not console.ended[episode].success
-    stored = [each for _, each in iter_transitions(LogReader(console.run.segments)) if each.episode == episode]
+    stored = [
+        each for _, each in iter_transitions(LogReader(console.run.segments)) if each.episode == episode
+    ]
     assert stored and {each.value for each in stored} == {0.25}  # what the critics thought of each proposal
 
 
@@ -179,3 +182,30 @@ def test_what_an_arm_is_driven_by_does_not_depend_on_a_console(tmp_path: Path) -
     for alone, seen in zip(*logs, strict=True):
         np.testing.assert_array_equal(alone.action, seen.action)
         np.testing.assert_array_equal(alone.next_observation, seen.next_observation)
+
+
+def test_a_stop_before_anything_moves_is_kept_and_so_is_a_pause_between_two_phases(tmp_path: Path) -> None:
+    """A run waits for its first weights for minutes, with nobody to look at the buttons."""
+    console = Console(tmp_path, begins=threading.Event())
+    try:
+        console.until(lambda: console.now and console.now.driver == "waiting")
+        assert console.desk.ask("pause", "ada").status == "done"
+        console.begins.set()
+        console.until(lambda: console.now and console.now.driver == "held" and console.now.paused)
+        assert console.now and console.now.episode == -1  # not even a reset
+        console.drives_again()
+        console.until(lambda: console.now and console.now.purpose == "demo")
+        assert console.now.driver == "held" and console.now.paused
+        assert console.desk.ask("resume", "ada").status == "done"
+        console.until(lambda: console.now and console.now.running)
+    finally:
+        console.close()
+
+
+def test_a_label_by_a_reviewer_is_nobody_at_the_arm(console: Console) -> None:
+    console.until(lambda: len(console.ended) >= 1)
+    assert console.session is not None and not console.session.console.attended
+    assert console.desk.ask("label", "ada", episode=min(console.ended), label="exclude").status == "done"
+    assert not console.session.console.attended
+    assert console.desk.ask("resume", "ada").status == "done"
+    assert console.session.console.attended

@@ -98,11 +98,11 @@ def test_a_device_lost_within_a_step_asks_for_nothing_from_there_on_and_the_arm_
     assert second.source is Source.SCRIPT and not second.action.any()
 
 
-def test_a_button_pressed_within_a_step_is_heard_at_the_next():
+def test_a_verdict_pressed_within_a_step_is_heard_at_its_end():
     hand = Hand(twist={1: 0.3}, buttons={4: {"success"}})
     _, rollout, _ = station(hand)
     steps = drive(rollout)
-    assert len(steps) == 2 and steps[-1].terminated and steps[-1].reward == 1.0
+    assert len(steps) == 1 and steps[-1].terminated and steps[-1].reward == 1.0
 
 
 def test_a_pause_holds_the_next_reset_until_it_is_pressed_again():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from handrail.intervention.episode_filter import EpisodeFilter
 from handrail.intervention.index import EpisodeIndex
-from handrail.intervention.index_query import GROUPINGS
+from handrail.intervention.index_query import GROUPINGS, Pace
 from handrail.intervention.log_format import (
     LOG_SCHEMA,
     EpisodeEnd,
@@ -105,6 +105,22 @@ def test_a_cycle_ends_with_the_next_start_and_none_spans_two_sessions(index: Epi
     assert {row.duration_s for row in rows} == {40.0}
     chosen = index.select(EpisodeFilter(episodes="2"))  # the filter does not change who was next
     assert [row.cycle_s for row in chosen] == [60.0]
+
+
+def test_the_pace_is_that_of_the_last_training_episodes(index: EpisodeIndex) -> None:
+    assert index.pace(2) == Pace(cycle_s=60.0, human_share=0.0)  # the failure, and the session's last
+    assert index.pace(1) == Pace(cycle_s=None, human_share=0.0)
+    assert index.pace(3).human_share == pytest.approx(1 / 12)
+    assert index.pace(100) == Pace(cycle_s=60.0, human_share=pytest.approx(2 / 32))
+
+
+def test_neighbours_are_those_that_the_filter_lets_through(index: EpisodeIndex) -> None:
+    assert index.neighbours(0) == (None, 1) and index.neighbours(9) == (8, None)
+    failures = EpisodeFilter(outcome="failure")  # 3 and 8
+    assert index.neighbours(5, failures) == (3, 8)
+    assert index.neighbours(3, failures) == (None, 8)
+    assert index.neighbours(9, EpisodeFilter(outcome="failure", last=1)) == (8, None)
+    assert index.neighbours(8, EpisodeFilter(outcome="failure", last=1)) == (None, None)
 
 
 def test_operators_and_versions_are_groups_that_the_filter_finds_again(index: EpisodeIndex) -> None:

@@ -307,6 +307,55 @@ def test_a_stale_device_holds_the_arm_and_nobody_is_blamed(bench: Bench) -> None
     assert end.human_steps == 2
 
 
+class Unplugged(Scripted):
+    """A device that is gone, with an operator at a console who speaks at the given step."""
+
+    def __init__(self, word: Button, at: int = 2) -> None:
+        super().__init__()
+        self.word, self.at, self.asked = word, at, 0
+
+    def read(self, now_ns: int) -> Reading:
+        return Reading(np.zeros(6), now_ns, connected=False)
+
+    def said(self) -> frozenset[Button]:
+        self.asked += 1
+        return frozenset({self.word}) if self.asked == self.at else frozenset()
+
+
+@pytest.mark.parametrize(
+    ("word", "label", "truncated_by"),
+    [
+        ("success", "success", None),
+        ("failure", "failure", "operator"),
+        ("discard", "exclude", "operator"),
+        ("abandon", None, "abandoned"),
+    ],
+)
+def test_what_is_said_elsewhere_holds_though_the_device_is_gone(
+    bench: Bench, word: Button, label: str | None, truncated_by: str | None
+) -> None:
+    bench.device = Unplugged(word)
+    end = bench.run()
+    assert (end.steps, end.success, end.truncated_by) == (2, word == "success", truncated_by)
+    assert [new for _, new, _ in bench.events()] == ([label] if label else [])
+
+
+def test_a_failure_said_within_the_step_in_which_the_task_succeeds_is_a_failure(bench: Bench) -> None:
+    bench.env.success_at = 2
+    bench.device = Unplugged("failure")
+    end = bench.run()
+    assert not end.success and not bench.transitions()[-1].terminated
+    assert bench.transitions()[-1].reward == 0.0
+
+
+def test_a_paused_episode_is_given_up_after_a_while(bench: Bench) -> None:
+    bench.device = Scripted(lambda n: (0.0, {"hold"} if n == 2 else set()))
+    rollout = Rollout(bench.env, bench.device, ArbiterConfig(pause_s=0.25), SYNTHETIC_MAPPING, bench.writer)
+    end = rollout.run_episode(Constant(), episode=0, seed=(0, 0))
+    assert end.truncated_by == "abandoned" and not end.success and rollout.paused
+    assert [t.source for t in bench.transitions()] == [*[Source.POLICY] * 2, *[Source.SCRIPT] * 4]
+
+
 def test_an_error_inside_an_episode_marks_it_aborted(bench: Bench, tmp_path: Path) -> None:
     def fall(transition: Transition) -> bool:
         raise RuntimeError("the cable came off")

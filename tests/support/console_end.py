@@ -14,6 +14,7 @@ from handrail.intervention.config import ArbiterConfig, LogConfig
 from handrail.intervention.console.client import DeskClient
 from handrail.intervention.console.feed import FeedReader
 from handrail.intervention.console.messages import Ended, FrameHead, Hand, Now, Steps, Watch, feed_address
+from handrail.intervention.episode import Purpose
 from handrail.intervention.policy import PolicyStep
 from handrail.intervention.run_directory import RunDirectory
 
@@ -41,10 +42,16 @@ class Still:
 class Console:
     """Drives a session in a thread, and looks at it as a console would."""
 
-    def __init__(self, folder: Path, config: RunConfig = BY_NOBODY) -> None:
+    def __init__(
+        self, folder: Path, config: RunConfig = BY_NOBODY, begins: threading.Event | None = None
+    ) -> None:
         self.run = RunDirectory(folder / "r").create("", {})
         self.config = config
         self.stop = threading.Event()
+        self.begins = begins or threading.Event()
+        self._waits = begins is not None
+        self._again = threading.Event()
+        self.session: Session | None = None
         self.error: BaseException | None = None
         self.now: Now | None = None
         self.steps: dict[int, list[int]] = {}
@@ -60,14 +67,27 @@ class Console:
     def _drive(self) -> None:
         try:
             with Session(self.run, self.config) as session:
-                session.drive(
-                    Still(),  # pyright: ignore[reportArgumentType]
-                    "train",
-                    wanted=lambda: not self.stop.is_set(),
-                    between_steps=lambda _: not self.stop.is_set(),
-                )
+                self.session = session
+                while self._waits and not self.begins.wait(0.05):
+                    session.console.wait("for the test")
+                self._phase(session, "train")
+                if self._again.is_set():
+                    self._again.clear()
+                    self._phase(session, "demo")
         except BaseException as error:
             self.error = error
+
+    def _phase(self, session: Session, purpose: Purpose) -> None:
+        session.drive(
+            Still(),  # pyright: ignore[reportArgumentType]
+            purpose,
+            wanted=lambda: not (self.stop.is_set() or self._again.is_set()),
+            between_steps=lambda _: not self.stop.is_set(),
+        )
+
+    def drives_again(self) -> None:
+        """End what is driven, and drive demonstrations."""
+        self._again.set()
 
     def until(self, condition: Callable[[], object], timeout_s: float = 20.0) -> None:
         """Follow the feed, as a console does, until something is so."""

@@ -131,7 +131,14 @@ def test_hands_and_watchers_are_passed_on_without_an_answer(office: Office) -> N
 
 @pytest.mark.parametrize(
     "junk",
-    [b"", b"\xc1", b"x" * 1000, msgspec.msgpack.encode({"type": "command"}), msgspec.msgpack.encode([1, 2])],
+    [
+        b"",
+        b"\xc1",
+        b"x" * 1000,
+        msgspec.msgpack.encode({"type": "command"}),
+        msgspec.msgpack.encode([1, 2]),
+        msgspec.msgpack.encode({"type": "command", "verb": "?"}).replace(b"?", b"\xff"),
+    ],
 )
 def test_what_is_no_message_is_counted_and_survived(office: Office, junk: bytes) -> None:
     office.client._socket.send(junk)
@@ -157,3 +164,9 @@ def test_closing_happens_in_the_desks_own_thread_once(tmp_path: Path) -> None:
 def test_a_desk_that_is_not_there_is_noticed(tmp_path: Path) -> None:
     with DeskClient(tmp_path) as client, pytest.raises(DeskSilent, match="still running"):
         client.ask("pause", "ada", timeout_s=0.05)
+
+
+def test_answers_are_not_remembered_for_ever_even_if_nothing_was_obeyed(office: Office) -> None:
+    for number in range(1200):
+        office.client.ask("pause", "ada", id=str(number), issued_ns=0)
+    assert len(office.desk._answered) == 1000

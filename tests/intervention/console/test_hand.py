@@ -137,18 +137,27 @@ def test_nonsense_is_dropped_and_too_much_is_clipped() -> None:
 
 def test_a_press_is_seen_once_beside_the_devices_own_buttons() -> None:
     bench = Bench()
-    press = Press("success", "ada", 7)
+    press = Press("success", "ada")
     bench.hand.press(press)
     assert press.outcome is None
     assert bench.look().buttons == {"success"} and press.outcome == ""
     assert bench.look().buttons == frozenset()
 
 
+def test_a_verdict_is_no_button_but_a_word_that_is_told_once_when_the_step_is_judged() -> None:
+    bench = Bench()
+    press = Press("failure", "ada", 7)
+    bench.hand.press(press)
+    assert bench.look().buttons == frozenset() and press.outcome is None
+    assert bench.shared.said() == {"failure"} and press.outcome == ""
+    assert bench.shared.said() == frozenset()
+
+
 def test_a_verdict_never_reaches_another_episode() -> None:
     bench = Bench()
     press = Press("failure", "ada", 6)
     bench.hand.press(press)
-    assert not bench.look().buttons
+    assert not bench.shared.said()
     assert "over already" in str(press.outcome)
 
 
@@ -157,7 +166,7 @@ def test_a_press_that_nobody_saw_can_be_taken_back() -> None:
     press = Press("failure", "ada", 7)
     bench.hand.press(press)
     bench.hand.withdraw(press, "too late")
-    assert not bench.look().buttons and press.outcome == "too late"
+    assert not bench.shared.said() and press.outcome == "too late"
 
 
 def test_of_pause_and_resume_the_later_one_counts() -> None:
@@ -175,9 +184,12 @@ def test_of_pause_and_resume_the_later_one_counts() -> None:
 def test_a_stop_is_not_undone_by_a_resume_that_was_pressed_beside_it() -> None:
     bench = Bench()
     bench.hand.press(Press("stop", "ada"))
-    bench.hand.press(Press("resume", "bob"))
+    assert "stop" in bench.hand.press(Press("resume", "bob"))
     assert bench.drive() is Driver.HOLD
     assert bench.state.paused
+    assert bench.hand.press(Press("resume", "bob")) == ""
+    bench.drive()
+    assert not bench.state.paused
 
 
 def test_pausing_twice_is_pausing_once() -> None:
@@ -204,7 +216,7 @@ def test_a_verdict_is_the_operators_by_name_and_the_devices_otherwise() -> None:
     bench.look()
     assert bench.shared.name == "bench"
     bench.hand.press(Press("success", "ada", 7))
-    bench.look()
+    bench.shared.said()
     assert bench.shared.name == "ada"
     bench.shared.episode_started((0, 8))
     assert bench.shared.name == "bench"
