@@ -350,10 +350,10 @@ def test_a_failure_said_within_the_step_in_which_the_task_succeeds_is_a_failure(
 
 def test_a_paused_episode_is_given_up_after_a_while(bench: Bench) -> None:
     bench.device = Scripted(lambda n: (0.0, {"hold"} if n == 2 else set()))
-    rollout = Rollout(bench.env, bench.device, ArbiterConfig(pause_s=0.25), SYNTHETIC_MAPPING, bench.writer)
+    rollout = Rollout(bench.env, bench.device, ArbiterConfig(pause_s=0.15), SYNTHETIC_MAPPING, bench.writer)
     end = rollout.run_episode(Constant(), episode=0, seed=(0, 0))
     assert end.truncated_by == "abandoned" and not end.success and rollout.paused
-    assert [t.source for t in bench.transitions()] == [*[Source.POLICY] * 2, *[Source.SCRIPT] * 4]
+    assert [t.source for t in bench.transitions()] == [*[Source.POLICY] * 2, *[Source.SCRIPT] * 3]
 
 
 def test_an_error_inside_an_episode_marks_it_aborted(bench: Bench, tmp_path: Path) -> None:
