@@ -156,7 +156,7 @@ class DiagnosticsConfig:
 
     every_updates: int = 100  # 0: none
     batch: int = 256  # samples that are looked at, at most agent.batch_size
-    effective_td: float = 0.1  # a sample with a larger |TD error| moves the critics
+    effective_td: float = 0.1  # a sample with a larger |TD error| counts as effective: the critics err on it
     ceiling_margin: float = 0.05  # a Q this much above the highest return there is, is impossible
     cem: bool = False  # also search for better actions than the actor's: takes several times as long
 

@@ -20,8 +20,10 @@ Scalars, by name (`<origin>` is one of `ORIGINS`):
     value_gap                    mean |Q − γᵏ| along the last demonstrated episode
     overestimation               mean Q(s_t, a_t) − G_t of unaided episodes that have finished since
     entropy, target_entropy, temperature, sigma/<axis>, saturation
-    actor_human_distance         ‖a_human − μ(s)‖ on human steps that have come since, before training on them
-    cem_gap                      Q(CEM) − Q(π), with `diagnostics.cem`
+    actor_human_distance         ‖a_human − a‖ on human steps that have come since, before training on them;
+                                 a is what the acting policy does there without noise
+    clone_share                  share of those steps in which a is the frozen clone's
+    cem_gap                      Q(CEM) − Q(μ), μ the actor's mean, with `diagnostics.cem`
 
 Snapshots: `histogram` of Q by origin, `value` along the last demonstrated episode, `overestimation` by
 episode.
@@ -143,9 +145,7 @@ class Diagnostics:
             self._guarded("batch", lambda: self._look_at_batch(found))
             self._guarded("demonstration", lambda: self._look_at_demonstration(found))
             self._guarded("overestimation", lambda: self._look_at_episodes(found))
-        distance = self._takeovers.distance()
-        if distance is not None:
-            found.scalars["actor_human_distance"] = distance
+        found.scalars |= self._takeovers.scalars()
         found.scalars = self._finite(found.scalars)
         self._news |= {name: round(value, _DIGITS) for name, value in found.scalars.items()}
         return found

@@ -42,7 +42,8 @@ def batch_scalars(batch: JudgedBatch, *, effective_td: float, ceiling_margin: fl
 
     Args:
         batch: The samples.
-        effective_td: A sample whose |TD error| is above this moves the critics: it is effective.
+        effective_td: A sample whose |TD error| is above this counts as effective; smaller errors move
+            the critics, too, but little.
         ceiling_margin: ε. A Q above (1 + ε) times the highest return there is, is impossible.
     """
     q, td = batch.q.mean(0), np.abs(batch.td_error)

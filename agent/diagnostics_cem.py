@@ -20,7 +20,7 @@ _FIRST_STD = 0.5  # of actions in [-1, 1]
 
 @torch.no_grad()
 def cem_gap(critic: EnsembleMLP, observation: Tensor, action: Tensor, generator: torch.Generator) -> float:
-    """Mean of Q(CEM) − Q(π), Q the critics' mean; 0 or more.
+    """Mean of Q(CEM) − Q(μ), Q the critics' mean, μ the actor's action; 0 or more.
 
     Args:
         critic: The ensemble.

@@ -10,11 +10,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from handrail.intervention.proportion import wilson_interval
 from handrail.launch.advice_facts import Facts
+from handrail.launch.coach import HELP_ONE_IN, Stage
 
 Level = Literal["info", "warn", "alarm"]
 LEVELS: tuple[Level, ...] = ("alarm", "warn", "info")
 """The most urgent first."""
+_SURE = 0.75
+"""Help is called needless only where the lower bound of the unaided rate is this high: 19 of 20."""
 
 
 @dataclass(frozen=True)
@@ -149,39 +153,41 @@ RULES: tuple[Rule, ...] = (
         lambda f: f.overestimation > 0.2,
         "The critic promises more than the policy gets when nobody helps: let a few episodes fail by "
         "themselves, they correct it; if it stays, raise agent.critics.",
-        "Q is {f.overestimation:.2f} above the return of unaided episodes",
+        "Q is {f.overestimation:.2f} above the return of unaided episodes, where one that was cut counts as "
+        "worth nothing beyond the cut",
     ),
     Rule(
         "demos-dominate-alone",
         "warn",
-        lambda f: f.share_demo > 0.9 and f.env_steps > 300 and f.recent > 0 and f.succeeded == 0,
-        "The critic learns from demonstrations alone, and the policy has reached no success yet: help one "
+        lambda f: f.share_demo > 0.9 and f.env_steps > 300 and f.recent > 0 and f.ever_succeeded == 0,
+        "Almost only demonstrations pull at the critic, and no training episode has succeeded yet: help one "
         "third of the episodes to finish, so that it sees success from where the policy goes.",
-        "demonstrations give {f.share_demo:.0%} of the gradient; 0 of the last {f.recent} episodes succeeded",
+        "demonstrations: {f.share_demo:.0%} of the gradient of the critic's last layer; 0 successes in "
+        "{f.env_steps:.0f} steps",
     ),
     Rule(
         "demos-dominate",
         "info",
-        lambda f: f.share_demo > 0.9 and f.env_steps > 300 and f.succeeded > 0,
-        "The critic still learns mostly from demonstrations although there are successes of its own: no "
-        "more demonstrations are needed; let it finish alone where it can.",
-        "demonstrations give {f.share_demo:.0%} of the gradient; {f.succeeded} of the last {f.recent} "
-        "episodes succeeded",
+        lambda f: f.share_demo > 0.9 and f.env_steps > 300 and f.unaided > 0,
+        "Still almost only demonstrations pull at the critic, although the policy succeeds alone: no more "
+        "demonstrations are needed; let it finish alone where it can.",
+        "demonstrations: {f.share_demo:.0%} of the gradient of the critic's last layer; {f.unaided} of the "
+        "last {f.recent} episodes unaided",
     ),
     Rule(
         "no-online-reward",
         "warn",
         lambda f: f.reward_online == 0 and f.env_steps > 300 and f.recent > 0 and f.succeeded == 0,
-        "No online step has earned a reward: help an episode to its end, and see whether its success is "
-        "noticed (if not, press success, or check env.reward).",
-        "0 rewards among the samples of the last looks; {f.env_steps:.0f} steps taken",
+        "None of the online samples looked at lately carries a reward: help an episode to its end, and see "
+        "whether its success is noticed (if not, press success, or check env.reward).",
+        "0 rewards in the learner's last looks; 0 of the last {f.recent} episodes succeeded",
     ),
     Rule(
         "value-does-not-spread",
         "info",
         lambda f: f.value_gap > 0.3 and f.env_steps > 1000,
-        "Value has not spread back along the demonstrated path yet: give it time; if the gap stays, more "
-        "demonstrations help.",
+        "Value is far from what it should be along the demonstrated path: give it time; if the gap stays, "
+        "more demonstrations help.",
         "value is {f.value_gap:.2f} from γ^k on average along the last demonstration",
     ),
     # The policy.
@@ -247,8 +253,7 @@ RULES: tuple[Rule, ...] = (
         lambda f: (
             f.success_rate >= 0.8 and f.human_share > 0.2 and not f.human_share < 0.9 * f.human_share_before
         ),
-        "You drive much, and no less than before, although it succeeds: let go, and see what it can do "
-        "alone.",
+        "You drive much, and no less than before: help fewer episodes, and see what it can do alone.",
         "you drove {f.human_share:.0%} of the last {f.recent} episodes' steps; {f.succeeded} succeeded, "
         "{f.unaided} unaided",
     ),
@@ -277,12 +282,17 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def advise(facts: Facts) -> list[Advice]:
-    """Every rule that fires, the most urgent first; when nothing is wrong, a line that says so."""
+def advise(facts: Facts, stage: Stage = "early") -> list[Advice]:
+    """Every rule that fires, the most urgent first; when nothing is wrong, a line that says so.
+
+    Args:
+        facts: what is known of the run.
+        stage: the coach's; whether help is needed is its judgement, so that the two never disagree.
+    """
     fired = [_in_words(rule, facts) for rule in RULES if rule.when(facts)]
     fired.sort(key=lambda advice: LEVELS.index(advice.level))  # stable: in the table's order within a level
     if not any(advice.level != "info" for advice in fired):
-        fired.insert(0, _all_well(facts))
+        fired.insert(0, _all_well(facts, stage))
     return fired
 
 
@@ -301,24 +311,27 @@ def _in_words(rule: Rule, facts: Facts) -> Advice:
     )
 
 
-def _all_well(facts: Facts) -> Advice:
+def _all_well(facts: Facts, stage: Stage) -> Advice:
     """That nothing is wrong, and whether help is still needed."""
+    low, high = wilson_interval(facts.unaided, facts.recent)
     evidence = (
-        f"{facts.unaided} of the last {facts.recent} episodes unaided, {facts.helped} helped to finish"
+        f"{facts.unaided} of the last {facts.recent} episodes unaided (a rate of {low:.0%} to {high:.0%}), "
+        f"{facts.helped} helped to finish"
         if facts.recent
         else "no training episode has finished yet"
     )
-    return Advice("all-well", "info", f"Nothing is wrong. {_help_needed(facts)}", evidence)
+    return Advice("all-well", "info", f"Nothing is wrong. {_help_needed(facts, stage, low)}", evidence)
 
 
-def _help_needed(facts: Facts) -> str:
+def _help_needed(facts: Facts, stage: Stage, low: float) -> str:
     if not facts.recent:
         return "Your help will be needed once it tries by itself."
-    if facts.unaided_rate >= 0.9 and facts.recent >= 10:
+    one_in = HELP_ONE_IN[stage]
+    if one_in is not None:
+        return f"Your help is still needed: about one episode in {one_in}, to the end."
+    if low >= _SURE:
         return "Your help is no longer needed."
-    if facts.unaided_rate >= 0.6 and facts.recent >= 10:
-        return "Help is hardly needed: only where it is stuck."
-    return "Your help is still needed: about one episode in three, to the end."
+    return "It mostly succeeds alone: leave it to itself, and see whether that lasts."
 
 
 def rules_in_words(advice: Sequence[Advice]) -> list[dict[str, str]]:

@@ -8,7 +8,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from handrail.intervention.index import EpisodeIndex, EpisodeRow
+from handrail.intervention.episode_filter import EpisodeFilter
+from handrail.intervention.index import EpisodeIndex
 from handrail.intervention.labeller import said_by_machine
 from handrail.intervention.proportion import wilson_interval
 from handrail.launch.view import RunView
@@ -32,6 +33,7 @@ class Facts:
         demonstrations, demonstrations_wanted: episodes with that label, and how many are asked for.
         recent: finished episodes among the last `RECENT`; the three that follow count in them.
         unaided, succeeded, helped: successes without a human step; successes; successes with one.
+        ever_succeeded: 1 once a training episode has ended in success, with help or without; 0 before.
         since_unaided_min: robot time since the last unaided success, or since training began [min].
         human_share, human_share_before: of the steps of the last `RECENT` episodes, and of those before.
         updates_per_s, utd, utd_wanted: of the learner; updates an environment step, and their setting.
@@ -48,8 +50,8 @@ class Facts:
         value_gap: mean of |V − γ^k| along the last demonstrated episode.
         entropy, entropy_wanted: of the policy [nat].
         saturation: share of the mean action's components at their limit.
-        distance, distance_before: between the policy's action and the human's on fresh takeovers, lately and
-            before that.
+        distance, distance_before: between the acting policy's action and the human's on fresh takeovers,
+            lately and before that.
         judged, disagreed: of the last `RECENT` episodes that both a classifier and a person judged; and
             those of them that they judged differently.
         check, check_high, best, best_low, best_step: success rate of the last evaluation and its upper
@@ -65,6 +67,7 @@ class Facts:
     unaided: int = 0
     succeeded: int = 0
     helped: int = 0
+    ever_succeeded: float = UNKNOWN
     since_unaided_min: float = UNKNOWN
     human_share: float = UNKNOWN
     human_share_before: float = UNKNOWN
@@ -116,7 +119,7 @@ class LogFacts:
     Attributes:
         steps_since_unaided: training steps since the last unaided success, or since the first.
         steps: training steps in the log.
-        human_share, human_share_before, judged, disagreed: as in `Facts`.
+        human_share, human_share_before, judged, disagreed, ever_succeeded: as in `Facts`.
     """
 
     steps_since_unaided: float = UNKNOWN
@@ -125,6 +128,7 @@ class LogFacts:
     human_share_before: float = UNKNOWN
     judged: int = 0
     disagreed: int = 0
+    ever_succeeded: float = UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -158,28 +162,21 @@ class Diagnosis:
 
 def read_log(index: EpisodeIndex) -> LogFacts:
     """Read the facts of a run's log; the index has been refreshed."""
-    rows = [row for row in index.episodes(purpose="train", status="ended") if row.steps]
-    since = 0
-    for row in reversed(rows):
-        if row.success and row.unaided:
-            break
-        since += row.steps
-    judged = disagreed = 0
-    for row in reversed(rows):
-        if judged == RECENT:
-            break
-        verdicts = _verdicts(index, row)
-        if verdicts is not None:
-            judged += 1
-            disagreed += verdicts[0] != verdicts[1]
+    since, steps = index.steps_since_unaided()
+    judged = index.judged_by_both(trained=True, newest=RECENT)
     return LogFacts(
         steps_since_unaided=since,
-        steps=sum(row.steps for row in rows),
-        human_share=_human_share(rows[-RECENT:]),
-        human_share_before=_human_share(rows[-2 * RECENT : -RECENT]),
-        judged=judged,
-        disagreed=disagreed,
+        steps=steps,
+        human_share=_known(index.human_share(RECENT)),
+        human_share_before=_known(index.human_share(RECENT, before=RECENT)),
+        judged=len(judged),
+        disagreed=sum(_disagree(index, each.episode) for each in judged),
     )
+
+
+def ever_succeeded(index: EpisodeIndex) -> float:
+    """Whether a training episode has ended in success, labels considered: 1 or 0."""
+    return float(bool(index.numbers(EpisodeFilter(purpose="train", outcome="success", last=1))))
 
 
 def facts_of(
@@ -211,6 +208,7 @@ def facts_of(
         unaided=sum(unaided),
         succeeded=sum(succeeded),
         helped=sum(succeeded) - sum(unaided),
+        ever_succeeded=log.ever_succeeded,
         since_unaided_min=view.robot_minutes * log.steps_since_unaided / log.steps if log.steps else UNKNOWN,
         human_share=log.human_share,
         human_share_before=log.human_share_before,
@@ -267,19 +265,17 @@ def _reward_online(newest: Mapping[str, float]) -> float:
     return sum(count * reward for count, reward in zip(rows, rewards, strict=True)) / sum(rows)
 
 
-def _human_share(rows: Sequence[EpisodeRow]) -> float:
-    return sum(row.human_steps for row in rows) / sum(row.steps for row in rows) if rows else UNKNOWN
+def _known(value: float | None) -> float:
+    return UNKNOWN if value is None else value
 
 
-def _verdicts(index: EpisodeIndex, row: EpisodeRow) -> tuple[bool, bool] | None:
-    """Whether a classifier and whether a person called an episode a success; None unless both spoke."""
-    if not row.classifier:
-        return None
-    said = [event for _, event in index.events(row.episode) if event.kind == "label"]
+def _disagree(index: EpisodeIndex, episode: int) -> bool:
+    """Whether a classifier and a person took an episode, which both have judged, for different things."""
+    said = [event for _, event in index.events(episode) if event.kind == "label"]
     machine = [event.new in _SUCCESSES for event in said if said_by_machine(event.who)]
     person = [event.new in _SUCCESSES for event in said if not said_by_machine(event.who)]
     # A classifier that never called success has said no by its silence.
-    return (any(machine), person[-1]) if person else None
+    return any(machine) != person[-1]
 
 
 def _number(report: Mapping[str, object], name: str) -> float:

@@ -9,7 +9,7 @@ import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
@@ -27,6 +27,7 @@ from handrail.launch.advice_facts import (
     Diagnosis,
     Facts,
     LogFacts,
+    ever_succeeded,
     facts_of,
     read_log,
 )
@@ -112,7 +113,7 @@ class Adviser:
     def advice(self, facts: Facts) -> list[Advice]:
         """What fires, and what fired a moment ago, so that nothing flickers."""
         now = self._clock()
-        fired = advise(facts)
+        fired = advise(facts, self.coach.stage)
         self._lingering |= {each.name: (now, each) for each in fired}
         self._lingering = {
             name: (seen, each) for name, (seen, each) in self._lingering.items() if now - seen < LINGER_S
@@ -132,7 +133,7 @@ class Adviser:
             EpisodeIndex(self._run.index_file, LogReader(self._run.segments)) as index,
         ):
             index.refresh()
-            self._log = read_log(index)
+            self._log = replace(read_log(index), ever_succeeded=ever_succeeded(index))
         with contextlib.suppress(DiagnosticsError):
             self._diagnosis = diagnosis_of(DiagnosticsReader(self._run.diagnostics_file))
 

@@ -63,7 +63,11 @@ class Coaching:
 
 
 class Coach:
-    """Remembers the stage, and what was settled for the episode that runs. One thread may use it."""
+    """Remembers the stage, and what was settled for the episode that runs. One thread may use it.
+
+    Attributes:
+        stage: what the last sentence was said in; whoever else speaks of help takes it from here.
+    """
 
     def __init__(self) -> None:
         self.stage: Stage = "early"
@@ -99,10 +103,10 @@ class Coach:
         self._human_drove = False
 
     def _between(self, scene: Scene, alone: int) -> Coaching:
-        stage = _next_stage(self.stage, alone)
-        if stage == "alone":
+        self.stage = _next_stage(self.stage, alone)
+        if self.stage == "alone":
             return Coaching(f"Hands off in the next one, too: {_record(scene, alone)}.", "wait")
-        if _due(stage, scene):
+        if _due(self.stage, scene):
             return Coaching(f"Next: let it try for {_explore(scene)} steps, then help it to finish.", "wait")
         return Coaching("Next: let it try, and let it finish alone.", "wait")
 

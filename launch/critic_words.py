@@ -1,8 +1,9 @@
 """One plain sentence for each panel of the critic view: what its figures say, and no more than they say."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any
 
 SOURCES = ("demo", "intervention", "online_success", "online_failure")
@@ -17,6 +18,9 @@ NOUNS = {
 _AXES = ("x", "y", "z", "rx", "ry", "rz")
 _MINUS = re.compile(r"(?<![\w-])-(?=\d)")
 _ABOUT = 0.05  # a difference of value that is called none
+_NEAR = 0.2  # of what a value should be: so much off is still called right
+_TOLD = 0.1  # where γᵏ is below this, a value of 0 is as right as it
+_AGAINST = 0.02  # a share so far below 0 is told
 
 
 @dataclass(frozen=True)
@@ -27,11 +31,13 @@ class Read:
         lately: the mean of a scalar's last few values, or None.
         at_first: the mean of its first few, or None.
         snapshots: the newest, by name.
+        effective_td: |TD error| above which a sample counts as effective.
     """
 
     lately: Callable[[str], float | None]
     at_first: Callable[[str], float | None] = lambda _: None
     snapshots: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    effective_td: float = 0.1
 
 
 def sentences(read: Read) -> dict[str, str]:
@@ -45,12 +51,20 @@ def _shares(read: Read) -> str:
         return ""
     most = max(shares, key=lambda source: shares[source])
     rows = _by_source(read, "rows")
-    said = f"{_capital(NOUNS[most])} give {_percent(shares[most])} of the critic's gradient"
+    part = f"{_percent(shares[most])} of the gradient of the critic's last layer"
+    if shares[most] > 1.005:  # what pulls against it takes the rest away again
+        said = f"{_capital(NOUNS[most])} pull for more than the whole: {part}"
+    else:
+        said = f"{_capital(NOUNS[most])} give {part}"
     if sum(rows.values()):
-        said += f" with {_percent(rows.get(most, 0.0) / sum(rows.values()))} of its samples"
+        said += f", with {_percent(rows.get(most, 0.0) / sum(rows.values()))} of the samples"
     first = read.at_first(f"share/{most}")
     if first is not None and abs(first - shares[most]) >= 0.1:
         said += f"; at first it was {_percent(first)}"
+    against = [source for source in shares if shares[source] <= -_AGAINST]
+    if against:
+        said += f"; {_listed([f'{NOUNS[each]} ({_percent(shares[each])})' for each in against])}"
+        said += " pull against it"
     return said + "."
 
 
@@ -59,7 +73,6 @@ def _histogram(read: Read) -> str:
     online = {source: means[source] for source in ("online_success", "online_failure") if source in means}
     if "demo" not in means or not online:
         return ""
-    gap = read.lately("q_gap")
     said = f"The critic values demonstrated actions at {means['demo']:.2f}"
     said += "".join(
         f", {words} at {online[source]:.2f}"
@@ -69,7 +82,7 @@ def _histogram(read: Read) -> str:
         )
         if source in online
     )
-    if gap is not None and abs(gap) < _ABOUT:
+    if all(abs(mean - means["demo"]) < _ABOUT for mean in online.values()):
         said += ": it hardly tells them apart"
     return said + "."
 
@@ -81,10 +94,21 @@ def _value(read: Read) -> str:
     values, wanted = shot["values"], shot.get("discounted") or []
     said = f"Along demonstration {shot['episode']} value goes from {values[0]:.2f} to {values[-1]:.2f}"
     if wanted:
-        gap = sum(abs(v - w) for v, w in zip(values, wanted, strict=False)) / len(values)
+        gap = _off(values, wanted)
         said += f" (γᵏ from {wanted[0]:.2f} to {wanted[-1]:.2f}): {gap:.2f} off on average"
-        said += ", so it has spread all the way back" if gap < _ABOUT else ""
+        said += _spread(values, wanted, gap)
     return said + "."
+
+
+def _spread(values: Sequence[float], wanted: Sequence[float], gap: float) -> str:
+    """Whether value has reached the beginning; the first third is asked by itself, for γᵏ is small there."""
+    if wanted[0] < _TOLD:
+        return "; γᵏ is too small at the beginning to tell whether it has spread that far"
+    third = -(-len(values) // 3)
+    first, there = values[:third], wanted[:third]
+    said = f"; over the first third {fmean(first):.2f} where γᵏ is {fmean(there):.2f}"
+    near = gap < _ABOUT and _off(first, there) < _NEAR * fmean(there)
+    return said + (", so it has spread all the way back" if near else "")
 
 
 def _td(read: Read) -> str:
@@ -101,11 +125,11 @@ def _effective(read: Read) -> str:
     share = read.lately("effective_samples")
     if share is None:
         return ""
-    said = f"{_percent(share)} of a batch still moves the critic"
+    said = f"On {_percent(share)} of a batch's samples the critic errs by more than {read.effective_td:g}"
     parts = _by_source(read, "effective")
     if parts and share > 0:
         most = max(parts, key=lambda source: parts[source])
-        said += f"; {_percent(parts[most])} of that are {NOUNS[most]}"
+        said += f"; {_percent(parts[most])} of them are {NOUNS[most]}"
     return said + "."
 
 
@@ -168,8 +192,15 @@ def _distance(read: Read) -> str:
     now, first = read.lately("actor_human_distance"), read.at_first("actor_human_distance")
     if now is None:
         return ""
-    before = f"; at first {first:.2f}" if first is not None and abs(first - now) >= 0.05 else ""
-    return f"Where you took over lately, you and the policy differed by {now:.2f}{before}."
+    said = f"Where you took over lately, you and the policy differed by {now:.2f}"
+    if first is not None and abs(first - now) >= 0.05:
+        said += f"; at first {first:.2f}"
+    clone = read.lately("clone_share")
+    if clone is not None:
+        said += (
+            f". In {_percent(clone)} of those steps it would have acted as the clone of the demonstrations"
+        )
+    return said + "."
 
 
 def _reward(read: Read) -> str:
@@ -183,7 +214,7 @@ def _reward(read: Read) -> str:
     said = (
         f"{_percent(share, 1)} of online samples carry a reward"
         if share
-        else "No online sample carries a reward"
+        else "None of the online samples looked at lately carries a reward"
     )
     return said + (
         f", {_percent(density['demo'], 1)} of the demonstrated ones." if "demo" in density else "."
@@ -193,7 +224,7 @@ def _reward(read: Read) -> str:
 def _cem(read: Read) -> str:
     gap = read.lately("cem_gap")
     return (
-        "" if gap is None else f"A search finds actions that the critic values {gap:.3f} above the policy's."
+        "" if gap is None else f"A search finds actions that the critic values {gap:.3f} above the actor's."
     )
 
 
@@ -217,6 +248,15 @@ _PANELS: dict[str, Callable[[Read], str]] = {
 def _by_source(read: Read, kind: str) -> dict[str, float]:
     found = {source: read.lately(f"{kind}/{source}") for source in SOURCES}
     return {source: value for source, value in found.items() if value is not None}
+
+
+def _off(values: Sequence[float], wanted: Sequence[float]) -> float:
+    return fmean(abs(value - right) for value, right in zip(values, wanted, strict=False))
+
+
+def _listed(words: Sequence[str]) -> str:
+    head = ", ".join(words[:-1])
+    return f"{head} and {words[-1]}" if head else words[-1]
 
 
 def _percent(share: float, digits: int = 0) -> str:

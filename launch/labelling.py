@@ -12,6 +12,7 @@ from typing import Any
 from handrail.intervention.console.client import DeskClient, DeskSilent
 from handrail.intervention.console.messages import Verb
 from handrail.intervention.index import EpisodeIndex
+from handrail.intervention.labeller import may_be_a_person
 from handrail.intervention.labels import LabelError, append_comment, append_label, review_writer
 from handrail.intervention.locks import RunLocked
 from handrail.intervention.log_reader import LogReader
@@ -46,10 +47,12 @@ def relabel(
         id: names this request: a control loop that has met it does nothing again.
 
     Raises:
-        LabelError: there is no such label, episode or step, or the control loop refuses.
+        LabelError: there is no such label, episode or step, nobody may go by that name, or the control loop
+            refuses.
         RunLocked: somebody holds the log and takes no labels.
         LogError: the log cannot be written.
     """
+    _check_name(who)
     _check_length(why)
     try:
         with _log(run) as (writer, index):
@@ -74,11 +77,13 @@ def comment(run: RunDirectory, episode: int, text: str, who: str, id: str | None
         id: names this request: a control loop that has met it does nothing again.
 
     Raises:
-        LabelError: there is no such episode, the remark is empty, or the control loop refuses.
+        LabelError: there is no such episode, the remark is empty, nobody may go by that name, or the control
+            loop refuses.
         RunLocked: somebody holds the log and takes no remarks.
         LogError: the log cannot be written.
     """
     text = text.strip()
+    _check_name(who)
     _check_length(text)
     if not text:
         raise LabelError(f"The remark on episode {episode} is empty; say something.")
@@ -88,6 +93,11 @@ def comment(run: RunDirectory, episode: int, text: str, who: str, id: str | None
     except RunLocked as locked:
         _ask(run, locked, "comment", who, id, episode=episode, why=text)
     return f"episode {episode}: noted"
+
+
+def _check_name(who: str) -> None:
+    if not may_be_a_person(who):
+        raise LabelError(f"{who!r} is nobody's name, or a machine's in the log; give your own.")
 
 
 def _check_length(text: str) -> None:

@@ -12,6 +12,7 @@ import time
 from typing import Any
 
 import structlog
+from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import EventDict
 
 from handrail.launch import telemetry
@@ -80,7 +81,8 @@ def _log_as_json_lines(role: str) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             add_role,
-            structlog.processors.dict_tracebacks,
+            # Where it happened, and nothing of what was in its variables: a token may be.
+            structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
             structlog.processors.JSONRenderer(),
         ],
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),

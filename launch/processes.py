@@ -42,6 +42,7 @@ class ProcessSpec:
         optional: whether the others do without it: however often and however it ends, nothing else does.
             One that is to be missed when it is silent reports; one that never has may be silent.
         pass_fds: open files that it inherits, under the same numbers.
+        on_given_up: called once it has ended for good, by itself.
     """
 
     role: str
@@ -53,6 +54,7 @@ class ProcessSpec:
     outlives: bool = False
     optional: bool = False
     pass_fds: tuple[int, ...] = ()
+    on_given_up: Callable[[], None] = lambda: None
 
 
 @dataclass
@@ -192,11 +194,13 @@ class ProcessGroup:
         role, now = child.spec.role, self._now()
         if code == 0:
             child.ended = True
+            child.spec.on_given_up()
             return
         how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         said = last_line(child.spec.log)
         if child.spec.optional and (code > _UNEXPECTED or self._too_often(child)):
             child.ended = True
+            child.spec.on_given_up()
             reason = how if code < 0 else said or how
             self._on_event(f"the {role} has ended and stays so ({reason}); everything else goes on")
             return

@@ -122,33 +122,36 @@ class Supervisor:
     def supervise(self, interrupt: Interrupt) -> Outcome:
         """Run the processes until the goal, the budget's end or an interrupt; then end all of them.
 
+        The caller holds the run's "supervisor" lock.
+
         Raises:
-            RunLocked: another supervisor has this run, of which nothing has been changed.
             ChildFailed: a process failed for good; the others have been ended.
         """
-        with self._run.lock("supervisor"):
-            runs.keep_config(self._run, self._view.config)
-            sockets = self._run.socket_dir()
-            collector = telemetry.Collector(telemetry.address(sockets))
-            relay = telemetry.Relay(telemetry.relay_address(sockets))
-            self._relay = relay
-            group = ProcessGroup(self._specs, on_event=self._tell)
-            try:
-                if not self._start(collector, group, interrupt):
-                    return Outcome.STOPPED
-                return self._watch(collector, group, interrupt)
-            finally:
-                group.stop()
-                self._take(collector, group, 0.05)
-                collector.close()
-                relay.close()
-                self._count_log()
-                self._summarise()
+        runs.keep_config(self._run, self._view.config)
+        sockets = self._run.socket_dir()
+        collector = telemetry.Collector(telemetry.address(sockets))
+        relay = telemetry.Relay(telemetry.relay_address(sockets))
+        self._relay = relay
+        group = ProcessGroup(self._specs, on_event=self._tell)
+        try:
+            if not self._start(collector, group, interrupt):
+                return Outcome.STOPPED
+            return self._watch(collector, group, interrupt)
+        finally:
+            group.stop()
+            self._take(collector, group, 0.05)
+            collector.close()
+            relay.close()
+            self._count_log()
+            self._summarise()
 
     def _start(self, collector: telemetry.Collector, group: ProcessGroup, interrupt: Interrupt) -> bool:
-        """Start everything, the arm server first: the actor needs it. False when interrupted meanwhile."""
+        """Start everything, the arm server first: the actor needs it. False when interrupted meanwhile.
+
+        What the others do without is there at once: somebody may want to see why the arm server is not.
+        """
         first = [spec.role for spec in self._specs if spec.outlives]
-        group.start(first)
+        group.start([*first, *(spec.role for spec in self._specs if spec.optional)])
         deadline = time.monotonic() + _ARM_START_S
         while first and not self._view.arm:
             if interrupt.number is not None:

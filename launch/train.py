@@ -8,7 +8,7 @@ from handrail.agent.config import RunConfig
 from handrail.intervention.run_directory import RunDirectory
 from handrail.launch import arm_link, compose, run_trunk, runs, summary
 from handrail.launch.console.address import Address
-from handrail.launch.console.child import beside
+from handrail.launch.console.child import alongside
 from handrail.launch.display import Display, clock
 from handrail.launch.errors import GoalNotReached
 from handrail.launch.options import Options
@@ -57,6 +57,7 @@ def main(options: Options, overrides: list[str]) -> int:
     Raises:
         ConfigError: `console=` or an override is refused.
         GoalNotReached: the budget is spent.
+        RunLocked: another supervisor has the run.
     """
     console = Console()
     page = Address.parse(options["console"])
@@ -67,7 +68,11 @@ def main(options: Options, overrides: list[str]) -> int:
     if view.reached:
         console.print("It has reached its goal already; `handrail evaluate` looks at its policy again.")
         return 0
-    with Interrupt().installed() as interrupt, beside(run, page, console) as looking_on:
+    with (
+        Interrupt().installed() as interrupt,
+        run.lock("supervisor"),  # before an address is printed that nobody would serve
+        alongside(run, page, console) as looking_on,
+    ):
         specs = [*process_specs(run, config, arm_link.own_address(run, config)), *looking_on]
         with Display(view, console, options["display"]) as display:
             supervisor = Supervisor(run, view, display, specs)

@@ -12,10 +12,18 @@ from typing import Literal
 
 import numpy as np
 
+from handrail.intervention.index import EpisodeIndex
+from handrail.intervention.index_verdicts import Judged
 from handrail.intervention.labeller import Label, said_by_machine
 from handrail.intervention.log_format import Event, LogError, StepRecord
 from handrail.intervention.log_reader import LogReader
-from handrail.reward_classifier.stored import SUCCESSES, StoredEpisode, images_after, stored_episodes
+from handrail.reward_classifier.stored import (
+    SUCCESSES,
+    StoredEpisode,
+    images_after,
+    stored_episode,
+    stored_episodes,
+)
 
 Kind = Literal["vetoed", "missed"]
 
@@ -69,6 +77,45 @@ def entries(readers: Mapping[str, LogReader]) -> list[InboxEntry]:
     ]
 
 
+class Inbox:
+    """The disagreements of one run while its log grows. For one thread at a time.
+
+    The index says which episodes they may be in; of those, each is read once for what is said of it.
+
+    Args:
+        run: The run's id.
+        reader: Of its log.
+    """
+
+    def __init__(self, run: str, reader: LogReader) -> None:
+        self._run, self._reader = run, reader
+        self._known: dict[int, tuple[int, InboxEntry | None]] = {}
+
+    def entries(self, index: EpisodeIndex) -> list[InboxEntry]:
+        """Every disagreement, oldest first; the index has been refreshed."""
+        known: dict[int, tuple[int, InboxEntry | None]] = {}
+        for judged in reversed(index.judged_by_both()):
+            said = [(at, event) for at, event in index.events(judged.episode) if event.kind == "label"]
+            last, _ = said[-1]
+            before = self._known.get(judged.episode)
+            known[judged.episode] = (
+                before if before is not None and before[0] == last else (last, self._look(judged, said))
+            )
+        self._known = known
+        return [entry for _, entry in known.values() if entry is not None]
+
+    def _look(self, judged: Judged, said: list[tuple[int, Event]]) -> InboxEntry | None:
+        if _agree([event for _, event in said]):
+            return None
+        episode = stored_episode(self._reader, judged)
+        if episode is None:
+            return None
+        for at, event in said:
+            episode.labelled_at.append(at)
+            episode.labels.append(event)
+        return _entry(self._run, episode)
+
+
 def news(found: Iterable[InboxEntry], learned: Mapping[str, Mapping[int, int]]) -> list[InboxEntry]:
     """Entries that a classifier has not learned from, or by an earlier label (`Classifier.learned`)."""
     return [e for e in found if e.sequence > learned.get(e.run, {}).get(e.episode, -1)]
@@ -117,6 +164,15 @@ def _entry(run: str, episode: StoredEpisode) -> InboxEntry | None:
         ),
         after=episode.after,
     )
+
+
+def _agree(labels: list[Event]) -> bool:
+    """Whether labels alone say that there is no disagreement, so that no step need be looked at."""
+    word = next((event for event in reversed(labels) if not said_by_machine(event.who)), None)
+    if word is None or word.new not in (*SUCCESSES, Label.FAILURE):
+        return True
+    called = any(said_by_machine(event.who) and event.new in SUCCESSES for event in labels)
+    return called and word.new in SUCCESSES and word.step is None
 
 
 def _called_success(episode: StoredEpisode) -> StepRecord | None:

@@ -55,6 +55,11 @@ class ClassifierJudge:
         self._seed, self._episode = seed, 0
         self._rng = np.random.default_rng(seed)
 
+    @property
+    def threshold(self) -> float:
+        """Score from which a look counts as a success."""
+        return self.classifier.threshold
+
     def warm_up(self, budget_ms: float | None = None) -> float:
         """Look a few times at noise; returns the median time of a look [ms].
 

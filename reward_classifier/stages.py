@@ -30,6 +30,11 @@ class StagedJudge:
         self._stages = list(stages)
         self.stage = 0
 
+    @property
+    def threshold(self) -> float | None:
+        """That of the stage which is looked for now."""
+        return self._stages[self.stage].threshold
+
     def begin(self, images: Mapping[str, np.ndarray]) -> None:
         """A new episode begins, with these images, which every stage must be able to judge.
 

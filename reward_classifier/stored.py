@@ -7,8 +7,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from handrail.intervention.index_verdicts import Judged
 from handrail.intervention.labeller import Label, said_by_machine
-from handrail.intervention.log_format import EpisodeEnd, EpisodeStart, Event, StepRecord, decode_record
+from handrail.intervention.log_format import (
+    EpisodeEnd,
+    EpisodeStart,
+    Event,
+    StepRecord,
+    decode_record,
+    holds_image,
+)
 from handrail.intervention.log_reader import LogReader, TransitionAssembler
 
 _FRAMES_AT_ONCE = 64  # of the log; one with images has some 50 KB
@@ -74,6 +82,27 @@ def stored_episodes(reader: LogReader) -> list[StoredEpisode]:
                 episodes[record.episode].labelled_at.append(sequence)
         last = sequence
     return list(episodes.values())
+
+
+def stored_episode(reader: LogReader, judged: Judged) -> StoredEpisode | None:
+    """One episode, without its labels, of which nothing but itself is read; None where its start is lost.
+
+    Args:
+        reader: The log.
+        judged: Where the log has it.
+    """
+    episode: StoredEpisode | None = None
+    after = judged.first_sequence - 1
+    while frames := reader.read(after, _FRAMES_AT_ONCE, judged.last_sequence):
+        after = frames[-1][0]
+        for _, payload in frames:
+            record = None if holds_image(payload) else decode_record(payload)
+            match record:
+                case EpisodeStart() if record.episode == judged.episode:
+                    episode = StoredEpisode(record, judged.first_sequence - 1)
+                case StepRecord() if episode is not None and record.episode == judged.episode:
+                    episode.steps.append(record)
+    return episode
 
 
 def images_after(reader: LogReader, after: int, episode: int) -> Iterator[tuple[int, dict[str, np.ndarray]]]:

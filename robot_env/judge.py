@@ -92,6 +92,11 @@ class Verdict:
 class Judge(Protocol):
     """Judges observations, in the control thread, once a step."""
 
+    @property
+    def threshold(self) -> float | None:
+        """Score from which a look counts as a success now; None for a judge without such a number."""
+        return None
+
     def begin(self, images: Mapping[str, np.ndarray]) -> None:
         """A new episode begins, with these images.
 

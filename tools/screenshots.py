@@ -2,8 +2,8 @@
 
     python tools/screenshots.py [STEPS]
 
-trains in simulation until the policy has made STEPS steps, lets a person take the controls, and keeps what the
-page shows in docs/images/console-*.png: 1280 x 720, at most 200 KB each.
+trains in simulation until the policy has made STEPS steps, lets a person take the controls, and keeps what
+the page shows in docs/images/console-*.png: 1280 x 720, at most 200 KB each.
 """
 
 import io
@@ -66,7 +66,9 @@ def look(run: ConsoleRun, browser, scheme: str) -> None:
     maria.press("m")
     dark = "" if scheme == "light" else "-dark"
     maria.drive()
-    run.heard.until(lambda now: now.running and now.real_time and now.driver == "policy" and now.step > 12, "a step")
+    run.heard.until(
+        lambda now: now.running and now.real_time and now.driver == "policy" and now.step > 12, "a step"
+    )
     maria.page.wait_for_selector('canvas[data-camera="overview"][data-sequence]')
     maria.page.mouse.move(0, 0)
     keep(maria, f"console-run{dark}")
@@ -85,6 +87,7 @@ def look(run: ConsoleRun, browser, scheme: str) -> None:
     if scheme == "light":
         maria.go("review")
         maria.page.wait_for_selector("table#episodes tbody tr[data-episode]")
+        maria.page.wait_for_timeout(1500)
         keep(maria, "console-review")
         ended = max(run.heard.ended)
         maria.go(f"review/{ended}")

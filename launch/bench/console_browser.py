@@ -67,6 +67,22 @@ def browser() -> Iterator["Browser"]:
 
 
 @contextmanager
+def heard() -> Iterator[None]:
+    """What a page does not do in time is told as every benchmark tells it.
+
+    Raises:
+        BenchSilent: the page did not do what was waited for.
+    """
+    from playwright.sync_api import Error
+
+    try:
+        yield
+    except Error as error:
+        said = str(error).strip().partition("\n")[0]
+        raise BenchSilent(f"the console's page: {said}") from error
+
+
+@contextmanager
 def page(browser: "Browser", address: str, token: str, name: str, live: bool = True) -> Iterator["Page"]:
     """A signed-in page of somebody's own, connected; with `live`, one that shows pictures."""
     context = browser.new_context(viewport={"width": 1280, "height": 720}, ignore_https_errors=True)
@@ -86,25 +102,26 @@ def page(browser: "Browser", address: str, token: str, name: str, live: bool = T
         context.close()
 
 
-def latencies_ms(page: "Page", seconds: float, cameras: Sequence[str]) -> list[float]:
-    """From each frame's time to its painting, for so long [ms].
+def latencies_ms(page: "Page", seconds: float, cameras: Sequence[str]) -> tuple[list[float], float]:
+    """From each frame's time to its painting [ms], for so long; and how long it really was [s].
 
     Raises:
         BenchSilent: a camera's pictures do not come.
     """
     found: dict[tuple[str, int], float] = {}
     skip = {(each["camera"], each["sequence"]) for each in _painted(page)}
-    deadline_s = time.monotonic() + seconds
-    while time.monotonic() < deadline_s:
+    began_s = time.monotonic()
+    while time.monotonic() < began_s + seconds:
         page.wait_for_timeout(1000.0 * min(_POLL_S, seconds))
         for each in _painted(page):
             key = (each["camera"], each["sequence"])
             if key not in skip:
                 found[key] = each["painted_ms"] - each["t_ms"]
+    took_s = time.monotonic() - began_s
     for camera in cameras:
         if not any(key[0] == camera for key in found):
             raise BenchSilent(f"the page painted no frame of camera {camera!r} within {seconds:g} s")
-    return list(found.values())
+    return list(found.values()), took_s
 
 
 def _painted(page: "Page") -> list[dict]:
@@ -118,7 +135,7 @@ def presses_ms(page: "Page", key: str, times: int) -> list[float]:
     page.evaluate("document.activeElement && document.activeElement.blur()")
     for number in range(times):
         page.keyboard.press(key)
-        page.wait_for_function(f"window.handrailBench.took.length > {number}")
+        page.wait_for_function("before => window.handrailBench.took.length > before", arg=number)
     return page.evaluate("window.handrailBench.took")
 
 

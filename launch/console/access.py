@@ -17,13 +17,20 @@ import msgspec
 from itsdangerous import BadData, URLSafeTimedSerializer
 from starlette.requests import HTTPConnection
 
+from handrail.intervention.labeller import may_be_a_person
+from handrail.robot_env.errors import ConfigError
+
 ENVIRONMENT = "HANDRAIL_CONSOLE_TOKENS"
 """The variable by which a supervisor gives a console its tokens, so that sessions outlive a restart."""
+
+IDENTITY = "handrail.identity"
+"""Where in a request's scope it is said who asks."""
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 COOKIE_S = 7 * 24 * 3600
 _NAME_LENGTH = 40
 _TOKEN_BYTES = 24
+_SHORTEST_TOKEN = 16  # nobody guesses one, however often they may try
 
 
 @dataclass(frozen=True)
@@ -40,9 +47,21 @@ class Tokens:
 
     @classmethod
     def given(cls, environment: Mapping[str, str] = os.environ) -> "Tokens | None":
-        """Those that a supervisor gave; None where it gave none."""
-        operator, comma, viewer = environment.get(ENVIRONMENT, "").partition(",")
-        return cls(operator, viewer) if comma and operator and viewer and operator != viewer else None
+        """Those that a supervisor gave; None where it gave none.
+
+        Raises:
+            ConfigError: what it gave are no two long words.
+        """
+        given = environment.get(ENVIRONMENT, "")
+        if not given:
+            return None
+        operator, _, viewer = given.partition(",")
+        if min(len(operator), len(viewer)) < _SHORTEST_TOKEN or operator == viewer:
+            raise ConfigError(
+                f"{ENVIRONMENT} must be two different tokens with a comma between them, of at least "
+                f"{_SHORTEST_TOKEN} characters each; unset it, and there will be new ones"
+            )
+        return cls(operator, viewer)
 
     def environment(self) -> dict[str, str]:
         """The variable that gives them to another process."""
@@ -87,11 +106,20 @@ class Door:
         self._signer = URLSafeTimedSerializer(key, salt="handrail console session")
 
     def sign_in(self, token: str, name: str) -> tuple[Identity, str] | None:
-        """Somebody with a token; returns who they are from now on, and the `Set-Cookie` header."""
+        """Somebody with a token; returns who they are from now on, and the `Set-Cookie` header.
+
+        Whoever gives no name is known by their role.
+
+        Raises:
+            ConfigError: nobody may go by that name.
+        """
         role = self._tokens.role(token)
         if role is None:
             return None
-        identity = Identity(role, _tidy(name) or role, secrets.token_hex(8))
+        shown = _tidy(name) or role
+        if not may_be_a_person(shown):
+            raise ConfigError(f"{shown!r} is a machine's name in the log; give your own")
+        identity = Identity(role, shown, secrets.token_hex(8))
         value = self._signer.dumps(msgspec.to_builtins(identity))
         assert isinstance(value, str)
         return identity, self._header(value, COOKIE_S)
@@ -140,7 +168,7 @@ class Hosts:
 
 def identity_of(connection: HTTPConnection) -> Identity:
     """Who was let in; set by the gate before any handler runs."""
-    identity = connection.scope["handrail.identity"]
+    identity = connection.scope[IDENTITY]
     assert isinstance(identity, Identity)
     return identity
 

@@ -72,7 +72,7 @@ class Address:
         Raises:
             ConfigError: the address cannot be had.
         """
-        inherited = os.environ.get(LISTENER, "")
+        inherited = os.environ.pop(LISTENER, "")  # for nobody after us: the number will be another file's
         if inherited.isdecimal():
             return socket.socket(fileno=int(inherited)), self
         try:

@@ -5,7 +5,7 @@ from urllib.parse import parse_qs
 
 import structlog
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
@@ -19,7 +19,7 @@ from handrail.launch.console.live import Live
 from handrail.launch.console.site import Handler, RouteSpec, Site
 from handrail.launch.console.stopping import Stopper
 from handrail.launch.console.video import Video
-from handrail.robot_env.errors import HandrailError
+from handrail.robot_env.errors import ConfigError, HandrailError
 
 PUBLIC = ("/login", "/static/")
 
@@ -67,7 +67,7 @@ def guarded(site: Site, spec: RouteSpec) -> Handler:
             identity = site.who(request)
             if spec.role == "operator" and identity.role != "operator":
                 return refuse(403, "a viewer looks on; sign in with the operator's token to act")
-            if spec.lease and (why := site.lease.refusal(identity)):
+            if spec.lease and (why := site.lease.act(identity)):
                 return refuse(403, why)
         try:
             return await spec.handler(request)
@@ -75,6 +75,8 @@ def guarded(site: Site, spec: RouteSpec) -> Handler:
             return refuse(error.status, str(error))
         except HandrailError as error:
             return refuse(409, " ".join(str(error).split()))
+        except ClientDisconnect:
+            return refuse(400, "the request has not come whole")  # and nobody reads this
         except Exception as error:
             structlog.get_logger().exception("request", path=spec.path)
             return refuse(500, f"unexpected {type(error).__name__}; the console's log has more")
@@ -119,10 +121,16 @@ class Pages:
             form = parse_qs((await request.body()).decode(), max_num_fields=4)
         except ValueError:
             return RedirectResponse("/login?refused=1", 303)
-        return self._let_in(form.get("token", [""])[0].strip(), form.get("name", [""])[0])
+        name = form.get("name", [""])[0]
+        if not name.strip():  # the form asks for one; only a printed address goes without
+            return RedirectResponse("/login?refused=name", 303)
+        return self._let_in(form.get("token", [""])[0].strip(), name)
 
     def _let_in(self, token: str, name: str) -> Response:
-        let_in = self._door.sign_in(token, name)
+        try:
+            let_in = self._door.sign_in(token, name)
+        except ConfigError:
+            return RedirectResponse("/login?refused=name", 303)
         if let_in is None:
             return RedirectResponse("/login?refused=1", 303)
         return RedirectResponse("/", 303, headers={"Set-Cookie": let_in[1]})

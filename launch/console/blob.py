@@ -27,6 +27,7 @@ from handrail.intervention.log_format import (
     moment_of,
 )
 from handrail.intervention.log_reader import LogReader
+from handrail.launch.console.answers import Refused
 from handrail.robot_env.config import EnvConfig
 from handrail.robot_env.spec import state_spec
 
@@ -36,22 +37,34 @@ _BATCH, _BATCH_BYTES = 2000, 8 << 20  # pictures as they are in the log, of whic
 _MOMENT_BITS = 24  # of a moment within its episode, as in `log_format.frame_id`
 
 
-def pack_episode(reader: LogReader, row: EpisodeRow, env: EnvConfig) -> bytes:
+LARGEST = 32 << 20
+"""Of the pictures of one episode [bytes]: they are in memory twice, and a console has little."""
+
+
+def pack_episode(reader: LogReader, row: EpisodeRow, env: EnvConfig, largest: int = LARGEST) -> bytes:
     """Read an episode and pack it.
 
     Args:
         reader: of the run's log; nobody else's meanwhile.
         row: the episode.
         env: of the run: it says where in the state the force is.
+        largest: of its pictures [bytes].
 
     Raises:
         LogError: the episode is not in the log as the index has it.
+        Refused: its pictures are too many to be sent at once.
     """
     steps: list[StepRecord] = []
     pictures = _Pictures()
     for record in _records(reader, row):
         if isinstance(record, FrameRecord):
             pictures.add(record)
+            if pictures.size > largest:
+                raise Refused(
+                    f"the pictures of episode {row.episode} take more than {largest / 1e6:.0f} MB, "
+                    "too much for the page; export it as a film",
+                    413,
+                )
         elif isinstance(record, StepRecord) and record.episode == row.episode:
             steps.append(record)
     if len(steps) != row.steps:
@@ -102,7 +115,7 @@ class _Pictures:
 
     def __init__(self) -> None:
         self.encoded: list[bytes] = []
-        self._end = 0
+        self.size = 0
         self._sizes: dict[str, tuple[int, int]] = {}
         self._places: dict[str, dict[int, tuple[int, int]]] = {}
 
@@ -114,9 +127,9 @@ class _Pictures:
         moment, _ = moment_of(record.frame_id)
         self._sizes[record.camera] = (width, height)
         places = self._places.setdefault(record.camera, {})
-        places[moment % (1 << _MOMENT_BITS)] = (self._end, len(jpeg))
+        places[moment % (1 << _MOMENT_BITS)] = (self.size, len(jpeg))
         self.encoded.append(jpeg)
-        self._end += len(jpeg)
+        self.size += len(jpeg)
 
     def places(self, moments: int) -> list[dict[str, Any]]:
         return [

@@ -4,6 +4,7 @@ import datetime
 import ipaddress
 import os
 import socket
+import ssl
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -34,7 +35,11 @@ def make(folder: Path, names: Sequence[str]) -> str:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _write(folder / KEY, _private(key), 0o600)
-        _write(folder / CERTIFICATE, certificate.public_bytes(serialization.Encoding.PEM), 0o644)
+        try:
+            _write(folder / CERTIFICATE, certificate.public_bytes(serialization.Encoding.PEM), 0o644)
+        except OSError:
+            (folder / KEY).unlink()  # the one beside it is of another key
+            raise
     except FileExistsError as error:
         raise ConfigError(
             f"{error.filename} is there already; choose another folder=, or remove it"
@@ -42,6 +47,25 @@ def make(folder: Path, names: Sequence[str]) -> str:
     except OSError as error:
         raise ConfigError(f"folder={folder} cannot be written: {error}; choose another") from error
     return certificate.fingerprint(hashes.SHA256()).hex(":").upper()
+
+
+def context(folder: Path) -> ssl.SSLContext:
+    """What a server needs, from a folder that has both files.
+
+    Raises:
+        ConfigError: see `find`; or they cannot be read, or do not belong together.
+    """
+    find(folder)
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        made.load_cert_chain(folder / CERTIFICATE, folder / KEY)
+    except OSError as error:  # of ssl too
+        raise ConfigError(
+            f"tls={folder}: {CERTIFICATE} and {KEY} cannot be used ({error}); "
+            "`handrail console cert folder=…` makes a pair in another folder"
+        ) from error
+    return made
 
 
 def _signed(key: ec.EllipticCurvePrivateKey, names: Sequence[str]) -> x509.Certificate:

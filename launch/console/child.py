@@ -15,11 +15,12 @@ ROLE = "console"
 
 
 @contextmanager
-def beside(run: RunDirectory, address: Address | None, console: Console) -> Iterator[list[ProcessSpec]]:
+def alongside(run: RunDirectory, address: Address | None, console: Console) -> Iterator[list[ProcessSpec]]:
     """The console of a run, for a supervisor to start while the block runs; prints where it is to be found.
 
     The supervisor holds the socket and the tokens: the address is good from the moment it is printed, and a
-    console that is started again finds whoever was signed in still signed in, and waiting.
+    console that is started again finds whoever was signed in still signed in, and waiting. One that has ended
+    for good takes the socket with it: whoever comes then is refused instead of kept waiting.
 
     Args:
         run: the run's directory.
@@ -45,5 +46,6 @@ def beside(run: RunDirectory, address: Address | None, console: Console) -> Iter
             tokens.environment() | inherited,
             optional=True,
             pass_fds=(listener.fileno(),),
+            on_given_up=listener.close,
         )
         yield [spec]

@@ -32,7 +32,7 @@ def main(options: Options, overrides: list[str]) -> int:
             raise ConfigError(f"`handrail console` has no {wrong!r}{nearest(wrong, _WORDS)}; it has cert")
         return _make_certificate(options)
     names = _names(options)
-    tls = None if options["tls"] is None else certificate.find(Path(options["tls"]))
+    tls = None if options["tls"] is None else certificate.context(Path(options["tls"]))
     address = Address(options["host"], options["port"], names, tls is not None)
     name = options["run"] or next(reversed(runs.existing(options["runs"])), None)
     if name is None:

@@ -5,6 +5,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from handrail.agent.config import DiagnosticsConfig
 from handrail.agent.diagnostics_store import DiagnosticsReader
 from handrail.launch.console.answers import Refused, ok
 from handrail.launch.console.critic_figures import Figures, History
@@ -21,30 +22,31 @@ def routes(site: Site) -> list[RouteSpec]:
 
     async def critic(request: Request) -> Response:
         figures = await site.blocking(history.read, _since(request))
-        return ok(answer(figures, why=NOTHING_YET if site.config.diagnostics.every_updates else SWITCHED_OFF))
+        return ok(answer(figures, site.config.diagnostics))
 
     return [RouteSpec("/api/critic", "GET", "viewer", critic)]
 
 
-def answer(figures: Figures | None, why: str = NOTHING_YET) -> dict[str, Any]:
-    """What the page gets.
+def answer(figures: Figures | None, settings: DiagnosticsConfig) -> dict[str, Any]:
+    """What the page gets, of a run whose diagnostics are set so.
 
     Without diagnostics, `ready` is false and `why` says so. Else `last` is to be asked for next, `columns`
     replaces what the page has (`whole`) or comes behind it, `lately` has each scalar as the sentences take
     it, and `sentences` has one for each panel.
     """
     if figures is None:
-        return {"ready": False, "why": why, "last": 0}
-    words = sentences(Read(figures.every.lately, figures.every.at_first, figures.snapshots))
+        return {"ready": False, "why": NOTHING_YET if settings.every_updates else SWITCHED_OFF, "last": 0}
+    every = figures.every
+    words = sentences(Read(every.lately, every.at_first, figures.snapshots, settings.effective_td))
     return {
         "ready": True,
         "last": figures.last,
         "whole": figures.whole,
         "sources": SOURCES,
-        "updates": int(figures.every.updates[-1]),
-        "env_steps": int(figures.every.env_steps[-1]),
+        "updates": int(every.updates[-1]),
+        "env_steps": int(every.env_steps[-1]),
         "columns": figures.columns,
-        "lately": {name: figures.every.lately(name) for name in figures.every.series},
+        "lately": {name: every.lately(name) for name in every.series},
         "snapshots": figures.snapshots,
         "sentences": words,
     }

@@ -18,10 +18,13 @@ from handrail.launch.critic_words import SOURCES
 
 MOST_ROWS = 500
 AXES = 6
-_BY_SOURCE = ("share", "effective", "td_median", "td_p95", "q_mean", "reward_density", "rows")
+_BY_SOURCE = (
+    "share", "gradient_norm", "cosine", "effective", "td_median", "td_p95", "q_mean", "reward_density",
+    "rows",
+)  # fmt: skip
 _OF_ALL = (
     "effective_samples", "q_gap", "overestimation", "above_ceiling", "value_gap", "entropy", "target_entropy",
-    "temperature", "saturation", "actor_human_distance", "cem_gap",
+    "temperature", "saturation", "actor_human_distance", "clone_share", "cem_gap",
 )  # fmt: skip
 NAMES = (
     *(f"{kind}/{source}" for kind in _BY_SOURCE for source in SOURCES),

@@ -2,6 +2,7 @@
 
     GET  /api/export/csv?per=…&all=…&<filter>   the table, as it is written
     POST /api/export                            {format, filters, per, end_s, all} -> {id}
+    GET  /api/export                            {exports: [{id, state, …}, …]}, the oldest first
     GET  /api/export/{id}                       {state, done, of, why, name, …}
     GET  /api/export/{id}/file                  csv or mp4; a dataset as a zip
     POST /api/export/{id}/cancel                nothing is left of it
@@ -9,13 +10,18 @@
 A filter is `intervention.episode_filter`'s words. An id is the console's own; nobody names a file.
 """
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+import contextlib
+import tempfile
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
+import structlog
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response, StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from handrail.intervention.episode_filter import EpisodeFilter
 from handrail.launch.console.answers import Refused, ok, read
@@ -42,6 +48,7 @@ def routes(site: Site) -> list[RouteSpec]:
     downloads = Downloads(site)
     return [
         RouteSpec("/api/export/csv", "GET", "viewer", downloads.table),
+        RouteSpec("/api/export", "GET", "operator", downloads.all),
         RouteSpec("/api/export", "POST", "operator", downloads.start),
         RouteSpec("/api/export/{id}", "GET", "operator", downloads.state),
         RouteSpec("/api/export/{id}/file", "GET", "operator", downloads.file),
@@ -59,7 +66,7 @@ class Downloads:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._jobs = Jobs(site.run)
-        self._tables = 0
+        self._tables = Counter[str]()
         site.on_close(self._jobs.close)
 
     async def table(self, request: Request) -> Response:
@@ -69,20 +76,18 @@ class Downloads:
         if per not in ("step", "episode") or everything not in ("true", "false"):
             raise Refused("per= is step or episode, all= is true or false")
         words = [*_words(query), f"per={per}", f"all={everything}", "to=-", "progress=off"]
-        refuse_more_than(self._jobs.running + self._tables)
-        process = begin_export(self._site.run, "csv", words)
-        self._tables += 1
-
-        def ended() -> None:
-            self._tables -= 1
-            end(process)
-
-        output = spoken(process)
-        try:
+        # Whoever only looks on is in the way of nobody who operates.
+        role = self._site.who(request).role
+        refuse_more_than(self._tables[role] + (self._jobs.running if role == "operator" else 0))
+        with contextlib.ExitStack() as held:
+            complaints = held.enter_context(tempfile.TemporaryFile())
+            process = begin_export(self._site.run, "csv", words, complaints)
+            held.callback(end, process)
+            self._tables[role] += 1
+            held.callback(lambda: self._tables.subtract([role]))
+            output = spoken(process, complaints)
             first = await anext(output)
-        except BaseException:
-            ended()
-            raise
+            ended = held.pop_all().close
 
         async def rows() -> AsyncIterator[bytes]:
             yield first
@@ -90,7 +95,7 @@ class Downloads:
                 yield data
 
         name = f"{self._site.run.id}{'' if per == 'step' else '-episodes'}.csv"
-        return _Stream(rows(), ended, media_type=_KINDS["csv"], headers=_attached(name))
+        return Stream(rows(), ended, media_type=_KINDS["csv"], headers=_attached(name))
 
     async def start(self, request: Request) -> Response:
         """Begin an export."""
@@ -104,21 +109,13 @@ class Downloads:
             raise Refused("end_s goes with mp4")
         return ok({"id": self._jobs.start(asked.format, SUFFIXES[asked.format], words)}, 202)
 
+    async def all(self, request: Request) -> Response:
+        """Every export there is: whoever left the page finds what was begun."""
+        return ok({"exports": [{"id": key, **_told(job)} for key, job in self._jobs.listed()]})
+
     async def state(self, request: Request) -> Response:
         """How far an export is."""
-        job = self._find(request)
-        summary = {key: value for key, value in job.summary.items() if key not in ("to", "run")}
-        return ok(
-            {
-                **summary,
-                "state": job.state,
-                "format": job.form,
-                "done": job.done,
-                "of": job.of,
-                "why": job.why,
-                "name": _name(job),
-            }
-        )
+        return ok(_told(self._find(request)))
 
     async def file(self, request: Request) -> Response:
         """What an export has written."""
@@ -143,16 +140,37 @@ class Downloads:
         return job
 
 
-class _Stream(StreamingResponse):
-    """Streams, and is told when that has ended, however it ends."""
+class Stream(StreamingResponse):
+    """Streams while somebody reads, and tells when that has ended, however it ends.
 
-    def __init__(self, content: AsyncIterator[bytes], ended: Any, **settings: Any) -> None:
+    Args:
+        content: what is streamed.
+        ended: called at the end.
+        patience_s: how long a reader may take nothing before it is given up [s].
+        settings: of the response.
+    """
+
+    def __init__(
+        self,
+        content: AsyncIterator[bytes],
+        ended: Callable[[], None],
+        *,
+        patience_s: float = 30.0,
+        **settings: Any,
+    ) -> None:
         super().__init__(content, **settings)
-        self._ended = ended
+        self._ended, self._patience_s = ended, patience_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+
+        async def patiently(message: Message) -> None:
+            await asyncio.wait_for(send(message), self._patience_s)
+
         try:
-            await super().__call__(scope, receive, send)
+            await super().__call__(scope, receive, patiently)
+        except TimeoutError:  # the server closes what has not been answered whole
+            structlog.get_logger().warning("given up: its reader takes nothing", seconds=self._patience_s)
         finally:
             self._ended()
 
@@ -171,6 +189,13 @@ def _words(conditions: Mapping[str, str]) -> list[str]:
     if any(not value.isprintable() for value in words.values()):
         raise Refused("a filter holds a character that cannot be typed")
     return [f"{'labelled' if name == 'label' else name}={value}" for name, value in words.items()]
+
+
+def _told(job: Job) -> dict[str, Any]:
+    """What a page is told of an export."""
+    summary = {key: value for key, value in job.summary.items() if key not in ("to", "run")}
+    facts = {"state": job.state, "format": job.form, "done": job.done, "of": job.of, "why": job.why}
+    return {**summary, **facts, "name": _name(job)}
 
 
 def _name(job: Job) -> str:

@@ -1,7 +1,7 @@
 """Review over HTTP: the table and its sums, an episode with its history and pictures, labels and remarks.
 
     GET  /api/episodes?<filter>          rows (the newest 2,000), totals, what the filters can be set to
-    GET  /api/episodes/{n}               one row, and all that was ever said about it
+    GET  /api/episodes/{n}?<filter>      one row, its history, and its neighbours in the filter
     GET  /api/episodes/{n}/blob          its steps and pictures (see `blob`)
     GET  /api/statistics?by=…&<filter>   what groups of episodes come to
     POST /api/episodes/{n}/label         {id, label, why, step}
@@ -13,7 +13,7 @@ sent, it is said once.
 
 import asyncio
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Annotated, Any, cast
@@ -26,7 +26,7 @@ from handrail.intervention.episode_filter import EpisodeFilter
 from handrail.intervention.index import EpisodeIndex
 from handrail.intervention.index_query import GROUPINGS, EpisodeRow, GroupBy, Statistics
 from handrail.intervention.log_reader import LogReader
-from handrail.launch.console.answers import Refused, ok, read
+from handrail.launch.console.answers import Busy, Refused, ok, read
 from handrail.launch.console.blob import pack_episode
 from handrail.launch.console.site import RouteSpec, Site
 from handrail.launch.labelling import LONGEST_TEXT, comment, relabel
@@ -34,6 +34,7 @@ from handrail.robot_env.errors import ConfigError
 
 MOST_ROWS = 2000
 _REMEMBERED = 1000
+_AHEAD = 3  # episodes that a visitor may wait for: the one to be shown, and a page reads ahead
 _CONDITIONS = frozenset(field.name for field in fields(EpisodeFilter))
 _COLUMNS = tuple(field.name for field in fields(EpisodeRow) if field.name not in ("seed", "first_sequence"))
 
@@ -101,6 +102,10 @@ class Episodes:
         self._site = site
         # One reader for all, under a lock: it remembers where in the log it has been.
         self._reader, self._reading = LogReader(site.run.segments), threading.Lock()
+        # Pictures are read elsewhere in the log, and for longer; whoever waits for them holds no thread.
+        self._archive, self._packing = LogReader(site.run.segments), threading.Lock()
+        self._turn = asyncio.Lock()
+        self._wanted: dict[str, deque[object]] = {}
         self._said: OrderedDict[str, asyncio.Task[str]] = OrderedDict()
 
     async def table(self, request: Request) -> Response:
@@ -122,20 +127,33 @@ class Episodes:
         return ok(await self._site.blocking(look))
 
     async def one(self, request: Request) -> Response:
-        """One episode and its history."""
-        return ok(await self._site.blocking(self._told, _number(request)))
+        """One episode and its history; `previous` and `next`, where the filter lets one through."""
+        return ok(await self._site.blocking(self._told, _number(request), filter_of(request)))
 
     async def blob(self, request: Request) -> Response:
-        """One episode's steps and pictures."""
-        number = _number(request)
+        """One episode's steps and pictures: one at a time, and of each visitor those asked for last."""
+        number, sid = _number(request), self._site.who(request).sid
+        mine = object()
+        wanted = self._wanted.setdefault(sid, deque(maxlen=_AHEAD))
+        wanted.append(mine)
 
         def pack() -> bytes:
             with self._index() as index:
                 row = _found(index, number)
-            with self._reading:
-                return pack_episode(self._reader, row, self._site.config.env)
+            with self._packing:
+                return pack_episode(self._archive, row, self._site.config.env)
 
-        return Response(await self._site.blocking(pack), media_type="application/octet-stream")
+        try:
+            async with self._turn:
+                if mine not in wanted:
+                    raise Busy("other episodes were asked for since; open this one again")
+                packed = await self._site.blocking(pack)
+        finally:
+            if mine in wanted:
+                wanted.remove(mine)
+            if not wanted:
+                self._wanted.pop(sid, None)
+        return Response(packed, media_type="application/octet-stream")
 
     async def statistics(self, request: Request) -> Response:
         """What groups of the chosen episodes come to."""
@@ -186,13 +204,16 @@ class Episodes:
         if task.cancelled() or task.exception() is not None:
             self._said.pop(name, None)
 
-    def _told(self, number: int) -> dict[str, Any]:
+    def _told(self, number: int, chosen: EpisodeFilter | None = None) -> dict[str, Any]:
         with self._index() as index:
             row = _found(index, number)
             events = index.events(number)
+            beside: dict[str, int | None] = {}
+            if chosen is not None:
+                beside["previous"], beside["next"] = index.neighbours(number, chosen)
         shown = {name: getattr(row, name) for name in _COLUMNS}
         history = [{"sequence": sequence, **msgspec.structs.asdict(event)} for sequence, event in events]
-        return {"row": shown, "history": history}
+        return {"row": shown, "history": history, **beside}
 
     def _index(self) -> EpisodeIndex:
         """The index as of now; a connection belongs to one thread."""

@@ -10,61 +10,59 @@ import os
 import secrets
 import shutil
 import subprocess
-import sys
 import tempfile
 import threading
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from handrail.intervention.run_directory import RunDirectory
+from handrail.launch.console import errand
 from handrail.launch.console.answers import Busy
 from handrail.launch.errors import ExportError
 
 MOST_RUNNING = 2
-MOST_KEPT = 4
+MOST_KEPT = 3
 KEPT_S = 1800.0
 _NICE = 10
 _CHUNK = 1 << 16
 _PREFIX = "handrail-exports-"
 
 
-def begin_export(run: RunDirectory, form: str, words: Sequence[str]) -> "subprocess.Popen[bytes]":
+def begin_export(
+    run: RunDirectory, form: str, words: Sequence[str], complaints: IO[bytes] | int = subprocess.PIPE
+) -> "subprocess.Popen[bytes]":
     """Start `handrail export`; in the main thread, because a child dies with the thread that started it.
 
     Args:
         run: of which run.
         form: "csv", "mp4" or "lerobot".
         words: further words of the command line.
+        complaints: a file that takes its stderr; a pipe, which somebody has to read, where there is none.
     """
-    variables = {**os.environ, "HANDRAIL_PARENT": str(os.getpid())}
-    variables.pop("HANDRAIL_CONSOLE_TOKENS", None)  # no business of an export's
-    process = subprocess.Popen(
-        [sys.executable, "-m", "handrail.launch.cli", "export", form, f"run={run.path}", *words],
-        stdin=subprocess.DEVNULL,
+    process: subprocess.Popen[bytes] = subprocess.Popen(
+        errand.command(["export", form, f"run={run.path}", *words]),
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=variables,
-        start_new_session=True,  # Ctrl-C in the console's terminal is the console's
+        stderr=complaints,
+        **errand.settings(_NICE),
     )
-    with suppress(OSError):  # it has ended already
-        os.setpriority(os.PRIO_PROCESS, process.pid, _NICE)
     return process
 
 
-async def spoken(process: "subprocess.Popen[bytes]") -> AsyncIterator[bytes]:
-    """Yield what an export writes to stdout, as it comes.
+async def spoken(process: "subprocess.Popen[bytes]", complaints: IO[bytes]) -> AsyncIterator[bytes]:
+    """Yield what an export writes to stdout, as it comes; `complaints` is the file that takes its stderr.
 
     Raises:
         ExportError: it failed, perhaps after some of it; says why.
     """
-    assert process.stdout is not None and process.stderr is not None
+    assert process.stdout is not None
     while data := await asyncio.to_thread(os.read, process.stdout.fileno(), _CHUNK):
         yield data
     if await asyncio.to_thread(process.wait) != 0:
-        raise ExportError(complaint(process.stderr.read().decode(errors="replace")))
+        complaints.seek(0)
+        raise ExportError(complaint(complaints.read().decode(errors="replace")))
 
 
 def complaint(stderr: str) -> str:
@@ -116,30 +114,39 @@ class Job:
             self.state = "cancelled"
             self._process.terminate()  # SIGINT may be ignored, in a shell's background
 
-    def discard(self) -> None:
-        """End it at once, and remove everything of it."""
+    def kill(self) -> None:
+        """End it at once."""
         if self.state == "running":
             self.state = "cancelled"
         with suppress(OSError):
             self._process.kill()
+
+    def discard(self) -> None:
+        """End it at once, and remove everything of it; waits for the disk."""
+        self.kill()
         self._thread.join()
         shutil.rmtree(self.file.parent, ignore_errors=True)
 
     def _follow(self) -> None:
+        try:
+            why = self._outcome()
+        except Exception as error:  # one that stayed "running" would be in the way of all others
+            why = f"unexpected {type(error).__name__}: {error}"
+        if self.state != "cancelled":
+            self.why, self.state = why, "failed" if why else "done"
+
+    def _outcome(self) -> str:
+        """Follow it to its end; returns why it failed, "" when it has not."""
         assert self._process.stdout is not None and self._process.stderr is not None
         said = ""
         with self._process.stdout as stdout, self._process.stderr as stderr:
             for line in stderr:
                 said = self._heard(line.decode(errors="replace")) or said
             answer = stdout.read()
-        code = self._process.wait()
-        if self.state == "cancelled":
-            return
-        if code == 0:
-            self.summary = json.loads(answer)
-            self.state = "done"
-        else:
-            self.why, self.state = complaint(said), "failed"
+        if self._process.wait() != 0:
+            return complaint(said)
+        self.summary = dict(json.loads(answer))
+        return ""
 
     def _heard(self, line: str) -> str:
         """Take in a line of progress; "" then, otherwise the line."""
@@ -162,6 +169,7 @@ class Jobs:
         self._run = run
         self._jobs: OrderedDict[str, Job] = OrderedDict()
         self._folder: Path | None = None
+        self._chores: set[asyncio.Task[None]] = set()
 
     @property
     def running(self) -> int:
@@ -177,6 +185,7 @@ class Jobs:
         refuse_more_than(self.running)
         if self._folder is None:
             self._folder = _fresh_folder()
+            self._aside(_remove_leftovers)
         key = secrets.token_urlsafe(12)
         folder = Path(tempfile.mkdtemp(dir=self._folder))
         file = folder / f"export{suffix}"
@@ -187,8 +196,12 @@ class Jobs:
             oldest = next((each for each, job in self._jobs.items() if job.state != "running"), None)
             if oldest is None:
                 break
-            self._jobs.pop(oldest).discard()
+            self._discard(oldest)
         return key
+
+    def listed(self) -> list[tuple[str, Job]]:
+        """Every job with its id, the oldest first."""
+        return list(self._jobs.items())
 
     def find(self, key: str) -> Job | None:
         """The job of that id."""
@@ -210,11 +223,22 @@ class Jobs:
         if job.state == "running":  # a long one: its time to be fetched has not begun
             asyncio.get_running_loop().call_later(KEPT_S, self._expire, key)
         else:
-            self._jobs.pop(key).discard()
+            self._discard(key)
+
+    def _discard(self, key: str) -> None:
+        job = self._jobs.pop(key)
+        job.kill()
+        self._aside(job.discard)
+
+    def _aside(self, chore: Callable[[], None]) -> None:
+        """Do what waits for the disk in a thread: this one carries the pictures, and STOP."""
+        task = asyncio.ensure_future(asyncio.to_thread(chore))
+        self._chores.add(task)
+        task.add_done_callback(self._chores.discard)
 
 
 def refuse_more_than(running: int) -> None:
-    """Refuse another export beside so many.
+    """Refuse another export beside so many of its kind.
 
     Raises:
         Busy: there are enough.
@@ -224,14 +248,19 @@ def refuse_more_than(running: int) -> None:
 
 
 def _fresh_folder() -> Path:
-    """A private folder for this console's exports; those of consoles that were killed are removed."""
+    """A private folder for this console's exports."""
+    return Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+
+
+def _remove_leftovers() -> None:
+    """Remove the folders of consoles that were killed."""
     base = Path(tempfile.gettempdir())
     for folder in base.glob(f"{_PREFIX}*"):
         pid = folder.name.removeprefix(_PREFIX).partition("-")[0]
-        status = folder.lstat()
-        if folder.is_dir() and not folder.is_symlink() and status.st_uid == os.getuid() and not _lives(pid):
-            shutil.rmtree(folder, ignore_errors=True)
-    return Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=base))
+        with suppress(OSError):  # another console may remove them, too
+            ours = folder.lstat().st_uid == os.getuid() and not folder.is_symlink()
+            if ours and folder.is_dir() and not _lives(pid):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _lives(pid: str) -> bool:

@@ -11,7 +11,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from handrail.launch.console.access import Door, Hosts
+from handrail.launch.console.access import IDENTITY, Door, Hosts
 from handrail.launch.console.answers import Refused, refuse
 
 LARGEST_BODY = 1 << 16
@@ -75,7 +75,7 @@ class Gate:
             await receive()
             await send({"type": "websocket.close", "code": 4401})  # before it is accepted: HTTP 403
             return
-        scope["handrail.identity"] = identity
+        scope[IDENTITY] = identity
         await self._inner(scope, receive, send)
 
     async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -105,7 +105,7 @@ class Gate:
             return refuse(413, _TOO_LARGE)
         identity = self._door.know(connection)
         if identity is not None:
-            scope["handrail.identity"] = identity
+            scope[IDENTITY] = identity
         elif not self._is_public(path):
             if method == "GET" and path == "/":
                 return RedirectResponse("/login", 303)

@@ -5,12 +5,11 @@ age, order and deadman once more.
 """
 
 import asyncio
-import contextlib
 import itertools
 import time
 
 import msgspec
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket
 
 from handrail.intervention.console.messages import Hand
 from handrail.launch.console import wire
@@ -79,8 +78,7 @@ class Hands:
             if self._hold is hold:
                 self._hold = None
         if hold.ended is not None:
-            with contextlib.suppress(WebSocketDisconnect):
-                await socket.close(*hold.ended)
+            await wire.farewell(socket, *hold.ended)
 
     def _look(self) -> None:
         """The lease has changed hands."""
@@ -95,6 +93,8 @@ class Hands:
             if now is None or now.sequence <= last or hold.ended is not None:
                 continue
             last = now.sequence
+            if now.drive or now.held:
+                self._site.lease.act(hold.identity)
             if (t_ns := _fresh(now)) is not None:
                 self._tell(hold, t_ns, now.twist, now.drive, tuple(now.held))
 

@@ -5,8 +5,9 @@ control loop, no supervisor) it shows what the files say, and that nobody speaks
 """
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import structlog
@@ -15,7 +16,16 @@ import zmq.asyncio
 
 from handrail.agent.config import HAND_DEVICES, RunConfig
 from handrail.intervention.console.feed import FeedReader
-from handrail.intervention.console.messages import Ended, FrameHead, Now, Step, Steps, Watch, feed_address
+from handrail.intervention.console.messages import (
+    Ended,
+    FrameHead,
+    Live,
+    Now,
+    Step,
+    Steps,
+    Watch,
+    feed_address,
+)
 from handrail.intervention.run_directory import RunDirectory
 from handrail.launch import runs, telemetry
 from handrail.launch.console.audience import Audience, message
@@ -78,7 +88,10 @@ class Hub:
         self.on_tick: Callable[[], None] = lambda: None
         self._run, self._config = run, config
         self._on_frame, self._watch, self._advise = on_frame, watch, advise
-        self._feed = FeedReader(feed_address(run.socket_dir()), context)
+        self._task = str(run.meta().get("choices", {}).get("task", ""))
+        feed = feed_address(run.socket_dir())
+        # A queue each: a console that has been busy for a moment has lost pictures, and no news.
+        self._feeds = [FeedReader(feed, context, topics=(topic,)) for topic in ("live", "frame")]
         self._reports = context.socket(zmq.SUB)
         self._reports.setsockopt(zmq.LINGER, 0)
         self._reports.setsockopt(zmq.SUBSCRIBE, b"")
@@ -88,6 +101,7 @@ class Hub:
         self._told_steps = 0
         self._logbook = Logbook(run)
         self._entry = Entry()
+        self._complaints: dict[str, str] = {}
 
     @property
     def alive(self) -> bool:
@@ -102,7 +116,10 @@ class Hub:
     def greeting(self) -> list[str]:
         """What somebody who has just come is told, beside who they are."""
         self._tell_steps()
-        told = [self._now_message(), message("run", **self.run_facts()), message("advice", **self.advice)]
+        told = [self._now_message()]
+        with self._heeding("run"):
+            told.append(message("run", **self.run_facts()))
+        told.append(message("advice", **self.advice))
         if self.episode >= 0:
             told.append(message("steps", episode=self.episode, steps=self.steps))
         return told
@@ -113,7 +130,7 @@ class Hub:
         return {
             "run": self._run.id,
             "server_ms": server_ms(),
-            "task": str(self._run.meta().get("choices", {}).get("task", "")),
+            "task": self._task,
             "hz": config.env.hz,
             "person": config.actor.device in HAND_DEVICES,
             "cameras": [camera.name for camera in config.env.cameras],
@@ -123,7 +140,7 @@ class Hub:
     def run_facts(self) -> dict[str, Any]:
         """What the page shows of the run."""
         view = self.view
-        cycle = self._entry.cycle_steps
+        pace = self._entry.pace
         return {
             "actor": {name: value for name, value in view.actor.items() if name not in _LONG},
             "learner": view.learner,
@@ -138,7 +155,8 @@ class Hub:
                 kind: {str(window): self._rate(kind, window) for window in _WINDOWS}
                 for kind in ("unaided", "assisted")
             },
-            "cycle_s": None if cycle is None else cycle / self._config.env.hz,
+            "cycle_s": pace.cycle_s,
+            "human_share": pace.human_share,
             "evaluated": view.evaluated,
         }
 
@@ -150,27 +168,33 @@ class Hub:
     async def serve(self) -> None:
         """Listen and tell until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            for each in (self._follow_feed(), self._follow_reports(), self._follow_log(), self._tick()):
+            for each in (self._follow_reports(), self._follow_log(), self._tick()):
                 tasks.create_task(each)
+            for feed in self._feeds:
+                tasks.create_task(self._follow_feed(feed))
             if self._advise is not None:
                 tasks.create_task(self._keep_advising(self._advise))
 
-    async def _follow_feed(self) -> None:
+    async def _follow_feed(self, feed: FeedReader) -> None:
         while True:
-            news = self._feed.decode(await self._feed.socket.recv_multipart())
-            match news:
-                case Now():
-                    self._heard_s = time.monotonic()
-                    if self.now is None or self.now.boot != news.boot:
-                        self._begin(news.episode)
-                    self.now, self._changed = news, True
-                case Steps():
-                    self._take_steps(news)
-                case Ended():
-                    self._tell_steps()
-                    self.audience.tell("ended", **_facts(news))
-                case (head, pixels):
-                    self._on_frame(head, pixels)
+            parts = await feed.socket.recv_multipart()
+            with self._heeding("feed"):
+                self._take(feed.decode(parts))
+
+    def _take(self, news: Live | tuple[FrameHead, bytes] | None) -> None:
+        match news:
+            case Now():
+                self._heard_s = time.monotonic()
+                if self.now is None or self.now.boot != news.boot:
+                    self._begin(news.episode)
+                self.now, self._changed = news, True
+            case Steps():
+                self._take_steps(news)
+            case Ended():
+                self._tell_steps()
+                self.audience.tell("ended", **_facts(news))
+            case (head, pixels):
+                self._on_frame(head, pixels)
 
     def _begin(self, episode: int) -> None:
         """Another episode: its steps are none so far."""
@@ -190,17 +214,18 @@ class Hub:
 
     async def _follow_reports(self) -> None:
         while True:
-            report = telemetry.decode(await self._reports.recv())
-            if report is not None:
-                self._relayed_s = time.monotonic()
-                self.view.take(report)
+            data = await self._reports.recv()
+            with self._heeding("report"):
+                if (report := telemetry.decode(data)) is not None:
+                    self._relayed_s = time.monotonic()
+                    self.view.take(report)
 
     async def _follow_log(self) -> None:
         while True:
             try:
                 entry = await asyncio.to_thread(self._logbook.look)
-            except Exception:  # whatever is wrong with the files, the page goes on showing the rest
-                structlog.get_logger().exception("log")
+            except Exception as error:  # whatever is wrong with the files, the page shows the rest
+                self._complain("log", error)
             else:
                 self._entry = entry
                 if entry.labelled:
@@ -215,19 +240,28 @@ class Hub:
         while True:
             await asyncio.sleep(_TICK_S)
             tick += 1
-            self.on_tick()
-            if self.now is not None and not self.alive:
-                self.now, self._changed = None, True
-            if self._changed:
-                self._changed = False
-                if self.audience:
-                    self.audience.send(self._now_message())
+            # Each by itself: what fails is missing from the page, and takes nothing else with it.
+            with self._heeding("lease"):
+                self.on_tick()
+            with self._heeding("now"):
+                self._tell_now()
             if tick % _STEPS_EVERY == 0:
-                self._tell_steps()
+                with self._heeding("steps"):
+                    self._tell_steps()
             if tick % _WATCH_EVERY == 0:
-                self.tell_watch()
+                with self._heeding("watch"):
+                    self.tell_watch()
             if tick % _RUN_EVERY == 0 and self.audience:
-                self.audience.tell("run", **self.run_facts())
+                with self._heeding("run"):
+                    self.audience.tell("run", **self.run_facts())
+
+    def _tell_now(self) -> None:
+        if self.now is not None and not self.alive:
+            self.now, self._changed = None, True
+        if self._changed:
+            self._changed = False
+            if self.audience:
+                self.audience.send(self._now_message())
 
     def tell_watch(self) -> None:
         """Tell the control loop what is looked at; holds for a moment, so it is told again and again."""
@@ -240,18 +274,32 @@ class Hub:
             await asyncio.sleep(_ADVICE_EVERY_S)
             try:
                 self.advice = await asyncio.to_thread(advise, self.view, self.now)
-            except Exception:  # advice that fails is no advice
-                structlog.get_logger().exception("advice")
+            except Exception as error:  # advice that fails is no advice
+                self._complain("advice", error)
             else:
                 self.audience.tell("advice", **self.advice)
+
+    @contextlib.contextmanager
+    def _heeding(self, about: str) -> Iterator[None]:
+        """Have an error in the block told to the log, and end nothing else."""
+        try:
+            yield
+        except Exception as error:  # whatever it is, the page shows the rest
+            self._complain(about, error)
+
+    def _complain(self, about: str, error: Exception) -> None:
+        """Write it to the console's log, once for as long as it stays the same."""
+        if self._complaints.get(about) != str(error):
+            self._complaints[about] = str(error)
+            structlog.get_logger().error(about, exc_info=error)
 
     def _now_message(self) -> str:
         return message("now", now=_facts(self.now) if self.now is not None else None, alive=self.alive)
 
     def close(self) -> None:
         """Close the sockets."""
-        self._feed.close()
-        self._reports.close()
+        for each in (*self._feeds, self._reports):
+            each.close()
 
 
 _LONG = frozenset({"kind", "unaided", "assisted", "notices"})

@@ -11,16 +11,15 @@ import os
 import re
 import shlex
 import signal
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from handrail.launch.console.access import ENVIRONMENT
+from handrail.launch.console import errand
 from handrail.launch.console.answers import Refused
-from handrail.launch.console.job import NICENESS
+from handrail.launch.console.job import GRACE_S
 
 State = Literal["running", "done", "failed", "stopped"]
 
@@ -28,8 +27,7 @@ MOST_LINES = 2000
 """Of a job's output that are kept."""
 LONGEST_LINE = 4000
 _CHUNK = 1 << 14
-_END_S = 15.0  # an episode that is being recorded may end first
-_NAMELESS = {ENVIRONMENT: None, "HANDRAIL_CONSOLE": None}
+_PLAIN = {"COLUMNS": "160", "TERM": "dumb", "NO_COLOR": "1", "PYTHONUNBUFFERED": "1"}
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -73,25 +71,11 @@ class Job:
 
     async def start(self) -> None:
         """Start it."""
-        environment = {key: value for key, value in os.environ.items() if key not in _NAMELESS}
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "handrail.launch.console.job",
-            *self.words,
-            stdin=asyncio.subprocess.DEVNULL,
+            *errand.command(self.words),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
-            process_group=0,
-            env=environment
-            | {
-                "HANDRAIL_PARENT": str(os.getpid()),
-                NICENESS: str(self.kind.nice),
-                "COLUMNS": "160",
-                "TERM": "dumb",
-                "NO_COLOR": "1",
-                "PYTHONUNBUFFERED": "1",
-            },
+            **errand.settings(self.kind.nice, **_PLAIN),
         )
         self._task = asyncio.create_task(self._follow(self._process))
 
@@ -124,16 +108,16 @@ class Job:
         self._asked = True
         _signal(process.pid, signal.SIGTERM)
         try:
-            await asyncio.wait_for(asyncio.shield(self._task), _END_S)
+            await asyncio.wait_for(asyncio.shield(self._task), GRACE_S)
         except TimeoutError:
             _signal(process.pid, signal.SIGKILL)
             await self._task
 
-    def kill(self) -> None:
-        """End it without a word: the console ends."""
+    def dismiss(self) -> None:
+        """Ask it to end, for the console does, and leave it to it: it may have an arm to bring to rest."""
         if self._process is not None and self.running:
             self._asked = True
-            _signal(self._process.pid, signal.SIGKILL)
+            _signal(self._process.pid, signal.SIGTERM)
 
     async def ended(self) -> None:
         """Wait for its end."""
@@ -230,6 +214,6 @@ class Jobs:
         return {name: job.facts() for name, job in self._jobs.items()}
 
     def close(self) -> None:
-        """End all of them; the console ends."""
+        """Ask all of them to end; the console ends."""
         for job in self._jobs.values():
-            job.kill()
+            job.dismiss()

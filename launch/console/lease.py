@@ -1,9 +1,11 @@
 """The operator's lease: of all who look on, one acts.
 
 It belongs to a session, not to a socket: every tab of the holder's browser may act, and a page that is loaded
-again still does. It ends when the holder gives it back, or a few seconds after their last socket has closed.
+again still does. It ends when the holder gives it back, or a few seconds after their last socket has closed;
+and once nothing has been done with it for some minutes, another operator may take it.
 """
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -13,6 +15,8 @@ from handrail.launch.console.access import Identity
 
 GRACE_S = 5.0
 """How long a holder without any socket keeps it [s]: as long as a page takes to load again."""
+IDLE_S = 300.0
+"""How long a holder may do nothing before somebody else may take it [s]."""
 
 
 class Lease:
@@ -23,14 +27,17 @@ class Lease:
 
     Attributes:
         told: called whenever another holds it, or nobody.
+        taken: called when it has been taken from somebody who did nothing, with them and whoever has it now.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self.told: list[Callable[[], None]] = []
+        self.taken: list[Callable[[Identity, Identity], None]] = []
         self._now = now
         self._holder: Identity | None = None
         self._sockets: Counter[str] = Counter()
         self._left_at: float | None = None
+        self._acted_at = 0.0
 
     @property
     def holder(self) -> Identity | None:
@@ -49,10 +56,25 @@ class Lease:
             return "a viewer looks on; sign in with the operator's token to act"
         holder = self.holder
         if holder is not None and holder.sid != identity.sid:
-            return f"{holder.name} is at the controls; ask them to release"
-        if holder is None:
-            self._give(identity, None if identity.sid in self._sockets else self._now())
+            idle_s = self._now() - self._acted_at
+            if idle_s < IDLE_S:
+                return (
+                    f"{holder.name} is at the controls; ask them to release, or take the controls "
+                    f"in {math.ceil((IDLE_S - idle_s) / 60)} min if they do nothing until then"
+                )
+            self._take(identity)
+            for each in self.taken:
+                each(holder, identity)
+        elif holder is None:
+            self._take(identity)
         return ""
+
+    def act(self, identity: Identity) -> str:
+        """Somebody is about to act; returns why they may not, as `refusal` does."""
+        why = self.refusal(identity)
+        if not why:
+            self._acted_at = self._now()
+        return why
 
     def release(self, identity: Identity) -> None:
         """Give it back; nothing happens to somebody else's."""
@@ -90,7 +112,10 @@ class Lease:
         if self._left_at is not None and self._now() - self._left_at > GRACE_S:
             self._give(None)
 
+    def _take(self, identity: Identity) -> None:
+        self._give(identity, None if identity.sid in self._sockets else self._now())
+
     def _give(self, identity: Identity | None, left_at: float | None = None) -> None:
-        self._holder, self._left_at = identity, left_at
+        self._holder, self._left_at, self._acted_at = identity, left_at, self._now()
         for each in self.told:
             each()

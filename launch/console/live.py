@@ -1,10 +1,10 @@
 """`/ws/live`: everything but pictures and the hand, both ways, as JSON text."""
 
 import asyncio
-import contextlib
 
 import msgspec
-from starlette.websockets import WebSocket, WebSocketDisconnect
+import structlog
+from starlette.websockets import WebSocket
 
 from handrail.intervention.console import messages
 from handrail.intervention.console.client import DeskSilent
@@ -17,7 +17,6 @@ from handrail.launch.console.site import Site
 from handrail.launch.console.stopping import Stopper
 
 TOO_SLOW = 1013
-_FAREWELL_S = 1.0
 _AT_ONCE = 64  # commands that are under way
 
 
@@ -33,6 +32,7 @@ class Live:
         self._site, self._stopper = site, stopper
         self._under_way: set[asyncio.Task[None]] = set()
         site.lease.told.append(self.tell_lease)
+        site.lease.taken.append(self._tell_taken)
         site.hub.on_tick = site.lease.expire
 
     async def serve(self, socket: WebSocket) -> None:
@@ -55,14 +55,19 @@ class Live:
                 site.hub.audience.leave(listener)
                 site.hub.tell_watch()
         if listener.dropped:
-            # It may be in no state to be told.
-            with contextlib.suppress(TimeoutError, WebSocketDisconnect):
-                await asyncio.wait_for(socket.close(TOO_SLOW, "too slow"), _FAREWELL_S)
+            await wire.farewell(socket, TOO_SLOW, "too slow")
 
     def tell_lease(self) -> None:
         """Tell everybody who acts now."""
         for listener in self._site.hub.audience:
             listener.tell(self._lease_message(listener.identity))
+
+    def _tell_taken(self, before: Identity, now: Identity) -> None:
+        """Somebody has taken the controls from another who did nothing: tell that one."""
+        for listener in self._site.hub.audience:
+            if listener.identity.sid == before.sid:
+                why = f"{now.name} has taken the controls: nothing was done with them here"
+                listener.tell(message("error", why=why))
 
     def _lease_message(self, identity: Identity) -> str:
         holder = self._site.lease.holder
@@ -107,11 +112,18 @@ class Live:
         try:
             listener.tell(_answer(await self._act(listener.identity, asked)))
         except DeskSilent as silence:
-            listener.tell(message("ack", id=asked.id, status="silent", why=str(silence), repeated=False))
+            why = str(silence)
+        except Exception as error:
+            structlog.get_logger().exception("command", verb=asked.verb)
+            kind = type(error).__name__
+            why = f"unexpected {kind} (the console's log has more): whether it was done is not known"
+        else:
+            return
+        listener.tell(message("ack", id=asked.id, status="silent", why=why, repeated=False))
 
     async def _act(self, identity: Identity, asked: wire.Command) -> Ack:
         stops = asked.verb == "stop" and identity.role == "operator"
-        why = "" if stops else self._site.lease.refusal(identity)
+        why = "" if stops else self._site.lease.act(identity)
         issued_ns = wire.nanoseconds(asked.issued_ms)
         if issued_ns is None:
             why = why or "issued_ms is no time"

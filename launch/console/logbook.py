@@ -1,21 +1,23 @@
-"""What a run's files say, for the page: labels that changed, the cycle time, and what nobody reports.
+"""What a run's files say, for the page: labels that changed, the pace, and what nobody reports.
 
 While a supervisor relays its processes' reports, those are fresher. Beside `handrail record` or after a run
 nobody reports, and the log is all there is.
 """
 
+import dataclasses
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
 from handrail.intervention.index import EpisodeIndex
+from handrail.intervention.index_query import Pace
 from handrail.intervention.log_format import NO_RESULT
 from handrail.intervention.log_reader import LogReader
 from handrail.intervention.run_directory import RunDirectory
 from handrail.launch import runs
 
 _REPORTED = 100  # finished episodes, as an actor reports them
-_CYCLES = 20
+_PACED = 20  # episodes
 
 
 @dataclass(frozen=True)
@@ -26,14 +28,14 @@ class Entry:
         sequence: how far the log has been read.
         labelled: episodes whose label has changed since the last look.
         actor: what an actor would report, as far as the log knows it.
-        cycle_steps: mean length of the last unaided successes; None before the first.
+        pace: of the last training episodes.
         evaluations: every one, oldest first.
     """
 
     sequence: int = 0
     labelled: tuple[int, ...] = ()
     actor: dict[str, Any] = field(default_factory=dict)
-    cycle_steps: float | None = None
+    pace: Pace = field(default_factory=Pace)
     evaluations: tuple[dict[str, Any], ...] = ()
 
 
@@ -47,10 +49,9 @@ class Logbook:
     def __init__(self, run: RunDirectory) -> None:
         self._run = run
         self._reader = LogReader(run.segments)
-        self._sequence: int | None = None
+        self._last: Entry | None = None
         self._next = 0  # the first episode that has not been counted
         self._finished: deque[tuple[bool, bool]] = deque(maxlen=_REPORTED)
-        self._cycles: deque[int] = deque(maxlen=_CYCLES)
 
     def look(self) -> Entry:
         """What is there now.
@@ -61,23 +62,29 @@ class Logbook:
         # Opened anew each time: a connection belongs to one thread, and whoever deletes the index means it.
         with EpisodeIndex(self._run.index_file, self._reader) as index:
             sequence = index.refresh()
-            labelled = index.labelled_since(self._sequence) if self._sequence is not None else []
-            self._sequence = sequence
-            self._count(index)
-            totals = index.totals()
-            actor = {
-                "env_steps": totals.train_steps,
-                "episode": max(0, totals.next_episode - 1),
-                "demonstrations": len(index.episodes(label="demo")),
-                "demonstration_steps": totals.demo_steps,
-                "human_steps": totals.human_steps,
-                "takeovers": totals.takeovers,
-                "intervention_rate": totals.human_steps / max(1, totals.train_steps),
-                "unaided": [success and unaided for success, unaided in self._finished],
-                "assisted": [success for success, _ in self._finished],
-            }
-        cycle = sum(self._cycles) / len(self._cycles) if self._cycles else None
-        return Entry(sequence, tuple(labelled), actor, cycle, tuple(runs.evaluations(self._run)))
+            last = self._last
+            if last is None or sequence != last.sequence:
+                labelled = index.labelled_since(last.sequence) if last is not None else []
+                self._count(index)
+                last = Entry(sequence, tuple(labelled), self._actor(index), index.pace(_PACED))
+            else:
+                last = dataclasses.replace(last, labelled=())
+        self._last = dataclasses.replace(last, evaluations=tuple(runs.evaluations(self._run)))
+        return self._last
+
+    def _actor(self, index: EpisodeIndex) -> dict[str, Any]:
+        totals = index.totals()
+        return {
+            "env_steps": totals.train_steps,
+            "episode": max(0, totals.next_episode - 1),
+            "demonstrations": len(index.episodes(label="demo")),
+            "demonstration_steps": totals.demo_steps,
+            "human_steps": totals.human_steps,
+            "takeovers": totals.takeovers,
+            "intervention_rate": totals.human_steps / max(1, totals.train_steps),
+            "unaided": [success and unaided for success, unaided in self._finished],
+            "assisted": [success for success, _ in self._finished],
+        }
 
     def _count(self, index: EpisodeIndex) -> None:
         """Take in the training episodes that have ended since."""
@@ -86,5 +93,3 @@ class Logbook:
             if row.truncated_by in NO_RESULT:
                 continue
             self._finished.append((bool(row.success), bool(row.unaided)))
-            if row.success and row.unaided:
-                self._cycles.append(row.steps)

@@ -74,7 +74,7 @@ class Relay:
         """Take answers until cancelled."""
         while True:
             frames = await self._socket.recv_multipart()
-            with contextlib.suppress(msgspec.MsgspecError):
+            with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                 ack = self._decoder.decode(frames[-1])
                 # Answers come in the order of the questions, also of those with one id.
                 waiting = (each for each in self._asked.get(ack.id, ()) if not each.done())

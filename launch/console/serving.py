@@ -6,7 +6,6 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import structlog
 import uvicorn
@@ -19,7 +18,7 @@ from handrail.launch.adviser import Adviser
 from handrail.launch.console.access import Door, Hosts, Tokens
 from handrail.launch.console.address import Address
 from handrail.launch.console.app import PUBLIC, application, sockets, table
-from handrail.launch.console.certificate import CERTIFICATE, KEY
+from handrail.launch.console.connections import REQUEST_S, Connection, Crowd
 from handrail.launch.console.gate import Gate
 from handrail.launch.console.hub import Hub
 from handrail.launch.console.lease import Lease
@@ -33,14 +32,30 @@ _STOP_POLL_S = 0.1
 _LARGEST_MESSAGE = 1 << 15
 _MOST_CONNECTIONS = 200
 _PING_S = 5.0
+_HANDSHAKE_S = 10.0  # to agree on TLS
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, which leaves the signals to the process's own handlers."""
+    """uvicorn, which leaves the signals to the process's own handlers, and strangers no time to waste."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        crowd, settings = Crowd(), self.config
+        await self.lifespan.startup()
+        self.servers = [
+            await asyncio.get_running_loop().create_server(
+                lambda: Connection(settings, self.server_state, self.lifespan.state, crowd=crowd),
+                sock=each,
+                ssl=settings.ssl,
+                ssl_handshake_timeout=None if settings.ssl is None else _HANDSHAKE_S,
+                backlog=settings.backlog,
+            )
+            for each in sockets or ()
+        ]
+        self.started = True
 
 
 class ConsoleServer:
@@ -79,21 +94,31 @@ class ConsoleServer:
         self.inner = application(self._site, self.routes, self.sockets)
         self._gate = Gate(self.inner, door, hosts, PUBLIC)
 
-    async def serve(self, listener: socket.socket, stop: threading.Event, tls: Path | None = None) -> None:
+    async def serve(
+        self, listener: socket.socket, stop: threading.Event, tls: ssl.SSLContext | None = None
+    ) -> None:
         """Serve until `stop` is set; then everything is closed.
+
+        A part that fails ends the whole: better none, which is seen and started again, than a page that shows
+        what was. Its error is raised once everything is closed.
 
         Args:
             listener: bound and listening; closed at the end.
             stop: ends it.
-            tls: folder with certificate and key; None for plain http.
+            tls: certificate and key; None for plain http.
         """
         server = _Server(_settings(self._gate, tls))
         work = [
             asyncio.create_task(each)
             for each in (self._hub.serve(), self._relay.serve(), _until(stop, server))
         ]
+        for task in work:
+            task.add_done_callback(lambda _: setattr(server, "should_exit", True))
         try:
             await server.serve([listener])
+            for part in work[:-1]:
+                if part.done():
+                    raise _why(part)
         finally:
             for task in work:
                 task.cancel()
@@ -104,11 +129,10 @@ class ConsoleServer:
             structlog.get_logger().info("ended")
 
 
-def _settings(app: Gate, tls: Path | None) -> uvicorn.Config:
+def _settings(app: Gate, tls: ssl.SSLContext | None) -> uvicorn.Config:
     settings = uvicorn.Config(
         app,
         loop="asyncio",
-        http="h11",
         ws="websockets-sansio",
         ws_max_size=_LARGEST_MESSAGE,
         ws_ping_interval=_PING_S,
@@ -119,21 +143,20 @@ def _settings(app: Gate, tls: Path | None) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         limit_concurrency=_MOST_CONNECTIONS,
-        timeout_keep_alive=15,
+        timeout_keep_alive=int(REQUEST_S),
         timeout_graceful_shutdown=_END_S,
         proxy_headers=False,
     )
     settings.load()
-    if tls is not None:
-        settings.ssl = _tls(tls)
+    settings.ssl = tls
     return settings
 
 
-def _tls(folder: Path) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(folder / CERTIFICATE, folder / KEY)
-    return context
+def _why(part: asyncio.Task[None]) -> BaseException:
+    """Why a part of the console has ended; its log has all of it."""
+    error = None if part.cancelled() else part.exception()
+    structlog.get_logger().error("a part of the console has ended", exc_info=error)
+    return error or RuntimeError("a part of the console has ended")
 
 
 async def _until(stop: threading.Event, server: uvicorn.Server) -> None:

@@ -7,8 +7,11 @@
 Confirming or correcting one is a remark or a label on its episode (`episodes`).
 """
 
+import asyncio
+import contextlib
 import dataclasses
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 from starlette.requests import Request
@@ -20,7 +23,7 @@ from handrail.launch.classify_tally import FEWEST_EPISODES, NEXT, PROMPTS, Tally
 from handrail.launch.console.answers import Refused, ok
 from handrail.launch.console.site import RouteSpec, Site
 from handrail.reward_classifier import inbox, png
-from handrail.reward_classifier.inbox import InboxEntry
+from handrail.reward_classifier.inbox import Inbox, InboxEntry
 from handrail.robot_env.errors import HandrailError
 
 CONFIRMED = "inbox: confirmed"
@@ -49,8 +52,13 @@ class Examples:
         self._site = site
         self._reader = LogReader(site.run.segments)
         self._tally = Tally()
-        self._entries: list[InboxEntry] = []
         self._lock = threading.Lock()  # requests come in several threads
+        # The inbox reads elsewhere in the log, and for longer than the tally may wait.
+        self._archive = LogReader(site.run.segments)
+        self._inbox_of_run = Inbox(site.run.id, self._archive)
+        self._reading = threading.Lock()
+        self._turn = asyncio.Lock()  # whoever waits for that holds no thread
+        self._found: list[InboxEntry] = []
 
     async def counts(self, request: Request) -> Response:
         """Examples so far; `positives` and `negatives` say how many are wanted."""
@@ -61,12 +69,15 @@ class Examples:
 
     async def inbox(self, request: Request) -> Response:
         """The disagreements."""
-        return ok(await self._site.blocking(self._inbox))
+        async with self._turn:
+            return ok(await self._site.blocking(self._inbox))
 
     async def picture(self, request: Request) -> Response:
         """What a camera saw."""
         place = request.path_params
-        found = await self._site.blocking(self._picture, place["episode"], place["step"], place["camera"])
+        where = place["episode"], place["step"], place["camera"]
+        async with self._turn:
+            found = await self._site.blocking(self._picture, *where)
         return Response(found, media_type="image/png")
 
     def _counts(self, wanted: Wanted, running: int) -> dict[str, Any]:
@@ -92,27 +103,32 @@ class Examples:
             }
 
     def _inbox(self) -> dict[str, Any]:
-        with self._lock:
-            found = self._look()
-            with EpisodeIndex(self._site.run.index_file, self._reader) as index:
-                index.refresh()
-                told = [{**dataclasses.asdict(each), "confirmed": _confirmed(index, each)} for each in found]
-        return {"entries": told[-_MOST:][::-1], "total": len(found)}
+        with self._reading, self._index() as index:
+            self._found = found = self._inbox_of_run.entries(index)
+            told = [
+                {**dataclasses.asdict(each), "confirmed": _confirmed(index, each)} for each in found[-_MOST:]
+            ]
+        return {"entries": told[::-1], "total": len(found)}
 
-    def _look(self) -> list[InboxEntry]:
-        self._entries = inbox.entries({self._site.run.id: self._reader})
-        return self._entries
+    @contextlib.contextmanager
+    def _index(self) -> Iterator[EpisodeIndex]:
+        with EpisodeIndex(self._site.run.index_file, self._archive) as index:
+            index.refresh()
+            yield index
 
     def _picture(self, episode: int, step: int, camera: str) -> bytes:
-        with self._lock:
-            known = {(each.episode, each.step): each for each in self._entries or self._look()}
+        with self._reading:
+            if not self._found:
+                with self._index() as index:
+                    self._found = self._inbox_of_run.entries(index)
+            known = {(each.episode, each.step): each for each in self._found}
             entry = known.get((episode, step))
             if entry is None:
                 raise Refused(
                     f"step {step} of episode {episode} is no disagreement; load the inbox again", 404
                 )
             try:
-                images = inbox.images(self._reader, entry)
+                images = inbox.images(self._archive, entry)
             except HandrailError as error:
                 raise Refused(str(error), 404) from error
         if camera not in images:

@@ -1,6 +1,7 @@
 """What pages send over their sockets; msgspec checks every message against it."""
 
 import asyncio
+import contextlib
 import math
 from collections.abc import Coroutine
 from typing import Annotated, TypeVar
@@ -10,6 +11,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from handrail.intervention.console.messages import Verb
 from handrail.launch.console.audience import message
+
+_FAREWELL_S = 1.0
 
 _T = TypeVar("_T")
 _Text = Annotated[str, msgspec.Meta(max_length=2000)]
@@ -41,6 +44,10 @@ class Watch(_OfLive, frozen=True):
 
     fps: Annotated[float, msgspec.Meta(ge=0, le=120)]
     real_time: bool = False
+
+    def __post_init__(self) -> None:
+        if 0 < self.fps < 1:
+            raise ValueError(f"fps={self.fps}: must be 0 or 1 to 120")
 
 
 class Command(_OfLive, frozen=True):
@@ -102,6 +109,12 @@ async def receive(socket: WebSocket, decoder: msgspec.json.Decoder[_T]) -> _T | 
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         await socket.send_text(message("error", why=f"not understood: {error}"))
         return None
+
+
+async def farewell(socket: WebSocket, code: int, why: str) -> None:
+    """Close a page's socket with a word; it may have gone, or be in no state to be told."""
+    with contextlib.suppress(TimeoutError, RuntimeError, WebSocketDisconnect):
+        await asyncio.wait_for(socket.close(code, why), _FAREWELL_S)
 
 
 async def until_any(*works: Coroutine[None, None, None]) -> None:

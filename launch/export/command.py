@@ -19,6 +19,7 @@ from handrail.launch.export import film, lerobot, table
 from handrail.launch.export.draft import draft, refuse_existing, size_bytes
 from handrail.launch.export.material import Material
 from handrail.launch.export.progress import Advance, shown
+from handrail.launch.export.room import Room, estimated_bytes
 from handrail.launch.export.selection import described, select
 from handrail.launch.lifetime import follow_parent
 from handrail.launch.options import Options, nearest
@@ -34,7 +35,7 @@ def main(options: Options, overrides: list[str]) -> int:
 
     Raises:
         ConfigError: the options do not go together, or the target is there already.
-        ExportError: there is nothing to export, or the disk refused.
+        ExportError: there is nothing to export, or the disk refused or has too little room.
         LogError: an episode is damaged.
         MissingExtra: what the format is written with is not installed.
     """
@@ -50,16 +51,19 @@ def main(options: Options, overrides: list[str]) -> int:
     if to != STDOUT:
         refuse_existing(Path(to))
     with EpisodeIndex(run.index_file, LogReader(run.segments)) as index:
-        index.refresh()
+        reached = index.refresh()
         selection = select(index, chosen(options), everything=options["all"])
         material = Material(run, compose.load(run.config_file), index, selection)
         began = time.monotonic()
+        room = Room(Path(to), material.config.log.reserve_bytes)
+        if to != STDOUT:
+            room.require(estimated_bytes(form, options["per"], run.segments, selection.rows, reached))
         with shown(options["progress"], selection.steps, form) as advance:
             if to == STDOUT:
                 table.write(material, sys.stdout, options["per"] or "step", advance)
                 return 0
             with draft(Path(to)) as path:
-                facts = _WRITERS[form](material, path, advance, options)
+                facts = _WRITERS[form](material, path, room.watched(advance), options)
     summary = {
         "format": form,
         "run": run.id,

@@ -15,12 +15,14 @@ from pictures import CAMERAS, SIDE, episode_records
 
 from handrail.agent.config import ActorConfig, AgentConfig, DiagnosticsConfig, LearnerConfig, RunConfig
 from handrail.agent.diagnostics import Findings
+from handrail.agent.diagnostics_actor import acting_means
 from handrail.agent.diagnostics_cem import cem_gap
 from handrail.agent.diagnostics_store import RESTORED, DiagnosticsReader
 from handrail.agent.learner import Learner, run_learner
 from handrail.agent.link import LogServer, log_address
 from handrail.agent.networks.mlp import EnsembleMLP
 from handrail.agent.origins import ORIGINS
+from handrail.agent.policy import ActorPolicy
 from handrail.intervention.log_format import (
     LOG_SCHEMA,
     EpisodeEnd,
@@ -92,6 +94,7 @@ def test_everything_that_was_asked_for_is_found(run):
     by_origin += ["td_median", "td_p95", "q_mean", "reward_density"]
     single = ["effective_samples", "q_gap", "above_ceiling", "value_gap", "overestimation", "cem_gap"]
     single += ["entropy", "target_entropy", "temperature", "saturation", "actor_human_distance"]
+    single += ["clone_share"]
     expected = {f"{figure}/{origin}" for figure in by_origin for origin in ORIGINS}
     assert set(found.scalars) == expected | {*single, *(f"sigma/{axis}" for axis in range(6))}
     assert all(math.isfinite(value) for value in found.scalars.values())
@@ -215,7 +218,7 @@ def test_an_empty_memory_and_no_human_at_all_leave_out_what_cannot_be_had(run):
     found = look(learner)
     assert found.scalars["rows/online_failure"] == 32
     assert found.scalars["share/online_failure"] == pytest.approx(1.0)
-    assert not {"value_gap", "q_gap", "actor_human_distance"} & set(found.scalars)
+    assert not {"value_gap", "q_gap", "actor_human_distance", "clone_share"} & set(found.scalars)
     assert "overestimation" in found.scalars
     assert learner.diagnostics.notices == []
 
@@ -298,11 +301,48 @@ def test_the_actor_is_compared_with_the_human_before_it_learns_from_it(run):
     log.episode(10, human=(2, 3, 4))
     log.feed(learner)
     columns = learner.memory.gather(np.arange(first + 2, first + 5), 0.9, 1)
-    raw = learner.agent.average(learner.agent.perception(torch.from_numpy(columns["observation"]), None))[0]
-    mean = torch.tanh(raw.chunk(2, -1)[0]).detach()
-    expected = (mean - torch.from_numpy(columns["action"])).norm(dim=-1).mean()
+    acted = acts(learner, CONFIG, columns["observation"])
+    expected = np.linalg.norm(acted - columns["action"], axis=-1).mean()
     assert look(learner).scalars["actor_human_distance"] == pytest.approx(float(expected), rel=1e-4)
-    assert "actor_human_distance" not in look(learner).scalars
+    assert not {"actor_human_distance", "clone_share"} & set(look(learner).scalars)
+
+
+def acts(learner: Learner, config: RunConfig, states: np.ndarray) -> np.ndarray:
+    """What the control loop does in these states with the learner's weights, without noise."""
+    policy = ActorPolicy(config.agent, STATE_SPEC, 6, deterministic=True)
+    policy.load({name: value.clone() for name, value in learner.agent.acting_weights().items()}, 1)
+    return np.stack([policy.act({"state": state}).action for state in states])
+
+
+def test_the_action_compared_is_the_one_that_the_control_loop_would_take(run):
+    """Actor or clone, whichever the target critics prefer: the same as `ActorPolicy`, step by step."""
+    learner = trained(run, Log())
+    agent = learner.agent
+    with torch.no_grad():  # far enough apart to be told, and each preferred somewhere
+        noise = torch.Generator().manual_seed(3)
+        for parameter in [*agent.average.parameters(), *agent.target_critic.parameters()]:
+            parameter.add_(torch.randn(parameter.shape, generator=noise))
+    states = np.random.default_rng(3).normal(size=(80, STATE_SPEC.size)).astype(np.float32)
+    action, clones = acting_means(agent, torch.from_numpy(states), None)
+    np.testing.assert_allclose(action.numpy(), acts(learner, CONFIG, states), atol=1e-5)
+    assert clones is not None and 0.0 < clones.float().mean() < 1.0
+    seen = agent.target_perception(torch.from_numpy(states), None)
+    own = torch.tanh(agent.average(seen)[0].chunk(2, -1)[0]).detach()
+    assert torch.allclose(action[~clones], own[~clones])
+    assert not torch.isclose(action[clones], own[clones]).all(-1).any()
+
+
+def test_the_share_of_the_clone_is_told_only_where_there_is_one(run):
+    log = Log()
+    learner = Learner(run, ALONE)
+    log.episode(40, success=False)
+    log.feed(learner)
+    learner.may_update()
+    look(learner)
+    log.episode(10, human=(2, 3, 4))
+    log.feed(learner)
+    found = look(learner).scalars
+    assert "actor_human_distance" in found and "clone_share" not in found
 
 
 def test_what_a_checkpoint_has_learned_from_is_not_fresh(run):

@@ -19,6 +19,7 @@ def test_killing_the_console_stops_nothing(live: ConsoleRun, olga: Person) -> No
     live.heard.wait(lambda heard: heard.actor["env_steps"] > steps + 50, "fifty steps more")
     olga.wait_connected()
     assert live.pid("console") != pid
+    olga.expect_driver("policy", "reset", "countdown")  # before, there is no control loop to be paused
     if olga.page.locator("body").get_attribute("data-lease") != "mine":
         olga.claim()
     olga.page.wait_for_selector('canvas[data-camera="overview"][data-sequence]')

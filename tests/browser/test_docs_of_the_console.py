@@ -11,36 +11,43 @@ from playwright.sync_api import expect
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
+_READY = {"run": "button[data-verb=success]", "review": "input#scrub", "setup": "button[data-job=preflight]"}
 PICTURES = sorted((DOCS / "images").glob("console-*.png"))
-_ROW = re.compile(r"^\| ((?:`[^`]+`[ ]?)+)\| (.+?) \|$", re.MULTILINE)
+_SECTION = re.compile(r"^## (.+)$", re.MULTILINE)
+_ROW = re.compile(r"^\| ((?:`[^`]+` ?)+)\| (.+?) \|$", re.MULTILINE)
+_SHOWN = """() => [...document.querySelectorAll("dialog#keys section")].map(section => [
+    section.querySelector("h2").textContent,
+    [...section.querySelectorAll("dt:has(kbd)")].map(key => [
+        [...key.querySelectorAll("kbd")].map(each => each.textContent.trim()).join(" "),
+        key.nextElementSibling.textContent.trim(),
+    ]),
+])"""
 
 
-def listed() -> dict[str, str]:
-    """Keys and what they do, as `docs/keys.md` has them."""
-    rows = _ROW.findall((DOCS / "keys.md").read_text())
-    return {" ".join(re.findall(r"`([^`]+)`", keys)): words for keys, words in rows}
+def listed() -> dict[str, dict[str, str]]:
+    """Keys and what they do, by section, as `docs/keys.md` has them."""
+    _, *parts = _SECTION.split((DOCS / "keys.md").read_text())
+    sections = zip(parts[::2], parts[1::2], strict=True)
+    return {
+        title: {" ".join(re.findall(r"`([^`]+)`", keys)): words for keys, words in _ROW.findall(text)}
+        for title, text in sections
+    }
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_the_printed_page_lists_the_page_s_keys(live: ConsoleRun, olga: Person) -> None:
-    shown: dict[str, str] = {}
-    for view in ("run", "critic", "review", "setup"):
+    live.heard.wait(lambda heard: heard.ended, "a finished episode")
+    shown: dict[str, dict[str, str]] = {}
+    for view in ("run", f"review/{min(live.heard.ended)}", "setup"):
         olga.go(view)
-        olga.page.wait_for_selector(f'body[data-view="{view}"]')
+        olga.page.wait_for_selector(_READY[view.partition("/")[0]])
         olga.press("?")
         expect(olga.page.locator("dialog#keys")).to_be_visible()
-        shown |= dict(
-            olga.page.evaluate(
-                """() => [...document.querySelectorAll("dialog#keys dt:has(kbd)")].map(key => [
-                    [...key.querySelectorAll("kbd")].map(each => each.textContent).join(" ").trim(),
-                    key.nextElementSibling.textContent.trim(),
-                ])"""
-            )
-        )
+        shown |= {title: dict(rows) for title, rows in olga.page.evaluate(_SHOWN) if rows}
         olga.page.keyboard.press("Escape")
         expect(olga.page.locator("dialog#keys")).to_have_count(0)
-    assert {re.sub(r" +", " ", keys): words for keys, words in shown.items()} == listed()
+    assert shown == listed()
 
 
 def test_the_pictures_are_there_small_and_used() -> None:

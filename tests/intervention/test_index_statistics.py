@@ -111,7 +111,7 @@ def test_the_pace_is_that_of_the_last_training_episodes(index: EpisodeIndex) -> 
     assert index.pace(2) == Pace(cycle_s=60.0, human_share=0.0)  # the failure, and the session's last
     assert index.pace(1) == Pace(cycle_s=None, human_share=0.0)
     assert index.pace(3).human_share == pytest.approx(1 / 12)
-    assert index.pace(100) == Pace(cycle_s=60.0, human_share=pytest.approx(2 / 32))
+    assert index.pace(100) == Pace(cycle_s=60.0, human_share=2 / 32)
 
 
 def test_neighbours_are_those_that_the_filter_lets_through(index: EpisodeIndex) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from handrail.launch.advice import LEVELS, RULES, Rule, advise, rules_in_words
 from handrail.launch.advice_facts import Facts
+from handrail.launch.coach import Stage
 
 # What makes each rule fire, and something close to it that does not.
 CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -39,12 +40,12 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "values-overshoot": ({"above_ceiling": 0.02, "ceiling": 1.05}, {"above_ceiling": 0.004}),
     "overestimation": ({"overestimation": 0.38}, {"overestimation": -0.38}),
     "demos-dominate-alone": (
-        {"share_demo": 0.96, "env_steps": 800.0, "recent": 8, "succeeded": 0},
-        {"share_demo": 0.60, "env_steps": 800.0, "recent": 8, "succeeded": 0},
+        {"share_demo": 0.96, "env_steps": 800.0, "recent": 8, "ever_succeeded": 0.0},
+        {"share_demo": 0.96, "env_steps": 50_000.0, "recent": 20, "ever_succeeded": 1.0},
     ),
     "demos-dominate": (
-        {"share_demo": 0.96, "env_steps": 800.0, "recent": 8, "succeeded": 3},
-        {"share_demo": 0.60, "env_steps": 800.0, "recent": 8, "succeeded": 3},
+        {"share_demo": 0.96, "env_steps": 800.0, "recent": 8, "succeeded": 3, "unaided": 1},
+        {"share_demo": 0.96, "env_steps": 800.0, "recent": 8, "succeeded": 3, "helped": 3},
     ),
     "no-online-reward": (
         {"reward_online": 0.0, "env_steps": 1200.0, "recent": 12},
@@ -152,18 +153,38 @@ def test_the_most_urgent_comes_first() -> None:
 
 
 @pytest.mark.parametrize(
-    ("unaided", "words"),
+    ("stage", "unaided", "words"),
     [
-        (0, "still needed"),
-        (13, "hardly needed"),
-        (19, "no longer needed"),
+        ("early", 0, "still needed: about one episode in 3"),
+        ("early", 19, "still needed: about one episode in 3"),  # long ago: the coach saw the last ten
+        ("taper", 13, "still needed: about one episode in 6"),
+        ("alone", 11, "leave it to itself"),
+        ("alone", 18, "leave it to itself"),  # as good as 70 % by chance
+        ("alone", 19, "no longer needed"),
     ],
 )
-def test_when_all_is_well_it_says_so_and_whether_help_is_needed(unaided: int, words: str) -> None:
-    (said,) = advise(Facts(recent=20, unaided=unaided, succeeded=20, helped=20 - unaided))
+def test_when_all_is_well_it_says_so_and_whether_help_is_needed(
+    stage: Stage, unaided: int, words: str
+) -> None:
+    (said,) = advise(Facts(recent=20, unaided=unaided, succeeded=20, helped=20 - unaided), stage)
     assert said.name == "all-well" and said.level == "info"
     assert said.sentence.startswith("Nothing is wrong.") and words in said.sentence
     assert f"{unaided} of the last 20" in said.evidence
+
+
+def test_few_episodes_do_not_say_that_help_is_needless() -> None:
+    (said,) = advise(Facts(recent=10, unaided=10, succeeded=10), "alone")
+    assert "leave it to itself" in said.sentence and "72% to 100%" in said.evidence
+
+
+def test_a_success_that_a_human_finished_is_not_called_the_policys_own() -> None:
+    helped = {"share_demo": 0.95, "env_steps": 5000.0, "recent": 20, "succeeded": 1, "helped": 1}
+    assert fired(**helped, ever_succeeded=1.0) == ["all-well"]
+
+
+def test_the_truth_is_not_known_beyond_a_cut_and_the_rule_says_so() -> None:
+    (said,) = advise(Facts(overestimation=0.38))
+    assert "one that was cut counts as worth nothing beyond the cut" in said.evidence
 
 
 def test_news_that_is_good_does_not_hide_that_all_is_well() -> None:

@@ -1,5 +1,8 @@
 """The adviser over time: real logs, real diagnostics, reports, and a clock of the test's."""
 
+import math
+import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,7 @@ from handrail.intervention.log_reader import LogReader
 from handrail.intervention.log_writer import LogWriter
 from handrail.intervention.run_directory import RunDirectory
 from handrail.intervention.transition import Source, Transition
-from handrail.launch.advice_facts import facts_of, read_log
+from handrail.launch.advice_facts import RECENT, ever_succeeded, facts_of, read_log
 from handrail.launch.adviser import LINGER_S, LOOK_EVERY_S, Adviser
 from handrail.launch.view import RunView
 
@@ -229,6 +232,54 @@ def test_the_coach_follows_the_control_loop(told: Told) -> None:
     assert told.adviser.say(told.view, later)["coach"]["sentence"] == "Help this one to finish."
 
 
+def test_a_success_long_ago_is_remembered_by_the_log(told: Told) -> None:
+    with open_log(told.run.segments) as writer:
+        for episode in range(3):
+            write(writer, episode)
+    told.report("actor", env_steps=4000, unaided=[False] * 3, assisted=[False] * 3)
+    assert told.adviser.facts(told.view).ever_succeeded == 0.0
+    with (
+        open_log(told.run.segments) as writer,
+        EpisodeIndex(told.run.index_file, LogReader(told.run.segments)) as index,
+    ):
+        write(writer, 3, human=4, success=True)
+        for episode in range(4, 4 + RECENT):
+            write(writer, episode)
+        index.refresh()
+        assert ever_succeeded(index) == 1.0
+        append_label(writer, index, 3, "failure", who="Ada")
+        index.refresh()
+        assert ever_succeeded(index) == 0.0
+        append_label(writer, index, 3, "success", who="Ada")
+    told.clock.s += LOOK_EVERY_S
+    facts = told.adviser.facts(told.view)
+    assert (facts.ever_succeeded, facts.succeeded) == (1.0, 0)
+
+
+def test_the_advice_never_contradicts_the_coach(told: Told) -> None:
+    """Whatever the history: where the coach says hands off, nothing asks for help, and otherwise it does."""
+    rng = random.Random(3)
+    unaided: list[bool] = []
+    stages = set()
+    for episode in range(300):
+        at_rest = told.adviser.say(told.view, None)
+        skill = 0.5 + 0.5 * math.sin(episode / 25)  # gets better and worse
+        unaided.append(rng.random() < skill)
+        told.report("actor", unaided=list(unaided[-100:]), assisted=list(unaided[-100:]))
+        now = Now("run", "boot", "train", "policy", 0, episode=episode, running=True, step=40, most_steps=100)
+        told.clock.s += LINGER_S
+        for said in (at_rest, told.adviser.say(told.view, now)):
+            well = [rule["sentence"] for rule in said["rules"] if rule["name"] == "all-well"]
+            hands_off = said["coach"]["sentence"].startswith("Hands off")
+            stages.add(told.adviser.coach.stage)
+            for sentence in well:
+                assert ("help is still needed" in sentence or "once it tries" in sentence) is not hands_off
+                one_in = re.search(r"one episode in (\d)", sentence)
+                coached = re.search(r"help in one of (\d)", said["coach"]["sentence"])
+                assert not (one_in and coached) or one_in[1] == coached[1]
+    assert stages == {"early", "taper", "alone"}
+
+
 def test_evaluations_are_compared_beyond_chance(told: Told) -> None:
     for steps, successes in ((500, 60), (1000, 95), (1500, 93)):
         told.report("evaluation", set="check", env_steps=steps, successes=successes, episodes=100)
@@ -237,3 +288,24 @@ def test_evaluations_are_compared_beyond_chance(told: Told) -> None:
     facts = facts_of(told.view)
     assert (facts.check, facts.best, facts.best_step) == (0.4, 0.95, 1000)
     assert told.names() == ["check-regressed"]
+
+
+def test_of_verdicts_no_more_is_read_than_is_told(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    with (
+        open_log(told.run.segments) as writer,
+        EpisodeIndex(told.run.index_file, LogReader(told.run.segments)) as index,
+    ):
+        events = index.events
+        for episode in range(60):
+            write(writer, episode, steps=2, success=True, classifier=CLASSIFIER)
+        index.refresh()
+        monkeypatch.setattr(index, "events", lambda episode: (asked.append(episode), events(episode))[1])
+        assert (read_log(index).judged, asked) == (0, [])  # where nobody labels, nothing is looked for
+        for episode in range(0, 60, 2):
+            append_label(writer, index, episode, "failure" if episode < 30 else "success", who="Ada")
+        index.refresh()
+        asked.clear()
+        log = read_log(index)
+    assert sorted(asked) == list(range(20, 60, 2))  # the newest twenty
+    assert (log.judged, log.disagreed, log.steps, log.steps_since_unaided) == (20, 5, 120, 0)

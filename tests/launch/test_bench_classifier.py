@@ -24,6 +24,8 @@ Claims = Callable[[int, bool], bool]
 class Scripted:
     """A judge that is told the truth, and says what it likes."""
 
+    threshold = None
+
     def __init__(self, claims: Claims) -> None:
         self.claims = claims
         self.env: RobotEnv | None = None

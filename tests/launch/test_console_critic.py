@@ -39,7 +39,7 @@ def columns(found: Columns) -> dict[str, list[float]]:
 
 def test_there_is_nothing_before_the_first_updates(file: Path) -> None:
     assert History(DiagnosticsReader(file)).read() is None
-    assert answer(None) == {"ready": False, "why": NOTHING_YET, "last": 0}
+    assert answer(None, DiagnosticsConfig()) == {"ready": False, "why": NOTHING_YET, "last": 0}
     record(file, (100, {"critic_loss": 1.0}))
     assert History(DiagnosticsReader(file)).read() is None, "nothing of it is the critic view's"
 
@@ -190,8 +190,9 @@ def test_a_run_without_diagnostics_says_why(tmp_path: Path) -> None:
 
 
 def test_the_route(tmp_path: Path) -> None:
-    run = make_run(tmp_path)
-    with consoled(run) as site:
+    config = RunConfig(diagnostics=DiagnosticsConfig(effective_td=0.2))
+    run = make_run(tmp_path, config)
+    with consoled(run, config) as site:
         viewer = site.viewer()
         assert site.nobody().ask("GET", "/api/critic").status_code == 401
         assert viewer.ask("GET", "/api/critic").json() == {"ready": False, "why": NOTHING_YET, "last": 0}
@@ -200,6 +201,9 @@ def test_the_route(tmp_path: Path) -> None:
             "share/online_failure": 0.22,
             "rows/demo": 50.0,
             "rows/online_failure": 50.0,
+            "gradient_norm/demo": 0.4,
+            "cosine/demo": 0.97,
+            "effective_samples": 0.3,
         }
         record(run.diagnostics_file, (100, look), (200, {"entropy": -2.5}), histogram=HISTOGRAM)
         told = viewer.ask("GET", "/api/critic?since=0").json()
@@ -207,9 +211,13 @@ def test_the_route(tmp_path: Path) -> None:
         assert told["columns"]["updates"] == [100, 200]
         assert told["columns"]["series"]["entropy"] == [None, -2.5]
         assert told["lately"]["share/demo"] == 0.78
+        assert (told["lately"]["gradient_norm/demo"], told["lately"]["cosine/demo"]) == (0.4, 0.97)
         assert told["snapshots"]["histogram"]["counts"] == {"demo": [1, 3]}
         assert told["sentences"]["shares"] == (
-            "Demonstrations give 78 % of the critic's gradient with 50 % of its samples."
+            "Demonstrations give 78 % of the gradient of the critic's last layer, with 50 % of the samples."
+        )
+        assert (
+            told["sentences"]["effective"] == "On 30 % of a batch's samples the critic errs by more than 0.2."
         )
         again = viewer.ask("GET", f"/api/critic?since={told['last']}").json()
         assert not again["whole"] and again["columns"]["updates"] == []

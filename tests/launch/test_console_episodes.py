@@ -2,6 +2,7 @@
 
 import io
 import json
+import threading
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,9 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
-from consoled import Consoled, Person, Socket, consoled
+from consoled import PATIENCE_S, Consoled, Person, Socket, consoled
 from PIL import Image
 
 from handrail.intervention.episode_filter import EpisodeFilter
@@ -21,6 +23,7 @@ from handrail.intervention.log_reader import LogReader
 from handrail.intervention.run_directory import RunDirectory
 from handrail.launch import compose
 from handrail.launch.bench.long_log import write_long_log
+from handrail.launch.console.answers import Refused
 from handrail.launch.console.blob import pack_episode
 from handrail.robot_env.config import EnvConfig
 
@@ -100,6 +103,7 @@ def test_the_query_is_the_filter(site: Consoled, run: RunDirectory, asked: dict[
         ("/api/episodes?order=1;DROP", 400),
         ("/api/statistics", 400),
         ("/api/statistics?by=episode", 400),
+        ("/api/episodes/3?order=1", 400),
         ("/api/episodes/999", 404),
         ("/api/episodes/999/blob", 404),
         (f"/api/episodes/{10**40}", 404),
@@ -110,6 +114,23 @@ def test_the_query_is_the_filter(site: Consoled, run: RunDirectory, asked: dict[
 def test_what_is_not_there_or_has_no_meaning_is_refused(site: Consoled, path: str, status: int) -> None:
     answer = site.operator().ask("GET", path)
     assert answer.status_code == status and list(answer.json()) == ["error"]
+
+
+@pytest.mark.parametrize(
+    ("path", "previous", "next_"),
+    [
+        ("0", None, 1),
+        (f"{EPISODES - 1}", EPISODES - 2, None),
+        ("25?purpose=demo", 19, None),
+        ("5?purpose=train", None, 20),
+        ("15?episodes=2,29", 2, 29),
+    ],
+)
+def test_an_episode_knows_its_neighbours_in_the_filter(
+    site: Consoled, path: str, previous: int | None, next_: int | None
+) -> None:
+    answer = told(site.viewer(), f"/api/episodes/{path}")
+    assert (answer["previous"], answer["next"]) == (previous, next_)
 
 
 def test_an_episode_travels_whole_in_one_answer(site: Consoled, run: RunDirectory) -> None:
@@ -238,3 +259,45 @@ def test_names_and_remarks_with_markup_travel_as_they_are(site: Consoled) -> Non
     assert (newest["who"], newest["why"]) == (NASTY, NASTY)
     assert answer.headers["content-type"] == "application/json"
     assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_pictures_that_are_too_many_for_the_page_are_refused(run: RunDirectory) -> None:
+    reader = LogReader(run.segments)
+    with EpisodeIndex(run.index_file, reader) as index:
+        index.refresh()
+        row = index.episode(1)
+    assert row is not None
+    with pytest.raises(Refused, match=r"episode 1 take more than 0 MB.*export it as a film"):
+        pack_episode(reader, row, EnvConfig(), largest=4000)
+
+
+def test_whoever_looks_at_pictures_keeps_nobody_from_labelling(
+    site: Consoled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(*asked: Any) -> bytes:
+        begun.set()
+        assert go_on.wait(PATIENCE_S)
+        return pack_episode(*asked)
+
+    monkeypatch.setattr("handrail.launch.console.episodes.pack_episode", slow)
+    bo, ada = site.viewer(), site.operator("Ada")
+
+    def look(_: int) -> int:
+        with httpx.Client(base_url=site.url, trust_env=False, timeout=PATIENCE_S) as client:
+            return client.get("/api/episodes/22/blob", headers={"Cookie": bo.cookie or ""}).status_code
+
+    with ThreadPoolExecutor(40) as viewers:
+        looks = [viewers.submit(look, number) for number in range(40)]
+        try:
+            assert begun.wait(PATIENCE_S)
+            with holding(ada):
+                asked = {"id": uuid.uuid4().hex, "label": "failure"}
+                answer = ada.ask("POST", "/api/episodes/22/label", json=asked)
+            assert answer.status_code == 200, answer.text
+        finally:
+            go_on.set()
+        answers = [each.result() for each in looks]
+    assert set(answers) == {200, 503} and answers.count(200) >= 1
+    assert bo.ask("GET", "/api/episodes/22/blob").status_code == 200

@@ -3,7 +3,7 @@
 import pytest
 
 from handrail.launch.console.access import Identity
-from handrail.launch.console.lease import GRACE_S, Lease
+from handrail.launch.console.lease import GRACE_S, IDLE_S, Lease
 
 ADA, BO = Identity("operator", "Ada", "a"), Identity("operator", "Bo", "b")
 VIEWER = Identity("viewer", "Cy", "c")
@@ -88,3 +88,22 @@ def test_somebody_else_with_the_same_name_is_somebody_else(lease: Lease) -> None
     with lease.present(ADA):
         lease.claim(ADA)
         assert lease.claim(Identity("operator", "Ada", "other")) != ""
+
+
+def test_a_deserted_page_loses_it_to_whoever_asks_and_both_are_told(
+    lease: Lease, clock: Clock, changes: list[str | None]
+) -> None:
+    taken: list[tuple[str, str]] = []
+    lease.taken.append(lambda before, now: taken.append((before.name, now.name)))
+    with lease.present(ADA), lease.present(BO):
+        lease.claim(ADA)
+        clock.now_s += IDLE_S - 60.0
+        assert lease.act(ADA) == ""
+        assert "Ada" in lease.act(BO)
+        clock.now_s += IDLE_S - 61.0
+        assert "in 2 min" in lease.claim(BO)  # asking again and again changes nothing
+        assert lease.held_by(ADA)
+        clock.now_s += 61.0
+        assert lease.held_by(ADA) and lease.claim(BO) == ""
+        assert "Bo" in lease.act(ADA) and "Bo" in lease.claim(ADA)
+    assert changes == ["Ada", "Bo"] and taken == [("Ada", "Bo")]

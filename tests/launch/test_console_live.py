@@ -183,7 +183,8 @@ def test_a_command_without_a_control_loop_says_so_and_reaches_no_later_one(
         '{"kind":"command","id":"1","verb":"explode","issued_ms":1}',
         '{"kind":"command","id":"1","verb":"pause","issued_ms":1,"ttl_ms":999999999}',
         '{"kind":"command","id":"1","verb":"pause","issued_ms":1,"episode":"1"}',
-        '{"kind":"watch","fps":-1}', '{"kind":"watch","fps":1e9}', "[" * 30_000, '"' + "\\ud800" + '"',
+        '{"kind":"watch","fps":-1}', '{"kind":"watch","fps":1e-10}', '{"kind":"watch","fps":0.5}',
+        '{"kind":"watch","fps":1e9}', "[" * 30_000, '"' + "\\ud800" + '"',
     ],
 )  # fmt: skip
 def test_nonsense_is_told_and_survived(site: Consoled, text: str) -> None:
@@ -307,8 +308,6 @@ def test_pages_are_told_when_the_console_ends(run: RunDirectory) -> None:
     with consoled(run) as site:
         pages = [site.viewer().socket() for _ in range(3)]
         opened = [page.__enter__() for page in pages]
-        began = time.monotonic()
-    assert time.monotonic() - began < 10.0
     for each in opened:
         with pytest.raises(websockets.exceptions.ConnectionClosed) as ended:
             while True:

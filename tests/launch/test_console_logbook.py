@@ -7,6 +7,8 @@ import pytest
 from consoled import consoled, make_run
 
 from handrail.agent.history import RunHistory
+from handrail.intervention.index import EpisodeIndex
+from handrail.intervention.index_query import Pace
 from handrail.intervention.log_reader import LogReader
 from handrail.intervention.run_directory import RunDirectory
 from handrail.launch.bench.long_log import write_long_log
@@ -39,7 +41,16 @@ def test_it_counts_as_the_actor_does(run: RunDirectory) -> None:
         "assisted": [success for success, _ in history.finished],
     }
     assert sum(entry.actor["unaided"]) > 0 and history.takeovers > 0
-    assert entry.cycle_steps == 6.0 and entry.labelled == () and entry.evaluations == ()
+    assert entry.labelled == () and entry.evaluations == ()
+
+
+def test_the_pace_is_from_start_to_start_of_the_last_training_episodes(run: RunDirectory) -> None:
+    pace = Logbook(run).look().pace
+    with EpisodeIndex(run.index_file, LogReader(run.segments)) as index:
+        rows = index.episodes(purpose="train", status="ended")[-20:]
+    cycles = [row.cycle_s for row in rows if row.cycle_s is not None]
+    assert pace.cycle_s == pytest.approx(sum(cycles) / len(cycles)) and cycles
+    assert pace.human_share == sum(row.human_steps for row in rows) / sum(row.steps for row in rows) > 0
 
 
 def test_it_tells_of_each_label_once(run: RunDirectory) -> None:
@@ -60,7 +71,7 @@ def test_an_empty_run_says_nothing(tmp_path: Path) -> None:
     run = make_run(tmp_path)
     run.evaluations_file.write_text(json.dumps({"set": "check", "successes": 1, "episodes": 2}) + '\n{"torn')
     entry = Logbook(run).look()
-    assert entry.sequence == 0 and entry.cycle_steps is None and entry.actor["env_steps"] == 0
+    assert entry.sequence == 0 and entry.pace == Pace() and entry.actor["env_steps"] == 0
     assert entry.evaluations == ({"set": "check", "successes": 1, "episodes": 2},)
 
 
@@ -72,6 +83,6 @@ def test_a_finished_run_is_shown_and_its_labels_are_followed(run: RunDirectory) 
         assert shown["phase"] == "idle" and shown["supervised"] is False
         wins = sum(expected.actor["unaided"][-20:])
         assert shown["success"]["unaided"]["20"]["successes"] == wins
-        assert shown["cycle_s"] == pytest.approx(0.6)
+        assert (shown["cycle_s"], shown["human_share"]) == (expected.pace.cycle_s, expected.pace.human_share)
         relabel(run, 5, "failure", "Ada", "not seated")
         assert page.hear("labelled")["episodes"] == [5]

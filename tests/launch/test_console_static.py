@@ -11,6 +11,8 @@ STATIC = Path(handrail.launch.console.__file__).parent / "static"
 OWN = sorted(path for path in STATIC.iterdir() if path.suffix in (".js", ".html", ".css", ".svg"))
 MODULES = [path for path in OWN if path.suffix == ".js"]
 PAGES = [path for path in OWN if path.suffix == ".html"]
+WRITTEN = [path for path in OWN if path.suffix != ".svg"]
+MOST_LINES, WIDEST = 400, 140
 
 IMPORT = re.compile(r"""(?:from\s+|import\s*\(?\s*)["']\./([\w./-]+)["']""")
 MARKUP_FROM_TEXT = re.compile(
@@ -54,7 +56,14 @@ def test_modules_show_text_as_text_and_find_each_other(path: Path) -> None:
     text = path.read_text()
     assert not MARKUP_FROM_TEXT.search(text)
     assert [each for each in IMPORT.findall(text) if not (STATIC / each).is_file()] == []
-    assert len(text.splitlines()) <= 400, "over 400 lines: split it by idea"
+
+
+@pytest.mark.parametrize("path", WRITTEN, ids=names(WRITTEN))
+def test_files_can_be_read_by_a_person(path: Path) -> None:
+    lines = path.read_text().splitlines()
+    assert len(lines) <= MOST_LINES, f"over {MOST_LINES} lines: split it by idea"
+    long = [number for number, line in enumerate(lines, start=1) if len(line) > WIDEST]
+    assert long == [], f"over {WIDEST} characters: wrap them"
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -1,12 +1,12 @@
 """Exports from the page: made by a process of their own, fetched whole, and gone afterwards."""
 
+import asyncio
 import io
 import json
 import os
 import tempfile
-import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from exported import Told, cameras, make_run
 
 from handrail.intervention.run_directory import RunDirectory
 from handrail.launch.cli import main
+from handrail.launch.console.downloads import Stream
 from handrail.launch.console.export_jobs import MOST_KEPT, MOST_RUNNING
 from handrail.launch.console.zipped import zipped
 
@@ -186,6 +187,16 @@ def test_only_an_operator_has_jobs_and_ids_are_not_paths(site: Consoled) -> None
     finished(ada, key)
 
 
+def test_whoever_left_the_page_finds_every_export_again(site: Consoled) -> None:
+    ada = site.operator()
+    key = begin(ada, format="csv", filters={"last": "1"})
+    for person in (ada, site.operator("Grace")):  # both are kept waiting by it, so both may cancel it
+        listed = person.ask("GET", "/api/export").json()["exports"]
+        assert listed[-1]["id"] == key and listed[-1]["format"] == "csv"
+    assert finished(ada, key) | {"id": key} == ada.ask("GET", "/api/export").json()["exports"][-1]
+    assert site.viewer().ask("GET", "/api/export").status_code == 403
+
+
 def test_old_jobs_make_room_for_new_ones(site: Consoled, scratch: Path) -> None:
     ada = site.operator()
     keys = []
@@ -194,7 +205,7 @@ def test_old_jobs_make_room_for_new_ones(site: Consoled, scratch: Path) -> None:
         assert finished(ada, keys[-1])["state"] == "done"
     assert ada.ask("GET", f"/api/export/{keys[0]}").status_code == 404
     assert state(ada, keys[-1])["state"] == "done"
-    assert len(list(scratch.glob("handrail-exports-*/*"))) == MOST_KEPT
+    until(lambda: len(list(scratch.glob("handrail-exports-*/*"))) == MOST_KEPT, "the oldest to go")
 
 
 def test_what_a_job_writes_is_private(site: Consoled, scratch: Path) -> None:
@@ -226,7 +237,7 @@ def test_a_job_is_cancelled_and_the_console_ends_with_nothing_left(long: RunDire
         ada = served.operator()
         key = begin(ada, format="lerobot")
         until(lambda: state(ada, key)["done"], "its first steps")
-        assert not dead.exists()
+        until(lambda: not dead.exists(), "the leftovers to go")
         assert all(os.getpriority(os.PRIO_PROCESS, each) >= 10 for each in processes_of(long))
         assert ada.ask("POST", f"/api/export/{key}/cancel").json() == {"state": "cancelled"}
         until(lambda: not processes_of(long), "its process to end")
@@ -237,6 +248,7 @@ def test_a_job_is_cancelled_and_the_console_ends_with_nothing_left(long: RunDire
         answer = ada.ask("POST", "/api/export", json={"format": "csv"})
         assert answer.status_code == 503 and f"limit {MOST_RUNNING}" in answer.json()["error"]
         assert ada.ask("GET", "/api/export/csv").status_code == 503
+        assert served.viewer().ask("GET", "/api/export/csv?last=1").status_code == 200  # a way of their own
     assert set(scratch.iterdir()) == before and not processes_of(long)
 
 
@@ -252,14 +264,32 @@ def test_a_reader_that_leaves_ends_the_tables_process(long: RunDirectory, scratc
         until(lambda: ada.ask("GET", "/api/export/csv?last=1").status_code == 200, "room for another")
 
 
+def test_a_reader_that_takes_nothing_is_given_up() -> None:
+    """Two of them would keep everybody else's tables waiting."""
+    ended: list[bool] = []
+
+    async def rows() -> AsyncIterator[bytes]:
+        yield b"1,2,3"
+
+    async def stuck(message: Any) -> None:
+        if message["type"] == "http.response.body":
+            await asyncio.Event().wait()
+
+    async def present() -> Any:
+        return await asyncio.Event().wait()
+
+    scope = {"type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}}
+    asyncio.run(Stream(rows(), lambda: ended.append(True), patience_s=0.05)(scope, present, stuck))
+    assert ended == [True]
+
+
 def test_a_large_folder_is_zipped_in_pieces(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     (folder / "a").mkdir(parents=True)
     (folder / "a" / "large").write_bytes(os.urandom(3_000_000))
     (folder / "empty").touch()
-    began = time.monotonic()
     pieces = list(zipped(folder, "out"))
-    assert time.monotonic() - began < 60 and max(map(len, pieces)) < 1 << 20
+    assert max(map(len, pieces)) < 1 << 20
     with zipfile.ZipFile(io.BytesIO(b"".join(pieces))) as archive:
         assert archive.namelist() == ["out/a/large", "out/empty"]
         assert archive.read("out/a/large") == (folder / "a" / "large").read_bytes()

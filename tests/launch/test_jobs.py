@@ -83,6 +83,20 @@ def test_one_of_a_kind_at_a_time_and_a_stop_ends_it(tmp_path: Path) -> None:
     asyncio.run(go())
 
 
+def test_a_console_that_ends_lets_its_jobs_end_well(tmp_path: Path) -> None:
+    """One that moves an arm brings it to rest first."""
+
+    async def go() -> None:
+        jobs = Jobs(KINDS)
+        job = await jobs.start("rig", rig_words(tmp_path))
+        await until(lambda: any("Ready to be set up" in line for line in job.since(0)[0]), "the rig")
+        jobs.close()
+        await job.ended()
+        assert (job.state, job.code) == ("stopped", 0)
+
+    asyncio.run(go())
+
+
 def test_two_who_ask_at_once_start_one() -> None:
     async def go() -> None:
         jobs = Jobs(KINDS)

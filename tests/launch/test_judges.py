@@ -1,5 +1,6 @@
 """A classifier as a run has it: found by the configuration, in the loop of the simulated cell, in the log."""
 
+import contextlib
 import dataclasses
 import signal
 import subprocess
@@ -15,9 +16,13 @@ from trained import make_version, show
 
 from handrail.agent.config import RunConfig
 from handrail.agent.evaluator import Evaluator
+from handrail.agent.session import Session
+from handrail.intervention.console.feed import FeedReader
+from handrail.intervention.console.messages import Now, feed_address
 from handrail.intervention.index import EpisodeIndex
 from handrail.intervention.log_format import EpisodeEnd, Event, StepRecord
 from handrail.intervention.log_reader import LogReader
+from handrail.intervention.run_directory import RunDirectory
 from handrail.launch import compose, doctor, judges, runs
 from handrail.launch.checks import Check
 from handrail.launch.compose import Composed
@@ -42,7 +47,8 @@ def lamp(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def judged_by(*folders: Path, **changes: Any) -> RunConfig:
     """A run in the simulated cell, of one small camera, whose reward is a classifier's."""
-    reward = RewardConfig("classifier", tuple(str(folder) for folder in folders), **changes)
+    source = "classifier" if folders else "task"
+    reward = RewardConfig(source, tuple(str(folder) for folder in folders), **changes)
     config = compose.compose().config
     env = dataclasses.replace(config.env, cameras=CAMERAS, reward=reward)
     return dataclasses.replace(config, env=env, vision=dataclasses.replace(config.vision, cameras=()))
@@ -72,6 +78,27 @@ def test_a_classifier_ends_an_episode_and_its_word_is_in_the_log(lamp: Path, tmp
         index.refresh()
         (label,) = [event for _, event in index.events(0) if event.kind == "label"]
     assert (label.new, label.who) == ("demo", f"classifier {version}")
+
+
+def told_by(run: RunDirectory, session: Session) -> Now:
+    """What a control loop says of itself to a console."""
+    with contextlib.closing(FeedReader(feed_address(run.socket_dir()))) as reader:
+        deadline_s = time.monotonic() + 30.0
+        while time.monotonic() < deadline_s:
+            session.console.tell(reason=f"{time.monotonic()}")
+            for message in reader.poll(0.1):
+                if isinstance(message, Now):
+                    return message
+    raise AssertionError("nothing was told")
+
+
+def test_the_console_is_told_from_which_score_on_a_look_is_a_success(lamp: Path, tmp_path: Path) -> None:
+    for name, config in (("task", judged_by()), ("one", judged_by(lamp)), ("stages", judged_by(lamp, lamp))):
+        run = runs.create(str(tmp_path / name), "", Composed(config, {}), ())
+        judge = judges.make_judge(config.env, 0)
+        with Session(run, config, judge) as session:
+            told = told_by(run, session).threshold
+        assert told == (None if name == "task" else artifact.load(lamp).threshold)
 
 
 def test_looks_that_are_too_long_for_a_moving_arm_are_told_once_and_stored(

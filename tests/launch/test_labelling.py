@@ -45,7 +45,7 @@ def driven(run: RunDirectory) -> Iterator[list[Command]]:
 
         def obey(command: Command):
             asked.append(command)
-            return secretary.write(command, running=None)
+            return secretary.write(command, running=lambda: None)
 
         desk = Desk(
             desk_address(run.socket_dir()), obey, lambda _: None, lambda _: None, closing=secretary.close
@@ -131,3 +131,15 @@ def test_a_run_without_a_log_is_refused(tmp_path: Path) -> None:
     empty = RunDirectory(tmp_path / "empty").create("", {})
     with pytest.raises(LogError, match="no readable log"):
         comment(empty, 0, "hello", "Ada")
+
+
+@pytest.mark.parametrize(
+    "who",
+    ["task", "Task", "classifier 0123456789ab", "classifier", "person", "machine", "none", "rollout",
+     "recovery", "", "  "],
+)  # fmt: skip
+def test_a_person_goes_by_no_machines_name(run: RunDirectory, who: str) -> None:
+    for say in (lambda: relabel(run, 0, "failure", who), lambda: comment(run, 0, "odd", who)):
+        with pytest.raises(LabelError, match="nobody's name, or a machine's in the log; give your own"):
+            say()
+    assert len(events(run, 0)) == 1

@@ -1,6 +1,7 @@
 """A session with real processes that report over real sockets: ends at the goal, the budget or a signal."""
 
 import json
+import re
 import signal
 import sys
 import textwrap
@@ -101,9 +102,12 @@ def test_a_failed_process_ends_the_others(run: RunDirectory, config: RunConfig) 
     assert run.summary_file.exists()
 
 
-def test_a_second_supervisor_is_refused_and_names_the_first(run: RunDirectory, config: RunConfig) -> None:
-    with run.lock("supervisor"), pytest.raises(RunLocked, match=r"supervisor of .* process"):
-        supervise(run, config, [])
+def test_a_second_supervisor_is_refused_and_names_the_first(
+    run: RunDirectory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with run.lock("supervisor"):
+        assert main(["train", f"run={run.path}", "console=off"]) == RunLocked.exit_code
+    assert re.search(r"supervisor of .* process", " ".join(capsys.readouterr().err.split()))
 
 
 def test_wall_time_adds_up_over_sessions(run: RunDirectory, config: RunConfig) -> None:
@@ -139,13 +143,12 @@ def test_signal_handlers_are_restored() -> None:
     assert handlers() == before
 
 
-def test_a_second_supervisor_leaves_the_run_s_configuration_alone(
-    run: RunDirectory, config: RunConfig
-) -> None:
+def test_a_second_supervisor_leaves_the_run_s_configuration_alone(run: RunDirectory) -> None:
     before = run.config_file.read_text()
     longer = RunConfig(goal=GoalConfig(max_env_steps=2000))
-    with run.lock("supervisor"), pytest.raises(RunLocked):
-        supervise(run, longer, [])
+    with run.lock("supervisor"):
+        words = [f"run={run.path}", "goal.max_env_steps=2000", "console=off"]
+        assert main(["train", *words]) == RunLocked.exit_code
     assert run.config_file.read_text() == before
     interrupt = Interrupt()
     interrupt(signal.SIGTERM, None)

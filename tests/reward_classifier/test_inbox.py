@@ -8,7 +8,7 @@ from handrail.intervention.index import EpisodeIndex
 from handrail.intervention.labels import append_label
 from handrail.intervention.log_format import LogError
 from handrail.intervention.log_reader import LogReader
-from handrail.reward_classifier.inbox import InboxEntry, entries, images, news
+from handrail.reward_classifier.inbox import Inbox, InboxEntry, entries, images, news
 from handrail.reward_classifier.stored import images_after, stored_episodes
 
 V1 = "0123456789ab"
@@ -21,7 +21,8 @@ class Desk:
     def __init__(self, folder: Path):
         self.reader = LogReader(folder)
         self.writer = open_log(folder)
-        self._index = EpisodeIndex(folder / "index.db", LogReader(folder))
+        self.index = EpisodeIndex(folder / "index.db", LogReader(folder))
+        self.kept = Inbox("first", self.reader)
 
     def judged(self, episode: int, scores: list[float], *, success: bool, who: str = BY) -> None:
         label = ("success", who) if success else None
@@ -29,13 +30,17 @@ class Desk:
         write_episode(self.writer, episode, lit, scores=scores, classifier=V1, label=label)
 
     def says(self, episode: int, label: str, step: int | None = None) -> None:
-        append_label(self.writer, self._index, episode, label, who="Ada", why="looked", step=step)
+        append_label(self.writer, self.index, episode, label, who="Ada", why="looked", step=step)
 
     def inbox(self) -> list[InboxEntry]:
-        return entries({"first": self.reader})
+        """The disagreements: by the whole log, and as a console that keeps them has them."""
+        self.index.refresh()
+        found = entries({"first": self.reader})
+        assert self.kept.entries(self.index) == Inbox("first", self.reader).entries(self.index) == found
+        return found
 
     def close(self) -> None:
-        self._index.close()
+        self.index.close()
         self.writer.close()
 
 
@@ -147,3 +152,30 @@ def test_frames_of_another_log_are_refused(desk: Desk, tmp_path: Path) -> None:
     (entry,) = desk.inbox()
     with pytest.raises(LogError, match="step 1 of episode 0 is not in the log of run first"):
         images(LogReader(tmp_path / "elsewhere"), entry)
+
+
+def test_an_inbox_that_is_kept_reads_the_episodes_in_question_once(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.judged(0, [0.1, 0.9], success=True)
+    desk.says(0, "success")  # confirmed
+    for episode in range(1, 40):
+        desk.judged(episode, [0.1, 0.9], success=True)  # nobody says a thing
+    desk.judged(40, [0.1, 0.9], success=True)
+    desk.says(40, "failure")
+    desk.index.refresh()
+    read: list[int] = []
+
+    def watched(after: int, limit: int, upto: int) -> list[tuple[int, bytes]]:
+        frames = LogReader.read(desk.reader, after, limit, upto)
+        read.append(len(frames))
+        return frames
+
+    monkeypatch.setattr(desk.reader, "read", watched)
+    assert [entry.episode for entry in desk.kept.entries(desk.index)] == [40]
+    assert 0 < sum(read) < 10  # of some 250
+    read.clear()
+    assert [entry.episode for entry in desk.kept.entries(desk.index)] == [40] and not read
+    desk.says(40, "success")
+    desk.index.refresh()
+    assert desk.kept.entries(desk.index) == []

@@ -17,6 +17,7 @@ class Told:
 
     version: str
     done: bool = False
+    threshold: float | None = None
     episodes: int = field(default=0, init=False)
     looks: int = field(default=0, init=False)
 
@@ -29,15 +30,17 @@ class Told:
 
 
 def test_each_stage_is_rewarded_once_and_the_last_ends_the_episode() -> None:
-    gripped, inserted = Told("a"), Told("b", done=True)
+    gripped, inserted = Told("a", threshold=0.7), Told("b", done=True, threshold=0.9)
     judge = StagedJudge([gripped, inserted])
     judge.begin(NOTHING)
+    assert judge.threshold == 0.7
     first = judge.judge(NOTHING, HERE)
     assert (first.success, first.reward, first.version) == (False, 0.0, "a")
     assert inserted.looks == 0  # not looked for before the first is done
     gripped.done, inserted.done = True, False
     second = judge.judge(NOTHING, HERE)
     assert (second.success, second.reward, second.score, second.version) == (False, 0.5, 0.9, "a")
+    assert judge.threshold == 0.9  # of the stage that is looked for from now on
     third = judge.judge(NOTHING, HERE)
     assert (third.success, third.reward, third.version) == (False, 0.0, "b")
     assert gripped.looks == 2  # rewarded, and not asked again

@@ -30,6 +30,8 @@ CLASSIFIED = EnvConfig(
 class Scripted:
     """A judge that gives the verdicts it was given, and keeps what it was shown."""
 
+    threshold = None
+
     def __init__(self, *verdicts: Verdict | CameraError) -> None:
         self.verdicts = list(verdicts)
         self.begun: list[Mapping[str, np.ndarray]] = []

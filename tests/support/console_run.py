@@ -24,6 +24,7 @@ from handrail.intervention.index import EpisodeIndex, EpisodeRow
 from handrail.intervention.log_format import Event
 from handrail.intervention.log_reader import LogReader
 from handrail.intervention.run_directory import RunDirectory
+from handrail.launch.processes import last_line
 from handrail.launch.telemetry import relay_address
 
 PATIENCE_S = 60.0
@@ -211,7 +212,20 @@ class ConsoleRun:
 
     def wait_for_training(self) -> None:
         """Wait until a policy drives."""
-        self.heard.until(lambda now: now.purpose == "train" and now.running, "the first training episode")
+
+        def driven(heard: Witness) -> bool:
+            return heard.now is not None and heard.now.purpose == "train" and heard.now.running
+
+        deadline_s = time.monotonic() + PATIENCE_S
+        while not self.heard.saw(driven, 0.5):
+            going_on = self.process.poll() is None and time.monotonic() < deadline_s
+            assert going_on, (
+                f"no policy drives; `handrail train` has printed:\n{self.printed()}\n{self.logs()}"
+            )
+
+    def logs(self) -> str:
+        """The last that every process of the run has said."""
+        return "\n".join(f"{path.name}: {last_line(path)}" for path in sorted(self.run.logs.glob("*.log")))
 
     def close(self) -> None:
         """Ctrl-C, as the operator would, and wait for the end."""

@@ -33,6 +33,11 @@ export async function api(path, options) {
   return answer.status === 204 ? {} : answer.json();
 }
 
+/** A name for one request, so that a double click, or a request that is sent again, is one. */
+export function requestId() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
 /** Ask for bytes. @param {string} path @returns {Promise<ArrayBuffer>} */
 export async function blob(path) {
   return (await request(path)).arrayBuffer();

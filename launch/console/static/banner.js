@@ -35,17 +35,22 @@ const SHAPES = {
   gone: ["M24 3a21 21 0 1 1 0 42a21 21 0 0 1 0-42Zm-14 14a15.5 15.5 0 0 0 21 21Zm4.5-3.5l20 20a15.5 15.5 0 0 0-20-20Z"],
 }; // prettier-ignore
 
+const LOUD = new Set(["fault", "held", "hold", "gone"]); // heard however fast a simulation runs
+
 /** What the banner shows of a state: {driver, fault, word, reason}. */
 export function reading({ connected, alive, now }) {
   if (!connected) {
-    return { driver: "gone", fault: false, word: "NO CONNECTION", reason: "The console does not answer; trying again. The arm goes on: use the emergency stop." };
+    const reason = "The console does not answer; trying again. The arm goes on: use the emergency stop.";
+    return { driver: "gone", fault: false, word: "NO CONNECTION", reason };
   }
   if (!alive || now === null) {
     return { driver: "gone", fault: false, word: WORDS.gone, reason: "No control loop is heard: what the arm does is not known here." };
   }
   const { driver, fault, reason, hand, device, paused, can } = now;
   let words = reason || REASONS[driver] || "";
-  if (driver === "human" && !reason) words = hand ? `${hand} drives from the console.` : `A human drives${device ? ` with the ${device}` : ""}.`;
+  if (driver === "human" && !reason) {
+    words = hand ? `${hand} drives from the console.` : `A human drives${device ? ` with the ${device}` : ""}.`;
+  }
   const held = can.includes("acknowledge") ? "YOUR TURN" : paused ? "PAUSED" : WORDS.held;
   const word = fault ? "FAULT" : driver === "held" ? held : (WORDS[driver] ?? driver.toUpperCase());
   return { driver, fault: Boolean(fault), word, reason: words };
@@ -89,6 +94,9 @@ export function banner(root, context) {
     const { state } = live;
     const { driver: who, fault, word: text, reason: why } = reading(state);
     const look = fault ? "fault" : who;
+    // A simulation that runs ahead changes hands several times a second: to be seen, not to be listened to.
+    const quiet = state.alive && state.now?.real_time === false && !LOUD.has(look);
+    mark(driver, "aria-live", quiet ? "off" : "assertive");
     say(word, text);
     say(reason, why);
     mark(driver, "data-driver", who);
@@ -103,7 +111,7 @@ export function banner(root, context) {
     say(count, left > 0 ? left.toFixed(1) : "");
     go.hidden = !(state.alive && state.now?.can.includes("acknowledge"));
     const tone = `${look}/${who}`;
-    if (heard && heard !== tone) sounds.play(look);
+    if (heard && heard !== tone && !quiet) sounds.play(look);
     heard = tone;
   }
   live.on("now", draw);

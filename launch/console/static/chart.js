@@ -47,8 +47,6 @@ const pale = (stroke) => (/^#[0-9a-f]{6}$/i.test(stroke) ? `${stroke}44` : strok
 
 function paths(kind) {
   if (kind === "step") return uPlot.paths.stepped({ align: 1 });
-  if (kind === "bars") return uPlot.paths.bars({ size: [0.9, 60] });
-  if (kind === "points") return () => null;
   return undefined;
 }
 
@@ -61,10 +59,9 @@ function seriesOf(each) {
     dash: each.dash,
     fill: each.fill && (each.fill === true ? pale(stroke) : colour(each.fill)),
     paths: paths(each.kind),
-    points: { show: each.kind === "points", size: 6, fill: stroke },
+    points: { show: false },
     spanGaps: each.spanGaps ?? false,
-    scale: each.scale ?? "y",
-    value: each.value ?? ((_, value) => (value === null || value === undefined ? "–" : format(value))),
+    scale: "y",
   };
 }
 
@@ -176,17 +173,15 @@ function drawLines(plot, lines) {
  * @param {HTMLElement} root gets the chart as its only child
  * @param {object} options
  * @param {{label: string, color: string, dash?: number[], width?: number, fill?: boolean|string,
- *   kind?: "line"|"step"|"bars"|"points", scale?: string, spanGaps?: boolean, value?: Function}[]} options.series
+ *   kind?: "line"|"step", spanGaps?: boolean}[]} options.series
  *   `color` is a token ("--policy") or a colour
  * @param {{label?: string, min?: number, max?: number, values?: (v: number) => string, show?: boolean,
  *   size?: number}} [options.x] the horizontal axis: a number, not a time
  * @param {object} [options.y] the vertical axis, the same; a bound that is not given follows the data, or
  *   `range`, (low, high) → [bottom, top], says what is shown of data between these
  * @param {number} [options.height] in pixels; without it the root's own height, which CSS must give
- * @param {boolean} [options.legend] show the series' names and values under the pointer
  * @param {string} [options.label] what the chart shows, for those who do not see it
  * @param {{key: string}} [options.sync] charts of one key share their cursor
- * @param {(x: number) => void} [options.onPick] called with the value on the x axis that was clicked
  * @param {(row: number|null) => void} [options.onCursor] called with the row of the data under the pointer
  * @param {number} [options.gutter] room right of the plot, for labels that `paint` puts there [px]
  * @param {{under?: (plot: uPlot) => void, over?: (plot: uPlot) => void}} [options.paint] draws more on the
@@ -199,7 +194,7 @@ function drawLines(plot, lines) {
  *   the x axis, for the next `set`.
  */
 export function chart(root, options) {
-  const { series, y = {}, height, legend = false, label, sync, onPick } = options;
+  const { series, y = {}, height, label, sync } = options;
   const { onCursor, gutter = 0, paint = {} } = options;
   const x = { ...options.x };
   let data = [[], ...series.map(() => [])];
@@ -219,7 +214,7 @@ export function chart(root, options) {
         series: [{ label: x.label ?? "" }, ...series.map(seriesOf)],
         scales: { x: { time: false, range: spread(x) }, y: { range: range(y) } },
         axes: [axis(x, 2), axis(y, 3)],
-        legend: { show: legend },
+        legend: { show: false },
         cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false }, sync: sync && { key: sync.key } },
         padding: [8, 8 + gutter, 0, 0],
         hooks: {
@@ -231,11 +226,6 @@ export function chart(root, options) {
       data,
       root,
     );
-    if (onPick) {
-      plot.over.addEventListener("click", (event) => {
-        onPick(plot.posToVal(event.clientX - plot.over.getBoundingClientRect().left, "x"));
-      });
-    }
   }
 
   root.classList.add("chart");

@@ -16,14 +16,21 @@ function key() {
   document.addEventListener("themechange", draw);
   return {
     draw,
-    node: h("ul", { class: "key", "aria-label": "Where samples come from" }, signs.map(([source, canvas]) => h("li", {}, canvas, source.label))),
+    node: h(
+      "ul",
+      { class: "key", "aria-label": "Where samples come from" },
+      signs.map(([source, canvas]) => h("li", {}, canvas, source.label)),
+    ),
     destroy: () => document.removeEventListener("themechange", draw),
   };
 }
 
 /** One panel: title, sentence, drawing, and behind an "i" the formula and what to do about it. */
 function panel(spec, size) {
-  const formula = h("div", { class: "about", id: `about-${spec.id}`, hidden: true }, h("p", {}, spec.formula), h("p", {}, h("strong", {}, "What to do. "), spec.todo));
+  const now = h("p", { hidden: true });
+  const todo = h("p", {}, h("strong", {}, "What to do. "), spec.todo);
+  const about = { class: "about", id: `about-${spec.id}`, hidden: true };
+  const formula = h("div", about, h("p", {}, spec.formula), now, todo);
   const info = h(
     "button",
     {
@@ -45,13 +52,24 @@ function panel(spec, size) {
   const readout = h("p", { class: "readout", "aria-hidden": "true" });
   const body = h("div", { class: "body" });
   const empty = h("p", { class: "empty" }, spec.empty);
-  const node = h("section", { class: `panel ${size}`, id: spec.id, "aria-label": spec.title }, h("div", { class: "row spread" }, h("h2", {}, spec.title), info), sentence, formula, empty, body, readout);
+  const node = h(
+    "section",
+    { class: `panel ${size}`, id: spec.id, "aria-label": spec.title },
+    h("div", { class: "row spread" }, h("h2", {}, spec.title), info),
+    sentence,
+    formula,
+    empty,
+    body,
+    readout,
+  );
   let drawn = null;
 
   return {
     node,
     update(data) {
       say(sentence, data.answer?.sentences?.[spec.id] ?? "");
+      say(now, spec.now?.(data) ?? "");
+      now.hidden = !now.textContent;
       node.hidden = false; // a drawing needs a width to begin with
       node.classList.remove("blank");
       drawn ??= spec.draw(body, {
@@ -79,7 +97,13 @@ export default {
     const large = LARGE.map((spec) => panel(spec, "large"));
     const small = SMALL.map((spec) => panel(spec, "small"));
     const panels = [...large, ...small];
-    const grid = h("div", { class: "panels", hidden: true }, large.map(({ node }) => node), h("h2", { class: "rest" }, "The policy, and what it is taught with, over updates"), h("div", { class: "smalls" }, small.map(({ node }) => node)));
+    const grid = h(
+      "div",
+      { class: "panels", hidden: true },
+      large.map(({ node }) => node),
+      h("h2", { class: "rest" }, "The policy, and what it is taught with, over updates"),
+      h("div", { class: "smalls" }, small.map(({ node }) => node)),
+    );
     const view = h(
       "div",
       { id: "critic", class: "critic" },

@@ -178,7 +178,11 @@ export function stack(root, { label, onCursor, height }) {
  * @returns {{set: (xs: number[], columns: (number|null)[][], marks?: object[], named?: (number|null)[]) => void,
  *   destroy: () => void}} `named` are the figures that the labels say; without them, the last ones
  */
-export function lines(root, lines, { format, label, onCursor, y = {}, height, gutter = 164, points = false, x = { label: "updates", values: thousands } }) {
+export function lines(
+  root,
+  lines,
+  { format, label, onCursor, y = {}, height, gutter = 164, points = false, x = { label: "updates", values: thousands } },
+) {
   let columns = lines.map(() => []);
   let named = [];
   const last = (column) => column.findLast((value) => value !== null);

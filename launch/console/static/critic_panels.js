@@ -105,7 +105,8 @@ function histogram(body, { label, onCursor }) {
       return true;
     },
     tell: (row) =>
-      `Q ${format(edges[row])} to ${format(edges[Math.min(row + 1, edges.length - 1)])}: ${figures(columns, SOURCES, SOURCES.map((each) => each.label), percent)(row)}`,
+      `Q ${format(edges[row])} to ${format(edges[Math.min(row + 1, edges.length - 1)])}: ` +
+      figures(columns, SOURCES, SOURCES.map((each) => each.label), percent)(row),
     destroy: drawn.destroy,
   };
 }
@@ -118,7 +119,14 @@ function value(body, { label, onCursor }) {
       { label: "value", color: "--source-demo", width: 2.5 },
       { label: "γᵏ", color: "--muted", dash: [6, 4] },
     ],
-    { label, onCursor, format: three, gutter: 84, x: { label: "step of the demonstration" }, y: { range: (low, high) => [Math.min(0, low), Math.max(1.05, high)] } },
+    {
+      label,
+      onCursor,
+      format: three,
+      gutter: 84,
+      x: { label: "step of the demonstration" },
+      y: { range: (low, high) => [Math.min(0, low), Math.max(1.05, high)] },
+    },
   );
   return {
     set(data) {
@@ -142,13 +150,24 @@ function td(body, { label, onCursor }) {
   ].map(([kind, words], place) => {
     const half = h("div", { class: "half" });
     body.append(h("h3", {}, words), half);
-    return overUpdates(bySource(kind), styles, { words: three, y: { min: 0 } })(half, { label: `${label}: ${words}`, onCursor, bare: place === 0 });
+    const draw = overUpdates(bySource(kind), styles, { words: three, y: { min: 0 } });
+    return draw(half, { label: `${label}: ${words}`, onCursor, bare: place === 0 });
   });
   return {
     set: (data) => halves.map((half) => half.set(data)).some(Boolean),
     tell: (row) => halves[0].tell(row),
     destroy: () => halves.forEach((half) => half.destroy()),
   };
+}
+
+/** Length of each source's gradient, and its cosine with the whole, as they are now; "" while unknown. */
+function lengths(data) {
+  const found = SOURCES.flatMap(({ name, label }) => {
+    const length = data.lately(`gradient_norm/${name}`);
+    const cosine = data.lately(`cosine/${name}`);
+    return length === null ? [] : [`${label} ${format(length)}${cosine === null ? "" : `, ${cosine.toFixed(2)}`}`];
+  });
+  return found.length ? `Length of g_k, and its cosine with g, lately: ${found.join("; ")}.` : "";
 }
 
 const zero = [{ value: 0, label: "as much as they return", color: "--text", dash: [] }];
@@ -167,15 +186,22 @@ export const LARGE = [
     formula:
       "g is the gradient of the critic's loss at its last layer, g_k the part of it that comes from the samples of source k. " +
       "share_k = ⟨g_k, g⟩ / ‖g‖²; the shares add up to 1, and one below 0 pulls against the rest. Means of five looks.",
-    todo: "Far above its share of samples: few samples teach nearly everything. That is normal at first; help episodes to finish until the policy's own steps carry weight.",
+    now: lengths,
+    todo:
+      "Far above its share of samples: few samples teach nearly everything. That is normal at first; help episodes to " +
+      "finish until the policy's own steps carry weight.",
   },
   {
     id: "histogram",
     title: "What it thinks of whose actions",
     empty: "No samples have been looked at yet.",
     draw: histogram,
-    formula: "Q(s, a), the mean over critics, for the samples of the last look; each source adds up to 100 %. At the ends, what lies beyond is counted too.",
-    todo: "Demonstrations high and the rest near 0 is the start of every sparse task. The policy's own steps should move right as it succeeds.",
+    formula:
+      "Q(s, a), the mean over critics, for the samples of the last look; each source adds up to 100 %. " +
+      "At the ends, what lies beyond is counted too.",
+    todo:
+      "Demonstrations high and the rest near 0 is the start of every sparse task. " +
+      "The policy's own steps should move right as it succeeds.",
   },
   {
     id: "value",
@@ -183,7 +209,9 @@ export const LARGE = [
     empty: "No demonstration is in memory yet.",
     draw: value,
     formula: "Q(s_t, a_t) along the last demonstrated episode, against γᵏ: what the step is worth k steps before the reward.",
-    todo: "Value grows from the reward backwards. A gap at the beginning that stays: the start is seldom seen to lead anywhere; start closer, or demonstrate more.",
+    todo:
+      "Value grows from the reward backwards. A gap at the beginning that stays: the start is seldom seen to lead " +
+      "anywhere; start closer, or demonstrate more.",
   },
   {
     id: "overestimation",
@@ -197,8 +225,12 @@ export const LARGE = [
       marks: zero,
       y: { range: (low, high) => [Math.min(-0.1, low - 0.03), Math.max(0.1, high + 0.03)] },
     }),
-    formula: "Mean of Q(s_t, a_t) − G_t over episodes that finished without a human step since the last look; G_t is what they really returned from there.",
-    todo: "Above 0 for long: the critic dreams. Let some episodes fail alone, they correct it; then more critics (agent.critics), or a lower agent.critic_lr.",
+    formula: "Mean of Q(s_t, a_t) − G_t over episodes that finished without a human step since the last look; " +
+      "G_t is what they really returned from there. An episode that was cut, by its time limit too, counts as worth " +
+      "nothing beyond the cut, so the truth may be lower.",
+    todo:
+      "Above 0 for long: the critic dreams. Let some episodes fail alone, they correct it; then more critics " +
+      "(agent.critics), or a lower agent.critic_lr.",
   },
   {
     id: "td",
@@ -206,19 +238,25 @@ export const LARGE = [
     empty: "The critic has not been updated yet.",
     draw: td,
     formula: "|Q − y|, y what the update is to learn (r + γ·next value), by source. Means of five looks.",
-    todo: "High for interventions just after you helped: it is learning from them. High for all, for long: a lower agent.critic_lr, or look for wrong labels in Review.",
+    todo:
+      "High for interventions just after you helped: it is learning from them. High for all, for long: a lower " +
+      "agent.critic_lr, or look for wrong labels in Review.",
   },
   {
     id: "effective",
-    title: "How many samples still teach",
+    title: "How many samples it still errs on",
     empty: "The critic has not been updated yet.",
     draw: overUpdates(["effective_samples"], one("of a batch", "--accent"), {
       words: percent,
       gutter: 64,
       y: { values: percent, range: (_, high) => [0, Math.max(0.1, high * 1.1)] },
     }),
-    formula: "Share of a batch with |TD error| above diagnostics.effective_td (0.1 unless set).",
-    todo: "Near 0 while the policy fails: the critic has nothing left to learn from what it has. Show it something new: help where it fails.",
+    formula:
+      "Share of a batch with |TD error| above diagnostics.effective_td (0.1 unless set). " +
+      "Smaller errors move the critic, too, but little.",
+    todo:
+      "Near 0 while the policy fails: the critic has little left to learn from what it has. " +
+      "Show it something new: help where it fails.",
   },
 ];
 
@@ -240,15 +278,29 @@ export const SMALL = [
     id: "distance",
     title: "You and the policy",
     empty: "Nobody has taken over yet.",
-    draw: overUpdates(["actor_human_distance"], one("distance", "--source-intervention"), { words: three, smooth: false, points: true, gutter: 44, y: { min: 0 } }),
-    formula: "‖a_human − μ(s)‖ over six components in [−1, 1], on the steps of fresh takeovers, before they are trained on.",
+    draw: overUpdates(["actor_human_distance"], one("distance", "--source-intervention"), {
+      words: three,
+      smooth: false,
+      points: true,
+      gutter: 44,
+      y: { min: 0 },
+    }),
+    formula:
+      "‖a_human − a‖ over six components in [−1, 1], on the steps of fresh takeovers, before they are trained on. " +
+      "a is what the acting policy does there without noise: the actor's mean or, where the target critics prefer " +
+      "it, the mean of the clone of the demonstrations.",
     todo: "Falling: it comes to do as you do. High and level: correct for longer, always in the same way.",
   },
   {
     id: "entropy",
     title: "Exploration",
     empty: "The actor has not been looked at yet.",
-    draw: overUpdates(["entropy"], one("entropy"), { words: (each) => each.toFixed(1), gutter: 44, marks: limit, y: { range: (low, high) => [Math.min(low, -7) - 1, Math.max(high, -5) + 1] } }),
+    draw: overUpdates(["entropy"], one("entropy"), {
+      words: (each) => each.toFixed(1),
+      gutter: 44,
+      marks: limit,
+      y: { range: (low, high) => [Math.min(low, -7) - 1, Math.max(high, -5) + 1] },
+    }),
     formula: "Entropy of the policy's actions [nat], against agent.target_entropy.",
     todo: "Far below its target: it repeats itself; raise agent.temperature.",
   },
@@ -276,7 +328,11 @@ export const SMALL = [
     id: "saturation",
     title: "Actions at their limit",
     empty: "The actor has not been looked at yet.",
-    draw: overUpdates(["saturation"], one("at ±1"), { words: percent, gutter: 52, y: { values: percent, range: (_, high) => [0, Math.max(0.1, high * 1.1)] } }),
+    draw: overUpdates(["saturation"], one("at ±1"), {
+      words: percent,
+      gutter: 52,
+      y: { values: percent, range: (_, high) => [0, Math.max(0.1, high * 1.1)] },
+    }),
     formula: "Share of the mean action's components beyond 0.99.",
     todo: "High: the arm is asked to go faster than env.action_scale lets it.",
   },
@@ -285,8 +341,8 @@ export const SMALL = [
     title: "What a search would find",
     optional: true,
     empty: "Off: switch it on with diagnostics.cem=true.",
-    draw: overUpdates(["cem_gap"], one("Q(CEM) − Q(π)"), { words: three, gutter: 52, y: { min: 0 } }),
-    formula: "Q of the best action that a search (CEM: 64 samples, 6 elites, twice) finds, minus Q of the policy's.",
+    draw: overUpdates(["cem_gap"], one("Q(CEM) − Q(μ)"), { words: three, gutter: 52, y: { min: 0 } }),
+    formula: "Q of the best action that a search (CEM: 64 samples, 6 elites, twice) finds, minus Q of the actor's mean μ.",
     todo: "Large for long: the actor lags behind the critic, or the critic has a peak where there are no data.",
   },
 ];

@@ -32,7 +32,10 @@ export function inBase([x, y, z, rx, ry, rz], facing) {
   return [sign * y, -sign * x, z, sign * ry, -sign * rx, rz].map((each) => each || 0); // no minus zeros
 }
 
-/** The hand of this page. Fires "change" (armed, source, neutral) and "button" (detail: its name). */
+/**
+ * The hand of this page. Fires "change" (armed, source, neutral) and "button", of a device
+ * that drives (detail: {name, down}).
+ */
 export class Hand extends EventTarget {
   #live;
   #may;
@@ -58,7 +61,7 @@ export class Hand extends EventTarget {
     this.#live = live;
     this.#may = may;
     this.#toast = toast;
-    const press = (button) => this.dispatchEvent(new CustomEvent("button", { detail: button }));
+    const press = (name, down) => this.dispatchEvent(new CustomEvent("button", { detail: { name, down } }));
     const lost = (why) => this.disarm(why);
     this.#sources = {
       keyboard: new KeyboardSource(keys),
@@ -73,12 +76,12 @@ export class Hand extends EventTarget {
     } catch {
       // Without storage it is chosen again.
     }
-    window.addEventListener("blur", () => this.#away("the window lost the focus"));
-    window.addEventListener("pagehide", () => this.#away(""));
-    document.addEventListener("visibilitychange", () => document.hidden && this.#away("the tab was hidden"));
+    window.addEventListener("blur", () => this.letGo("the window lost the focus"));
+    window.addEventListener("pagehide", () => this.letGo(""));
+    document.addEventListener("visibilitychange", () => document.hidden && this.letGo("the tab was hidden"));
     document.addEventListener("contextmenu", () => this.#source.drop());
     for (const kind of ["lease", "connection"]) {
-      live.on(kind, () => !this.#may() && this.#away("this page does not operate any more"));
+      live.on(kind, () => !this.#may() && this.letGo("this page does not operate any more"));
     }
   }
 
@@ -186,8 +189,11 @@ export class Hand extends EventTarget {
     if (this.#held.delete(button)) this.#settle();
   }
 
-  /** The operator's attention is elsewhere: nothing is held any more. */
-  #away(why) {
+  /**
+   * The operator's attention is elsewhere: nothing is driven nor held any more.
+   * @param {string} [why] shown, where something has ended
+   */
+  letGo(why = "") {
     const neutral = this.#neutral;
     this.#held.clear();
     this.#neutral = false;
@@ -250,8 +256,8 @@ export class Hand extends EventTarget {
     socket.onclose = ({ code }) => {
       if (this.#socket !== socket) return;
       this.#socket = null;
-      if (code === NO_LEASE) return this.#away("this page does not operate any more");
-      if (code === REPLACED) return this.#away("you drive from another page now");
+      if (code === NO_LEASE) return this.letGo("this page does not operate any more");
+      if (code === REPLACED) return this.letGo("you drive from another page now");
       if (!this.#active) return;
       setTimeout(() => this.#active && this.#socket === null && this.#connect(), backoff(this.#attempt));
       this.#attempt += 1;

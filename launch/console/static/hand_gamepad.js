@@ -34,7 +34,7 @@ export class GamepadSource {
   #lost;
 
   /**
-   * @param {(button: string) => void} press told of buttons that mean something
+   * @param {(button: string, down: boolean) => void} press told of buttons that mean something
    * @param {(why: string) => void} lost told that the pad is gone
    */
   constructor(press, lost) {
@@ -62,6 +62,7 @@ export class GamepadSource {
 
   close() {
     this.#index = -1;
+    this.#tell([]);
   }
 
   drop() {}
@@ -72,11 +73,17 @@ export class GamepadSource {
       this.#lost("the gamepad is gone; plug it in and start to drive again");
       return { twist: [0, 0, 0, 0, 0, 0], drive: false };
     }
-    const pressed = this.#pressed(pad);
-    for (const button of pressed) if (!this.#held.has(button)) this.#press(BUTTONS[button]);
-    this.#held = new Set(pressed);
+    this.#tell(this.#pressed(pad));
     const drive = [LEFT_SHOULDER, RIGHT_SHOULDER].some((button) => pad.buttons[button]?.pressed);
     return { twist: twistOf(pad), drive };
+  }
+
+  /** Tell what has changed of the buttons. Whoever is told may read again at once, so what is held comes first. */
+  #tell(pressed) {
+    const before = this.#held;
+    this.#held = new Set(pressed);
+    for (const button of before) if (!this.#held.has(button)) this.#press(BUTTONS[button], false);
+    for (const button of this.#held) if (!before.has(button)) this.#press(BUTTONS[button], true);
   }
 
   #pressed(pad) {

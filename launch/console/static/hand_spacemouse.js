@@ -80,6 +80,7 @@ export class SpaceMouseSource {
 
   close() {
     if (this.#device === null) return;
+    this.#tell(0);
     this.#device.oninputreport = null;
     this.#device.close();
     this.#device = null;
@@ -95,13 +96,16 @@ export class SpaceMouseSource {
     return { twist, drive: Math.hypot(...twist) > DEADMAN };
   }
 
+  #tell(buttons) {
+    const changed = buttons ^ this.#buttons;
+    this.#buttons = buttons;
+    if (changed & 1) this.#press("success", (buttons & 1) !== 0);
+    if (changed & 2) this.#press("failure", (buttons & 2) !== 0);
+  }
+
   #take({ reportId, data }) {
     if (reportId === 3) {
-      const buttons = data.getUint8(0);
-      const pressed = buttons & ~this.#buttons;
-      this.#buttons = buttons;
-      if (pressed & 1) this.#press("success");
-      else if (pressed & 2) this.#press("failure");
+      this.#tell(data.getUint8(0));
       return;
     }
     const twist = twistOf(reportId, data, this.#twist);

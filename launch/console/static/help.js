@@ -16,8 +16,10 @@ const DRIVING = [
 ];
 
 const DEVICES = [
-  ["Gamepad", "hold LB or RB to drive. Left stick x and y, triggers z, right stick and cross turn. A success, B failure, X discard, Start pause, Back STOP."],
-  ["SpaceMouse", "push or turn the cap to drive; let go and the policy drives again. Left button success, right button failure."],
+  ["Gamepad", "hold LB or RB to drive. Left stick x and y, triggers z, right stick and cross turn. " +
+    "A success, B failure, X discard, Start pause, Back STOP: while Drive is on."],
+  ["SpaceMouse", "push or turn the cap to drive; let go and the policy drives again. " +
+    "Left button success, right button failure: while Drive is on."],
 ];
 
 const row = (key, words) => [
@@ -25,10 +27,11 @@ const row = (key, words) => [
   h("dd", {}, words),
 ];
 
-/** Show the keys; once more closes them. */
-export function help({ keys }) {
+/** Show the keys; once more closes them. Nobody drives by letters that they are looking up. */
+export function help({ keys, hand }) {
   const open = document.querySelector("dialog#keys");
   if (open) return open.close();
+  hand.disarm("the keys are shown");
   const groups = new Map();
   for (const { key, words, group } of keys.list()) {
     const title = group || "This view";

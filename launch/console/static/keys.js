@@ -1,9 +1,10 @@
 /**
- * The keyboard: one listener, one table of keys. The newest binding of a key whose `when` holds gets it.
+ * The keyboard: one listener, one table of keys. The newest binding of a key whose `when` holds gets it, unless
+ * one is bound to come first.
  *
  * Text fields keep their letters. A device that drives by keys looks first (`intercept`), so that a letter
- * that moves the arm does nothing else. Space belongs to STOP alone: on a focused button it presses STOP,
- * not the button.
+ * that moves the arm does nothing else. Space belongs to STOP alone, with Ctrl or Alt as without: on a focused
+ * button it presses STOP, not the button.
  */
 
 const FIELDS = "input, textarea, [contenteditable]";
@@ -29,23 +30,20 @@ export function keyOf(event) {
  * @returns {{bind: Function, intercept: Function, list: Function}}
  */
 export function keyboard(document) {
-  const bindings = [];
+  const bindings = []; // oldest first
   const held = new Map(); // code of a key that is down → its binding, for `up`
   let interceptor = null;
 
   /** The binding that a key press is for. */
   function find(event) {
     const key = keyOf(event);
-    if (event.ctrlKey || event.metaKey || event.altKey) return null;
+    if (key !== " " && (event.ctrlKey || event.metaKey || event.altKey)) return null;
     if (isTextField(event.target)) return null;
     if (key !== " " && event.target instanceof HTMLSelectElement) return null; // letters choose in it
     if (key !== " " && document.querySelector("dialog[open]") !== null) return null;
     if (key === "Enter" && event.target instanceof Element && event.target.closest(PRESSED_BY_ENTER)) return null;
-    for (let index = bindings.length - 1; index >= 0; index -= 1) {
-      const binding = bindings[index];
-      if (binding.key === key && binding.when()) return binding;
-    }
-    return null;
+    const meant = bindings.filter((each) => each.key === key && each.when());
+    return meant.find((each) => each.first) ?? meant.at(-1) ?? null;
   }
 
   document.addEventListener(
@@ -89,14 +87,16 @@ export function keyboard(document) {
      * @param {string} key as in KeyboardEvent.key, letters in lower case
      * @param {string} words what it does, for the help; "" keeps it out of the help
      * @param {(event: KeyboardEvent) => void} fn
-     * @param {{when?: () => boolean, up?: Function, repeat?: boolean, group?: string}} [options] `when`: whether
+     * @param {{when?: () => boolean, up?: Function, repeat?: boolean, first?: boolean, group?: string}} [options]
+     *   `when`: whether
      *   the key means this now; `up`: called when it is let go (event is null when the window lost the focus);
-     *   `repeat`: whether holding it down repeats it; `group`: heading in the help
+     *   `repeat`: whether holding it down repeats it; `first`: goes before every other binding of the key; `group`:
+     *   heading in the help
      * @returns {() => void} unbinds it
      */
-    bind(key, words, fn, { when = () => true, up, repeat = false, group = "" } = {}) {
+    bind(key, words, fn, { when = () => true, up, repeat = false, first = false, group = "" } = {}) {
       if (key === " " && bindings.some((each) => each.key === " ")) throw new Error("Space belongs to STOP");
-      const binding = { key, words, fn, when, up, repeat, group };
+      const binding = { key, words, fn, when, up, repeat, first, group };
       bindings.push(binding);
       return () => {
         const index = bindings.indexOf(binding);

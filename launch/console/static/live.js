@@ -5,9 +5,13 @@
  * server's clock, known from the quickest of the last pings.
  */
 
+import { requestId } from "./api.js";
+
 const PING_MS = 2000;
 const PINGS_KEPT = 30;
 const ANSWER_MS = 3000;
+const LISTEN_MS = 500;
+const SILENCES = 6; // looks in a row at which nothing had come: the console speaks at least twice a second
 const BACKOFF_MS = [250, 500, 1000, 2000, 4000];
 
 /** Address of a WebSocket of this server. */
@@ -61,6 +65,7 @@ export class Live {
   #waiting = new Map(); // id of a command → what to do with its answer
   #wants = new Map(); // who wants to watch → {fps, real_time}
   #timers = [];
+  #silences = 0;
 
   constructor() {
     this.state = {
@@ -81,9 +86,10 @@ export class Live {
     this.#timers = [
       setInterval(() => this.#ping(), PING_MS),
       setInterval(() => this.#sendWatch(), 1000),
+      setInterval(() => this.#listen(), LISTEN_MS),
     ];
     document.addEventListener("visibilitychange", () => this.#sendWatch());
-    window.addEventListener("online", () => this.#socket?.readyState > 1 && this.#connect());
+    window.addEventListener("online", () => this.#socket === null && this.#connect());
   }
 
   /**
@@ -105,7 +111,7 @@ export class Live {
    * @returns {Promise<{status: "done"|"refused"|"expired"|"silent", why: string}>} never rejects
    */
   command(verb, details = {}) {
-    const id = Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+    const id = requestId();
     const message = { kind: "command", id, verb, issued_ms: this.serverNow(), ...details };
     if (!this.#send(message)) {
       return Promise.resolve({ status: "silent", why: "there is no connection to the console" });
@@ -176,16 +182,33 @@ export class Live {
   #connect() {
     const socket = new WebSocket(socketAddress("/ws/live"));
     this.#socket = socket;
+    this.#silences = 0;
     socket.onmessage = (event) => {
       if (this.#socket !== socket) return;
+      this.#silences = 0;
       this.#take(JSON.parse(event.data));
     };
-    socket.onclose = () => {
-      if (this.#socket !== socket) return;
-      this.#lost();
-      setTimeout(() => this.#socket === socket && this.#connect(), backoff(this.#attempt));
-      this.#attempt += 1;
-    };
+    socket.onclose = () => this.#socket === socket && this.#giveUp();
+  }
+
+  /**
+   * Take silence for loss: a cable that was pulled closes no socket for minutes. Looks are counted, not time: a page
+   * that was itself asleep has not listened, and finds what came in the meantime behind this very look.
+   */
+  #listen() {
+    if (this.#socket === null) return;
+    this.#silences += 1;
+    if (this.#silences >= SILENCES) this.#giveUp();
+  }
+
+  /** The connection is no more, or of no use; another will be tried. */
+  #giveUp() {
+    const socket = this.#socket;
+    this.#socket = null;
+    socket.close();
+    this.#lost();
+    setTimeout(() => this.#socket === null && this.#connect(), backoff(this.#attempt));
+    this.#attempt += 1;
   }
 
   #lost() {

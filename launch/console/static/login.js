@@ -12,6 +12,9 @@ try {
 }
 if (name.value) document.getElementById("token").focus();
 if (WHY !== null) {
-  refused.textContent = "This token is not taken. Look for it where the run was started: a new console may have a new one.";
+  refused.textContent =
+    WHY === "name"
+      ? "Give your own name: this one is empty, or the log uses it for a machine."
+      : "This token is not taken. Look for it where the run was started: a new console may have a new one.";
   refused.hidden = false;
 }

@@ -101,6 +101,7 @@ async function route() {
 }
 
 function leave() {
+  hand.letGo(); // whatever view armed it: the next one may have no way to end it
   try {
     unmount();
   } catch (error) {

@@ -9,15 +9,16 @@ import { mountEpisode } from "./review_episode.js";
 import { exportButtons } from "./review_export.js";
 import { address, filterBar, query, readAddress } from "./review_filter.js";
 import { mountReel } from "./review_reel.js";
+import { paced } from "./paced.js";
 import { statisticsPanel, totalsLine } from "./review_statistics.js";
 import { episodeTable } from "./review_table.js";
 
 const SETTLE_MS = 800; // news of a running run come in bursts
+const STYLES = ["review.css", "review_episode.css"];
 
 function mountTable(root, context, asked) {
   let words = asked;
   let turn = 0;
-  let timer = 0;
   let gone = false;
   const totals = h("p", { id: "totals", role: "status" });
   const filters = filterBar(words, apply);
@@ -27,14 +28,30 @@ function mountTable(root, context, asked) {
     apply({ ...words, [name]: value });
   });
   const exports = exportButtons(context, () => words);
-  const reel = h("button", { type: "button", dataset: { act: "reel" }, on: { click: () => context.navigate(address("reel", words)) } }, h("b", { "aria-hidden": "true" }, "▸"), "Failure reel");
-  const unfold = h("button", { type: "button", dataset: { act: "statistics" }, "aria-expanded": "false", on: { click: toggle } }, h("b", { "aria-hidden": "true" }, "▤"), "Statistics");
+  const sign = (text) => h("b", { "aria-hidden": "true" }, text);
+  const reel = h(
+    "button",
+    { type: "button", dataset: { act: "reel" }, on: { click: () => context.navigate(address("reel", words)) } },
+    sign("▸"),
+    "Failure reel",
+  );
+  const unfold = h(
+    "button",
+    { type: "button", dataset: { act: "statistics" }, "aria-expanded": "false", on: { click: toggle } },
+    sign("▤"),
+    "Statistics",
+  );
   statistics.node.hidden = true;
   root.append(
     h(
       "section",
       { class: "review" },
-      h("div", { class: "panel" }, filters.node, h("div", { class: "row wrap spread" }, totals, h("div", { class: "row wrap acts" }, unfold, reel, exports.node))),
+      h(
+        "div",
+        { class: "panel" },
+        filters.node,
+        h("div", { class: "row wrap spread" }, totals, h("div", { class: "row wrap acts" }, unfold, reel, exports.node)),
+      ),
       statistics.node,
       h("div", { class: "panel list" }, table.node),
     ),
@@ -68,15 +85,12 @@ function mountTable(root, context, asked) {
     }
   }
 
-  const news = () => {
-    clearTimeout(timer);
-    timer = setTimeout(() => load(false), SETTLE_MS);
-  };
-  const off = [context.live.on("labelled", news), context.live.on("ended", news)];
+  const news = paced(() => load(false), SETTLE_MS);
+  const off = [context.live.on("labelled", news.ask), context.live.on("ended", news.ask)];
   load(true);
   return () => {
     gone = true;
-    clearTimeout(timer);
+    news.end();
     off.forEach((each) => each());
     exports.destroy();
     table.destroy();
@@ -90,7 +104,7 @@ export default {
     let unmount = () => {};
     let gone = false;
     const { place, words } = readAddress();
-    context.style("review.css").then(() => {
+    Promise.all(STYLES.map(context.style)).then(() => {
       if (gone) return;
       if (place === "reel") unmount = mountReel(root, context, words);
       else if (/^\d{1,15}$/.test(place)) unmount = mountEpisode(root, context, Number(place), words);

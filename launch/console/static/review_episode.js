@@ -14,13 +14,22 @@ export function mountEpisode(root, context, episode, words) {
   let player = null;
   let at = 0; // the moment that is shown: before step `at`
   let gone = false;
-  let neighbours = {};
+  let neighbours = { previous: null, next: null };
   const canvases = [];
 
   const title = h("h1", {}, `Episode ${episode}`);
   const facts = h("dl", { class: "facts" });
   const frames = h("div", { class: "frames" });
-  const scrub = h("input", { id: "scrub", type: "range", min: 0, max: 0, value: 0, disabled: true, "aria-label": "Step", on: { input: () => go(Number(scrub.value)) } });
+  const scrub = h("input", {
+    id: "scrub",
+    type: "range",
+    min: 0,
+    max: 0,
+    value: 0,
+    disabled: true,
+    "aria-label": "Step",
+    on: { input: () => go(Number(scrub.value)) },
+  });
   const place = h("output", { class: "place", htmlFor: "scrub" });
   const play = h("button", { type: "button", disabled: true, dataset: { act: "play" }, on: { click: toggle } });
   const speed = h("select", { "aria-label": "Speed", on: { change: () => setSpeed() } },
@@ -41,12 +50,17 @@ export function mountEpisode(root, context, episode, words) {
   root.append(view);
 
   function step(act, sign) {
-    return h("button", { type: "button", class: "turn", dataset: { act }, "aria-label": `${sign < 0 ? "Previous" : "Next"} episode`, title: sign < 0 ? "Previous (Page up)" : "Next (Page down)", disabled: true, on: { click: () => turn(sign) } }, sign < 0 ? "‹" : "›");
+    const [word, key, arrow] = sign < 0 ? ["Previous", "Page up", "‹"] : ["Next", "Page down", "›"];
+    const button = h("button", { type: "button", class: "turn", dataset: { act }, disabled: true }, arrow);
+    button.addEventListener("click", () => turn(sign));
+    button.title = `${word} (${key})`;
+    button.setAttribute("aria-label", `${word} episode`);
+    return button;
   }
 
   function turn(sign) {
     const other = sign < 0 ? neighbours.previous : neighbours.next;
-    if (other !== undefined) context.navigate(address(other, words));
+    if (other !== null) context.navigate(address(other, words));
   }
 
   /** The step that led to what is shown; null for the last, which is where a success is taken to be anyway. */
@@ -106,8 +120,12 @@ export function mountEpisode(root, context, episode, words) {
   }
 
   async function loadRow() {
-    const answer = await context.api(`/api/episodes/${episode}`);
-    if (!gone) show(answer);
+    const answer = await context.api(`/api/episodes/${episode}${query(words)}`);
+    if (gone) return;
+    neighbours = answer;
+    previous.disabled = answer.previous === null;
+    next.disabled = answer.next === null;
+    show(answer);
   }
 
   async function loadRecording() {
@@ -150,14 +168,6 @@ export function mountEpisode(root, context, episode, words) {
     await recording.decode(0, recording.steps, painted);
   }
 
-  async function loadNeighbours() {
-    const { columns, rows } = await context.api(`/api/episodes${query(words)}`);
-    const numbers = rows.map((row) => row[columns.indexOf("episode")]);
-    neighbours = { previous: numbers.filter((number) => number < episode).at(-1), next: numbers.find((number) => number > episode) };
-    previous.disabled = neighbours.previous === undefined;
-    next.disabled = neighbours.next === undefined;
-  }
-
   const complain = (error) => gone || context.toast(error.message, "bad");
   drawPlay(false);
   loadRow().catch((error) => {
@@ -166,7 +176,6 @@ export function mountEpisode(root, context, episode, words) {
     clear(view).append(h("p", { class: "empty" }, `${error.message} `, h("a", { href: address("", words) }, "All episodes")));
   });
   loadRecording().catch(complain);
-  loadNeighbours().catch(complain);
 
   const group = { group: "Review", repeat: true };
   const off = [

@@ -33,7 +33,21 @@ export function mountReel(root, context, words) {
       "article",
       { id: "reel", "aria-label": "Failure reel" },
       h("header", { class: "row wrap" }, h("a", { class: "back", href: address("", words) }, "‹ All episodes"), title, caption),
-      h("div", { class: "panel" }, frames, bar, note, h("div", { class: "row wrap" }, button("previous", "‹ Previous", () => show(index - 1)), toggle, button("next", "Next ›", () => show(index + 1)), open)),
+      h(
+        "div",
+        { class: "panel" },
+        frames,
+        bar,
+        note,
+        h(
+          "div",
+          { class: "row wrap" },
+          button("previous", "‹ Previous", () => show(index - 1)),
+          toggle,
+          button("next", "Next ›", () => show(index + 1)),
+          open,
+        ),
+      ),
     ),
   );
 
@@ -61,7 +75,13 @@ export function mountReel(root, context, words) {
     index = (which + failures.length) % failures.length;
     const row = failures[index];
     say(caption, `Episode ${row.episode}: ${index + 1} of ${failures.length}`);
-    say(note, [row.note, row.truncated_by && `cut by ${row.truncated_by}`, row.peak_force_n !== null && `peak ${fixed(row.peak_force_n, 1)} N`, moment(row.started_wall_ns)].filter(Boolean).join(" · "));
+    const facts = [
+      row.note,
+      row.truncated_by && `cut by ${row.truncated_by}`,
+      row.peak_force_n !== null && `peak ${fixed(row.peak_force_n, 1)} N`,
+      moment(row.started_wall_ns),
+    ];
+    say(note, facts.filter(Boolean).join(" · "));
     open.href = address(row.episode, words);
     try {
       const fetched = await (ahead?.which === index ? ahead.asked : ask(index).asked);
@@ -72,7 +92,9 @@ export function mountReel(root, context, words) {
       lines = null;
       recording = fetched;
       const from = Math.max(0, recording.steps - Math.round(LAST_S / recording.head.period_s));
-      const canvases = recording.cameras.map(({ name, width, height }) => h("canvas", { id: `frame-${name}`, width, height, role: "img", "aria-label": `Camera ${name}` }));
+      const canvases = recording.cameras.map(({ name, width, height }) =>
+        h("canvas", { id: `frame-${name}`, width, height, role: "img", "aria-label": `Camera ${name}` }),
+      );
       await recording.decode(from);
       if (mine !== turn) return;
       clear(frames).append(...canvases);

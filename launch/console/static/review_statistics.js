@@ -61,7 +61,12 @@ export function statisticsPanel(context, choose) {
   const node = h(
     "section",
     { class: "panel statistics", "aria-label": "Statistics" },
-    h("div", { class: "row spread wrap" }, h("h2", {}, "What they come to"), h("div", { class: "row", role: "group", "aria-label": "Grouped by" }, buttons)),
+    h(
+      "div",
+      { class: "row spread wrap" },
+      h("h2", {}, "What they come to"),
+      h("div", { class: "row", role: "group", "aria-label": "Grouped by" }, buttons),
+    ),
     h(
       "table",
       { id: "statistics" },
@@ -73,7 +78,12 @@ export function statisticsPanel(context, choose) {
       ),
       body,
     ),
-    h("p", { class: "small muted" }, "Counted are episodes with a result, not excluded, and of training unless another purpose is asked for. In brackets and as a line: 95 % bounds (Wilson)."),
+    h(
+      "p",
+      { class: "small muted" },
+      "Counted are episodes with a result, not excluded, and of training unless another purpose is asked for. ",
+      "In brackets and as a line: 95 % bounds (Wilson).",
+    ),
   );
 
   function pick(grouping) {

@@ -7,20 +7,24 @@ import { address } from "./review_filter.js";
 const CHUNK = 80;
 
 const text = (value) => h("span", { class: "cut", title: value }, value);
+const some = (value) => (value ? String(value) : "");
+const label = (row) => (row.label ?? "") + (row.label_step === null ? "" : ` at ${row.label_step}`);
+const note = (row) => text(row.note || (row.truncated_by ? `cut by ${row.truncated_by}` : ""));
+const weights = (row) => (row.weights_version < 0 ? "" : String(row.weights_version));
 
 /** Columns: name, heading, what it sorts by, what it shows, whether it is a number. */
 const COLUMNS = [
   { name: "episode", heading: "Episode", number: true, by: (row) => row.episode },
   { name: "outcome", heading: "Outcome", by: (row) => row.outcome, show: (row) => outcome(row.outcome) },
-  { name: "label", heading: "Label", by: (row) => row.label ?? "", show: (row) => (row.label ?? "") + (row.label_step === null ? "" : ` at ${row.label_step}`) },
+  { name: "label", heading: "Label", by: (row) => row.label ?? "", show: label },
   { name: "labeller", heading: "Said by", by: (row) => row.labeller ?? "", show: (row) => labeller(row.labeller) },
-  { name: "note", heading: "Note", by: (row) => row.note, show: (row) => text(row.note || (row.truncated_by ? `cut by ${row.truncated_by}` : "")) },
+  { name: "note", heading: "Note", by: (row) => row.note, show: note },
   { name: "steps", heading: "Steps", number: true, by: (row) => row.steps },
-  { name: "human", heading: "Human", number: true, by: (row) => row.human_steps, show: (row) => (row.human_steps ? String(row.human_steps) : "") },
-  { name: "takeovers", heading: "Takeovers", number: true, by: (row) => row.takeovers, show: (row) => (row.takeovers ? String(row.takeovers) : "") },
+  { name: "human", heading: "Human", number: true, by: (row) => row.human_steps, show: (row) => some(row.human_steps) },
+  { name: "takeovers", heading: "Takeovers", number: true, by: (row) => row.takeovers, show: (row) => some(row.takeovers) },
   { name: "force", heading: "Peak N", number: true, by: (row) => row.peak_force_n, show: (row) => fixed(row.peak_force_n, 1) },
   { name: "cycle", heading: "Cycle s", number: true, by: (row) => row.cycle_s, show: (row) => fixed(row.cycle_s, 1) },
-  { name: "weights", heading: "Weights", number: true, by: (row) => row.weights_version, show: (row) => (row.weights_version < 0 ? "" : String(row.weights_version)) },
+  { name: "weights", heading: "Weights", number: true, by: (row) => row.weights_version, show: weights },
   { name: "score", heading: "Score", number: true, by: (row) => row.score, show: (row) => fixed(row.score, 2) },
   { name: "purpose", heading: "Purpose", by: (row) => row.purpose },
   { name: "operator", heading: "Operator", by: (row) => row.operator, show: (row) => text(row.operator) },
@@ -90,7 +94,10 @@ export function episodeTable(words) {
     const part = rows.slice(drawn, drawn + CHUNK);
     drawn += part.length;
     body.append(
-      ...part.map((row) => h("tr", { dataset: { episode: row.episode, outcome: row.outcome } }, ...COLUMNS.map((column) => cell(column, row)))),
+      ...part.map((row) => {
+        const cells = COLUMNS.map((column) => cell(column, row));
+        return h("tr", { dataset: { episode: row.episode, outcome: row.outcome } }, ...cells);
+      }),
     );
     end.hidden = drawn >= rows.length;
   }

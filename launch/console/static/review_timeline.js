@@ -50,9 +50,13 @@ export function timelines(head, pick) {
     const root = h("div", { class: "plot", style: { height: `${HEIGHT + (lowest ? NUMBERS : 0)}px` } });
     const value = h("span", { class: "value" });
     const names = row.lines.length > 1 && row.lines.map((name, axis) => h("span", { class: `key key-${axis}` }, name));
-    return { ...row, root, value, lowest, node: h("figure", { dataset: { timeline: row.name } }, h("figcaption", {}, h("b", {}, row.heading), names, value), root) };
+    const caption = h("figcaption", {}, h("b", {}, row.heading), names, value);
+    return { ...row, root, value, lowest, node: h("figure", { dataset: { timeline: row.name } }, caption, root) };
   });
-  const driven = marks.shades.length > 0 && h("p", { class: "small muted legend" }, h("i", { class: "swatch human" }), " a human drove", h("i", { class: "swatch hold" }), " the arm was held");
+  const swatch = (who) => h("i", { class: `swatch ${who}` });
+  const driven =
+    marks.shades.length > 0 &&
+    h("p", { class: "small muted legend" }, swatch("human"), " a human drove", swatch("hold"), " the arm was held");
   const node = h("div", { class: "timelines" }, shown.map((row) => row.node), driven, line);
   let charts = [];
   let shownStep = -1;

@@ -1,7 +1,8 @@
 /** Saying something about an episode: labels, remarks, and what was said so far. */
 
 import { h, clear, mark, say } from "./dom.js";
-import { clock, moment, requestId } from "./review_words.js";
+import { requestId } from "./api.js";
+import { clock, moment } from "./review_words.js";
 
 const WORDS = { success: "Success", failure: "Failure", demo: "Demonstration", exclude: "Exclude" };
 const SIGNS = { success: "✓", failure: "✕", demo: "★", exclude: "–" };
@@ -26,7 +27,11 @@ export function verdictPanel(context, episode, { step, told }) {
     h("button", { type: "button", dataset: { label }, "aria-describedby": "may-label", on: { click: () => relabel(label) } },
       h("b", { "aria-hidden": "true" }, SIGNS[label]), h("span", {}, words)),
   );
-  const remark = h("button", { type: "button", dataset: { act: "comment" }, "aria-describedby": "may-label", on: { click: comment } }, "Remark");
+  const remark = h(
+    "button",
+    { type: "button", dataset: { act: "comment" }, "aria-describedby": "may-label", on: { click: comment } },
+    "Remark",
+  );
   const node = h(
     "section",
     { class: "panel verdict", "aria-label": "Label" },

@@ -43,8 +43,3 @@ export function clock(wallNs) {
 
 /** "1 episode", "2 episodes". */
 export const count = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
-
-/** A name for one request, so that a double click is one. */
-export function requestId() {
-  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-}

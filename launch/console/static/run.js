@@ -15,7 +15,7 @@ const PARTS = [
   ["advice", "Advice", "div", advice],
 ];
 
-const STYLES = ["run.css", "deck.css", "standing.css"];
+const STYLES = ["run.css", "deck.css", "driving.css", "standing.css"];
 
 export default {
   id: "run",

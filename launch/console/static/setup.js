@@ -25,6 +25,7 @@ const PARTS = [
 ];
 
 function mount(root, context) {
+  context.style("driving.css");
   context.style("setup.css");
   context.style("setup_places.css");
   const station = new Station(context);

@@ -8,6 +8,9 @@ import { h, say, mark, clear } from "./dom.js";
 import { guarded, hindrance, onPress } from "./setup_rig.js";
 
 const COUNT_MS = 1000;
+const HOW =
+  "Hold Enter, or the button, exactly while the module is seated. Next one (n) goes on, Discard (x) throws this one " +
+  "away. Space stops the arm, as everywhere.";
 
 export function capture(root, station, context, note) {
   const { api, commands, hand, keys, live, toast, video } = context;
@@ -17,14 +20,20 @@ export function capture(root, station, context, note) {
   const stop = h("button", { type: "button", dataset: { act: "stop-collect" } }, "End collecting");
   const prompt = h("p", { class: "prompt", role: "status" });
   const how = h("p", { class: "small muted" });
-  const hold = h("button", { type: "button", class: "hold", dataset: { act: "hold-success" }, "aria-pressed": "false" }, h("span", {}, "Hold while it is seated"), h("kbd", { "aria-hidden": "true" }, "Enter"));
+  const hold = h(
+    "button",
+    { type: "button", class: "hold", dataset: { act: "hold-success" }, "aria-pressed": "false" },
+    h("span", {}, "Hold while it is seated"),
+    h("kbd", { "aria-hidden": "true" }, "Enter"),
+  );
   const score = h("b", { dataset: { field: "score" } }, "–");
   const pictures = h("div", { class: "workspace-eyes" });
   const bars = ["positives", "negatives", "episodes"].map((name) => {
     const words = h("span", {}, { positives: "Success", negatives: "No success", episodes: "Episodes" }[name]);
     const count = h("b", { dataset: { count: name } }, "–");
     const fill = h("i");
-    return { name, count, fill, node: h("div", { class: "tally" }, h("div", { class: "row spread" }, words, count), h("div", { class: "bar", role: "presentation" }, fill)) };
+    const bar = h("div", { class: "bar", role: "presentation" }, fill);
+    return { name, count, fill, node: h("div", { class: "tally" }, h("div", { class: "row spread" }, words, count), bar) };
   });
   const said = h("pre", { class: "job-lines small", "aria-label": "What the collection says" });
   const classifier = h("input", { type: "text", name: "classifier", value: "ram", maxLength: 40, spellcheck: false });
@@ -32,7 +41,19 @@ export function capture(root, station, context, note) {
   const accept = h("button", { type: "button", dataset: { job: "accept" } }, "Put in use");
   const trained = h("pre", { class: "job-lines small", "aria-label": "What the training says" });
   root.append(
-    h("div", { class: "row spread wrap" }, h("h1", {}, "Classifier"), h("div", { class: "row wrap" }, h("label", { class: "row small" }, "success", positives), h("label", { class: "row small" }, "others", negatives), start, stop)),
+    h(
+      "div",
+      { class: "row spread wrap" },
+      h("h1", {}, "Classifier"),
+      h(
+        "div",
+        { class: "row wrap" },
+        h("label", { class: "row small" }, "success", positives),
+        h("label", { class: "row small" }, "others", negatives),
+        start,
+        stop,
+      ),
+    ),
     h(
       "div",
       { class: "capture-work" },
@@ -43,12 +64,24 @@ export function capture(root, station, context, note) {
         prompt,
         how,
         hold,
-        h("div", { class: "row wrap" }, commands.button("failure", { label: "Next one", key: "n" }), commands.button("discard", { key: "x" })),
+        h(
+          "div",
+          { class: "row wrap" },
+          commands.button("failure", { label: "Next one", key: "n" }),
+          commands.button("discard", { key: "x" }),
+        ),
         bars.map(({ node }) => node),
       ),
     ),
     said,
-    h("div", { class: "row wrap train" }, h("h2", {}, "Learn from them"), h("label", { class: "row small" }, "name", classifier), train, accept),
+    h(
+      "div",
+      { class: "row wrap train" },
+      h("h2", {}, "Learn from them"),
+      h("label", { class: "row small" }, "name", classifier),
+      train,
+      accept,
+    ),
     trained,
   );
 
@@ -123,8 +156,9 @@ export function capture(root, station, context, note) {
     const { collect, train: training, accept: accepting } = station.jobs;
     const on = collecting();
     if (facts) {
-      say(prompt, facts.enough ? "✓ Enough examples: train a classifier on them." : on ? `${facts.number}. ${facts.posture.toUpperCase()}: ${facts.prompt}` : `Next, ${facts.posture}: ${facts.prompt}`);
-      say(how, facts.enough ? "" : "Hold Enter, or the button, exactly while the module is seated. Next one (n) goes on, Discard (x) throws this one away. Space stops the arm, as everywhere.");
+      const next = on ? `${facts.number}. ${facts.posture.toUpperCase()}: ${facts.prompt}` : `Next, ${facts.posture}: ${facts.prompt}`;
+      say(prompt, facts.enough ? "✓ Enough examples: train a classifier on them." : next);
+      say(how, facts.enough ? "" : HOW);
       for (const { name, count: node, fill } of bars) {
         say(node, `${facts[name]} of ${facts.wanted[name]}`);
         fill.style.setProperty("width", `${Math.min(100, (100 * facts[name]) / facts.wanted[name])}%`);

@@ -16,7 +16,13 @@ export function crop(root, station, context, note) {
   const canvas = h("canvas", { width: 640, height: 480, role: "img" });
   const frame = h(
     "div",
-    { class: "crop-rect", tabIndex: 0, role: "group", "aria-label": "The crop: arrows move it, with Shift they resize it", "aria-describedby": "crop-numbers" },
+    {
+      class: "crop-rect",
+      tabIndex: 0,
+      role: "group",
+      "aria-label": "The crop: arrows move it, with Shift they resize it",
+      "aria-describedby": "crop-numbers",
+    },
     HANDLES.map((name) => h("i", { class: "handle", dataset: { handle: name } })),
   );
   const stage = h("div", { class: "crop-stage" }, canvas, frame);
@@ -43,7 +49,12 @@ export function crop(root, station, context, note) {
       h("label", { class: "row", htmlFor: "crop-keep" }, keep, "Keep the image's shape"),
       h("div", { class: "crop-fields" }, fields),
       h("div", { class: "row wrap" }, reset, undo),
-      h("p", { class: "small muted" }, "Drag a rectangle on the picture; then drag it, or its corners, and a new one outside it or with Shift. With the frame in focus arrows move it, Shift and arrows resize it, by 10 pixels with Alt."),
+      h(
+        "p",
+        { class: "small muted" },
+        "Drag a rectangle on the picture; then drag it, or its corners, and a new one outside it or with Shift. ",
+        "With the frame in focus arrows move it, Shift and arrows resize it, by 10 pixels with Alt.",
+      ),
     ),
   );
   root.append(h("div", { class: "row spread wrap" }, h("h1", {}, "Crop"), chooser), work, none);
@@ -96,7 +107,9 @@ export function crop(root, station, context, note) {
     if (chooser.dataset.names !== names) {
       chooser.dataset.names = names;
       clear(chooser).append(
-        ...facts.images.map((each) => h("button", { type: "button", dataset: { image: each.name }, on: { click: () => choose(each.name) } }, each.name)),
+        ...facts.images.map(({ name }) =>
+          h("button", { type: "button", dataset: { image: name }, on: { click: () => choose(name) } }, name),
+        ),
       );
     }
     for (const each of chooser.children) mark(each, "aria-pressed", String(each.dataset.image === image.name));
@@ -108,11 +121,13 @@ export function crop(root, station, context, note) {
     mark(canvas, "aria-label", `Camera ${image.source}, its whole picture`);
     const seen = station.sees(image.source);
     cover.hidden = seen;
-    say(cover, facts.real ? `No picture of camera ${image.source} yet: start the set-up.` : "A run in simulation draws the policy's images alone: start the set-up to see the whole picture.");
+    const drawn = "A run in simulation draws the policy's images alone: start the set-up to see the whole picture.";
+    say(cover, facts.real ? `No picture of camera ${image.source} yet: start the set-up.` : drawn);
     const mine = station.drafts.crops[image.name] !== undefined;
     const from = station.crop(image) === null ? "the largest part in the middle" : `${width} × ${height} pixels at ${left}, ${top}`;
     const enlarged = width < image.width || height < image.height ? " That is fewer pixels than the image has: it is enlarged." : "";
-    say(numbers, `${image.name}: ${from} of ${wide} × ${high}, shown as ${image.width} × ${image.height}.${enlarged}${mine ? " Not saved yet." : ""}`);
+    const shown = `${from} of ${wide} × ${high}, shown as ${image.width} × ${image.height}`;
+    say(numbers, `${image.name}: ${shown}.${enlarged}${mine ? " Not saved yet." : ""}`);
     fields.forEach((label, index) => {
       const input = label.lastChild;
       if (document.activeElement !== input) input.value = value()[index];

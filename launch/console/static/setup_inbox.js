@@ -1,12 +1,11 @@
 /** Inbox: where a person and the classifier disagreed. Confirming is a remark, correcting a label of its own. */
 
+import { requestId } from "./api.js";
 import { h, say, clear } from "./dom.js";
 import { guarded, hindrance, onPress } from "./setup_rig.js";
 
 const CONFIRMED = "inbox: confirmed";
 const SETTLE_MS = 600;
-
-const id = () => Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 
 export function inbox(root, station, context, note) {
   const { api, blob, toast, live } = context;
@@ -15,7 +14,12 @@ export function inbox(root, station, context, note) {
   const list = h("ul", { class: "inbox", "aria-label": "Disagreements" });
   root.append(
     h("div", { class: "row spread wrap" }, h("h1", {}, "Inbox"), again),
-    h("p", { class: "muted" }, "Frames that the classifier got wrong, by a person's word. The next training learns from every one of them; look twice at those that surprise you."),
+    h(
+      "p",
+      { class: "muted" },
+      "Frames that the classifier got wrong, by a person's word. The next training learns from every one of them; ",
+      "look twice at those that surprise you.",
+    ),
     total,
     list,
   );
@@ -49,7 +53,7 @@ export function inbox(root, station, context, note) {
     const saw = entry.kind === "vetoed" ? "success" : "no success";
     const right = entry.kind === "vetoed" ? "failure" : "success";
     const wrong = entry.kind === "vetoed" ? "success" : "failure";
-    const post = (what, body) => api(`/api/episodes/${entry.episode}/${what}`, { method: "POST", body: { id: id(), ...body } });
+    const post = (what, body) => api(`/api/episodes/${entry.episode}/${what}`, { method: "POST", body: { id: requestId(), ...body } });
     const images = station.facts.images.map((image) => {
       const node = h("img", { alt: `Camera ${image.name}, episode ${entry.episode}, step ${entry.step}`, width: 128, height: 128 });
       picture(entry, image.name, node);
@@ -63,13 +67,23 @@ export function inbox(root, station, context, note) {
         "div",
         { class: "grid" },
         h("p", {}, h("b", {}, entry.kind === "vetoed" ? "▲ Called a success, and was none" : "▼ A success that was missed")),
-        h("p", { class: "small" }, `The classifier (${entry.classifier}) saw ${saw}${entry.score === null ? "" : `, score ${entry.score.toFixed(2)}`}; ${entry.who} said ${entry.label}${entry.why ? `: ${entry.why}` : ""}.`),
+        h(
+          "p",
+          { class: "small" },
+          `The classifier (${entry.classifier}) saw ${saw}${entry.score === null ? "" : `, score ${entry.score.toFixed(2)}`}; `,
+          `${entry.who} said ${entry.label}${entry.why ? `: ${entry.why}` : ""}.`,
+        ),
         entry.confirmed ? h("p", { class: "small good" }, `✓ Confirmed by ${entry.confirmed}`) : null,
         h(
           "div",
           { class: "row wrap" },
-          act(`${entry.who} is right (${right})`, "confirm", () => post("comment", { text: `${CONFIRMED}: ${right} at step ${entry.step}` })),
-          act(`The classifier is right (${wrong})`, "correct", () => post("label", { label: wrong, why: "inbox: the classifier was right", step: wrong === "success" ? entry.step : null })),
+          act(`${entry.who} is right (${right})`, "confirm", () =>
+            post("comment", { text: `${CONFIRMED}: ${right} at step ${entry.step}` }),
+          ),
+          act(`The classifier is right (${wrong})`, "correct", () => {
+            const step = wrong === "success" ? entry.step : null;
+            return post("label", { label: wrong, why: "inbox: the classifier was right", step });
+          }),
           act("Exclude it", "exclude", () => post("label", { label: "exclude", why: "inbox: nobody can tell" })),
           h("a", { href: `#/review/${entry.episode}` }, `Episode ${entry.episode}, step ${entry.step}`),
         ),
@@ -86,7 +100,9 @@ export function inbox(root, station, context, note) {
       buttons = [];
       clear(list).append(...entries.map(item));
       const open = entries.filter((each) => !each.confirmed).length;
-      say(total, all === 0 ? "No disagreement: nothing for a classifier to learn from them." : `${all} disagreement${all === 1 ? "" : "s"}, ${open} not looked at again yet${entries.length < all ? `; the newest ${entries.length} are shown` : ""}.`);
+      const newest = entries.length < all ? `; the newest ${entries.length} are shown` : "";
+      const some = `${all} disagreement${all === 1 ? "" : "s"}, ${open} not looked at again yet${newest}.`;
+      say(total, all === 0 ? "No disagreement: nothing for a classifier to learn from them." : some);
       note(open ? String(open) : "");
       guard();
     } catch (error) {

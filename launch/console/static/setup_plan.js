@@ -41,11 +41,18 @@ export function plan() {
   );
 
   function draw({ present, starts, box, corners, tool, bad }) {
-    const points = [present.low_m, present.high_m, [0, 0, starts.home_m], ...corners, ...(box ? [box.low_m, box.high_m] : []), ...(tool ? [tool] : [])];
+    const points = [
+      ...[present.low_m, present.high_m, [0, 0, starts.home_m], ...corners],
+      ...(box ? [box.low_m, box.high_m] : []),
+      ...(tool ? [tool] : []),
+    ];
     const spans = [0, 1, 2].map((axis) => range(points.map((point) => point[axis])));
     const scale = (SIZE - 2 * EDGE) / Math.max(...spans.map((each) => each.size), 0.02);
     PANES.forEach(({ axes: [across, up] }, index) => {
-      const place = (point) => [SIZE / 2 + scale * (point[across] - spans[across].middle), SIZE / 2 - scale * (point[up] - spans[up].middle)];
+      const place = (point) => [
+        SIZE / 2 + scale * (point[across] - spans[across].middle),
+        SIZE / 2 - scale * (point[up] - spans[up].middle),
+      ];
       const rect = (low, high, kind) => {
         const [[x0, y1], [x1, y0]] = [place(low), place(high)];
         return svg("rect", { x: x0, y: y0, width: Math.max(0.5, x1 - x0), height: Math.max(0.5, y1 - y0), class: kind });
@@ -57,7 +64,10 @@ export function plan() {
       layer.append(svg("path", { d: `M${sx - 4} ${sy - 4} l4 4 l4 -4`, class: "socket" }));
       corners.forEach((corner, number) => {
         const [x, y] = place(corner);
-        layer.append(svg("circle", { cx: x, cy: y, r: 3, class: "corner" }), svg("text", { x: x + 5, y: y - 4, class: "corner" }, number + 1));
+        layer.append(
+          svg("circle", { cx: x, cy: y, r: 3, class: "corner" }),
+          svg("text", { x: x + 5, y: y - 4, class: "corner" }, number + 1),
+        );
       });
       if (tool) {
         const [x, y] = place(tool);

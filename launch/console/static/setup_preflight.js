@@ -30,7 +30,12 @@ export function preflight(root, station, context, note) {
   const list = h("ul", { class: "checks", "aria-label": "Checks" });
   root.append(
     h("div", { class: "row spread wrap" }, h("h1", {}, "Preflight"), h("div", { class: "row wrap" }, asks, run)),
-    h("p", { class: "muted" }, "Machine, station and runs, as `handrail doctor` sees them. It disturbs nothing: what a running control loop has for itself is left to it."),
+    h(
+      "p",
+      { class: "muted" },
+      "Machine, station and runs, as `handrail doctor` sees them. It disturbs nothing: what a running control loop has ",
+      "for itself is left to it.",
+    ),
     summary,
     said,
     list,
@@ -71,7 +76,12 @@ export function preflight(root, station, context, note) {
     shown = lines.length;
     const made = Object.values(counts).reduce((sum, each) => sum + each, 0);
     const failed = counts.fail ? `${counts.fail} fail${counts.fail === 1 ? "s" : ""}` : "";
-    const parts = [failed, counts.note && `${counts.note} to know`, counts.skip && `${counts.skip} not looked at`, `${counts.ok} ok`].filter(Boolean);
+    const parts = [
+      failed,
+      counts.note && `${counts.note} to know`,
+      counts.skip && `${counts.skip} not looked at`,
+      `${counts.ok} ok`,
+    ].filter(Boolean);
     const words = {
       none: "Not checked yet.",
       running: `Checking … ${made} so far.`,

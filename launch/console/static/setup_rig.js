@@ -1,8 +1,7 @@
 /** The station at hand: who has it, starting and stopping its set-up, and guiding its arm. */
 
+import { driving } from "./driving.js";
 import { h, say, mark } from "./dom.js";
-
-const SOURCES = { keyboard: "Keyboard", gamepad: "Gamepad", spacemouse: "SpaceMouse" };
 
 /** A button that says why it cannot be pressed, and stays in the focus order then. */
 export function guarded(node, why) {
@@ -37,71 +36,39 @@ export function hindrance(context) {
   return context.may() ? "" : lease.holder ? `${lease.holder} has the controls` : "take the controls first";
 }
 
-/** Switch and device of driving from the page, as on the deck of the run view. */
-function driving({ hand, commands, keys, toast }) {
-  const drive = h(
-    "button",
-    { type: "button", dataset: { act: "drive" }, "aria-pressed": "false" },
-    h("span", {}, "Guide the arm"),
-    h("kbd", { "aria-hidden": "true" }, "k"),
-  );
-  const flip = () => {
-    const why = commands.why("drive");
-    if (hand.armed) hand.disarm();
-    else if (why) toast(`Guiding is not possible: ${why}.`, "warn");
-    else hand.arm();
-  };
-  drive.addEventListener("click", (event) => {
-    if (event.detail > 0) drive.blur();
-    flip();
-  });
-  const source = h(
-    "select",
-    { "aria-label": "Device at this page", on: { change: () => (hand.choose(source.value), source.blur()) } },
-    Object.entries(SOURCES).map(([name, label]) => h("option", { value: name, disabled: hand.obstacle(name) !== "" }, label)),
-  );
-  const words = h("p", { class: "small muted" });
-  const changed = () => {
-    mark(drive, "aria-pressed", String(hand.armed));
-    say(drive.firstChild, hand.armed ? "Guiding" : "Guide the arm");
-    source.value = hand.source;
-    say(words, hand.armed ? hand.words : "");
-  };
-  hand.addEventListener("change", changed);
-  changed();
-  const unwatch = commands.watch(drive, "drive", "Guide the simulated arm from this page");
-  const unbind = keys.bind("k", "guide the arm", flip, { group: "Set-up" });
-  return {
-    node: h("div", { class: "setup-drive" }, h("div", { class: "row" }, drive, source), words),
-    close() {
-      hand.removeEventListener("change", changed);
-      unwatch();
-      unbind();
-    },
-  };
-}
-
 /** @param {import("./setup_station.js").Station} station */
 export function stationPanel(station, context) {
-  const { commands, live, toast } = context;
+  const { commands, hand, live, toast } = context;
   const name = h("b");
   const chip = h("span", { class: "chip" });
   const line = h("p", { class: "small muted", role: "status" });
   const trouble = h("p", { class: "small bad" });
   const start = h("button", { type: "button", class: "primary", dataset: { job: "rig" } }, "Start set-up");
   const stop = h("button", { type: "button", dataset: { act: "stop-rig" } }, "End set-up");
-  const drive = driving(context);
+  const drive = h("div");
   const home = commands.button("reset", { label: "Go home" });
   const pause = commands.button("pause", { key: "p" });
   const resume = commands.button("resume", { key: "p", class: "primary" });
   const guide = h(
     "div",
-    { class: "setup-guide" },
-    drive.node,
+    { class: "setup-guide", hidden: true },
+    drive,
     h("div", { class: "row" }, home, pause, resume),
   );
-  const node = h("div", { class: "panel setup-station" }, h("div", { class: "row spread" }, name, chip), line, trouble, h("div", { class: "row" }, start, stop), guide);
-  const unbind = context.keys.bind("p", "pause or resume", () => commands.toggle(), { group: "Set-up" });
+  const node = h(
+    "div",
+    { class: "panel setup-station" },
+    h("div", { class: "row spread" }, name, chip),
+    line,
+    trouble,
+    h("div", { class: "row" }, start, stop),
+    guide,
+  );
+  const group = "Set-up";
+  const unbind = context.keys.bind("p", "pause or resume", () => commands.toggle(), { group });
+  // An arm that is not to be guided from here is not driven by a key either.
+  const names = ["Guide", "Guiding"];
+  const end = driving(drive, context, { names, key: "guide the arm", group, when: () => !guide.hidden });
   onPress(start, toast, () => station.jobs.rig.start());
   onPress(stop, toast, () => station.jobs.rig.stop());
 
@@ -110,13 +77,21 @@ export function stationPanel(station, context) {
     const { now, alive } = live.state;
     const rig = station.jobs.rig;
     say(name, facts.station || "Station");
-    const [word, kind] = station.setUp ? ["◆ set-up", "good"] : alive ? [`● ${now?.purpose || "run"}`, "warn"] : rig.running ? ["… starting", ""] : ["○ at rest", ""];
+    const idle = rig.running ? ["… starting", ""] : ["○ at rest", ""];
+    const [word, kind] = station.setUp ? ["◆ set-up", "good"] : alive ? [`● ${now?.purpose || "run"}`, "warn"] : idle;
     say(chip, word);
     chip.className = `chip ${kind}`;
     const arm = facts.real ? `${facts.kind} arm` : "simulated arm";
-    if (station.setUp) say(line, facts.rig.guided ? `The ${arm} follows your hand. Nothing is recorded.` : `The ${arm} stays in HOLD; guide it by its own hand-guiding. Nothing is recorded.`);
-    else if (alive && now?.purpose === "classify") say(line, "Examples for a classifier are being collected. The set-up waits until that has ended.");
-    else if (alive) say(line, `A control loop drives this run (${now?.purpose || "starting"}). Preflight, saving and the inbox work beside it; the set-up waits until it has ended.`);
+    const held = "stays in HOLD; guide it by its own hand-guiding";
+    if (station.setUp) say(line, `The ${arm} ${facts.rig.guided ? "follows your hand" : held}. Nothing is recorded.`);
+    else if (alive && now?.purpose === "classify")
+      say(line, "Examples for a classifier are being collected. The set-up waits until that has ended.");
+    else if (alive)
+      say(
+        line,
+        `A control loop drives this run (${now?.purpose || "starting"}). ` +
+          "Preflight, saving and the inbox work beside it; the set-up waits until it has ended.",
+      );
     else if (rig.running) say(line, "Opening the cameras …");
     else say(line, `Whole pictures and the pose of the ${arm} come with the set-up.`);
     const said = rig.state.state === "failed" ? (rig.state.lines.at(-1) ?? "the set-up ended by itself") : station.trouble;
@@ -130,11 +105,12 @@ export function stationPanel(station, context) {
     pause.hidden = Boolean(now?.paused);
     resume.hidden = !now?.paused;
     guide.hidden = !(station.setUp ? facts.rig.guided : alive && now?.purpose === "classify");
+    if (guide.hidden) hand.disarm("there is no arm to guide any more");
   });
   return {
     node,
     close() {
-      drive.close();
+      end();
       unbind();
     },
   };

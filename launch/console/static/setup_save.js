@@ -20,7 +20,12 @@ export function saving(root, station, context, note) {
   const file = h("div", { class: "grid" }, h("p", {}, "File: ", path), changes, h("h3", {}, "What it holds"), text);
   const then = h("div", { class: "panel next" }, h("h3", {}, "Then begin a run with it"), h("div", { class: "row" }, command, copy));
   root.append(
-    h("div", { class: "row spread wrap" }, h("h1", {}, "Save"), h("div", { class: "row wrap" }, h("label", { class: "row" }, "Station", name), save)),
+    h(
+      "div",
+      { class: "row spread wrap" },
+      h("h1", {}, "Save"),
+      h("div", { class: "row wrap" }, h("label", { class: "row" }, "Station", name), save),
+    ),
     what,
     trouble,
     file,
@@ -65,7 +70,10 @@ export function saving(root, station, context, note) {
       if (difference.dataset.text !== shown.difference) {
         difference.dataset.text = shown.difference;
         clear(difference).append(
-          ...shown.difference.split("\n").slice(2).map((line) => h("span", { class: line.startsWith("+") ? "added" : line.startsWith("-") ? "removed" : "" }, `${line}\n`)),
+          ...shown.difference.split("\n").slice(2).map((line) => {
+            const kind = { "+": "added", "-": "removed" }[line[0]] ?? "";
+            return h("span", { class: kind }, `${line}\n`);
+          }),
         );
       }
       say(command, shown.command);
@@ -101,9 +109,11 @@ export function saving(root, station, context, note) {
     const parts = [crops.length && `crops of ${crops.join(", ")}`, station.box && "the workspace box"].filter(Boolean);
     if (parts.length) written = "";
     if (!changed() && !written) draft = null;
-    say(what, parts.length ? `To be saved: ${parts.join(" and ")}.` : written ? `✓ Saved to ${written}.` : "Nothing to save yet: drag a crop, or take the corners of the workspace.");
+    const none = written ? `✓ Saved to ${written}.` : "Nothing to save yet: drag a crop, or take the corners of the workspace.";
+    say(what, parts.length ? `To be saved: ${parts.join(" and ")}.` : none);
     if (station.drafts.corners.length && !station.box) say(what, `${what.textContent} The workspace box is not complete, and is left out.`);
-    guarded(save, hindrance(context) || (!changed() ? "nothing was set up" : draft === null ? "the file is not ready: see what is said here" : ""));
+    const unready = draft === null ? "the file is not ready: see what is said here" : "";
+    guarded(save, hindrance(context) || (changed() ? unready : "nothing was set up"));
     note(changed() ? "●" : written ? "✓" : "");
     const now = JSON.stringify(body());
     if (changed() && now !== wanted) {

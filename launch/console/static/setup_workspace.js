@@ -10,6 +10,8 @@ import { plan } from "./setup_plan.js";
 
 const AXES = ["x", "y", "z"];
 const VIEWS = ["overview", "side"];
+const HEADINGS = ["", "tool", "new low", "new high", "now low", "now high"];
+const MOST = 50; // corners
 const mm = (value) => (value === null || value === undefined ? "–" : (Math.round(1e4 * value) / 10 || 0).toFixed(1));
 
 export function workspace(root, station, context, note) {
@@ -27,7 +29,12 @@ export function workspace(root, station, context, note) {
   const pictures = h("div", { class: "workspace-eyes" });
   root.append(
     h("div", { class: "row spread wrap" }, h("h1", {}, "Workspace"), h("div", { class: "row wrap" }, take, clearAll)),
-    h("p", { class: "muted" }, "Guide the tool to at least two opposite corners of the room it needs: the socket, the starts and the holder of parts lie inside. Positions in millimetres from the seated pose, along the socket's axes."),
+    h(
+      "p",
+      { class: "muted" },
+      "Guide the tool to at least two opposite corners of the room it needs: the socket, the starts and the holder of ",
+      "parts lie inside. Positions in millimetres from the seated pose, along the socket's axes.",
+    ),
     h(
       "div",
       { class: "workspace-work" },
@@ -38,7 +45,7 @@ export function workspace(root, station, context, note) {
         h(
           "table",
           { class: "workspace-numbers" },
-          h("thead", {}, h("tr", {}, ["", "tool", "new low", "new high", "now low", "now high"].map((word) => h("th", { scope: "col", class: "number" }, word)))),
+          h("thead", {}, h("tr", {}, HEADINGS.map((word) => h("th", { scope: "col", class: "number" }, word)))),
           h("tbody", {}, cells.map(({ row }) => row)),
         ),
         h("label", { class: "row small" }, "Room beneath the seated pose, for what gives way", below, "mm"),
@@ -141,12 +148,22 @@ export function workspace(root, station, context, note) {
       say(verdict, `✓ A box of ${size} cm: seated pose, starts and home lie inside. Save it in the next step.`);
     } else say(verdict, "…");
     mark(verdict, "data-state", where || answer?.trouble ? "bad" : answer?.low_m ? "good" : null);
-    guarded(
-      take,
-      hindrance(context) || (!facts.taught ? "the seated pose is not taught" : !station.setUp ? "start the set-up first" : tool === null ? "the arm's pose is not known yet" : count >= 50 ? "50 corners are enough" : ""),
-    );
+    const obstacles = [
+      !facts.taught && "the seated pose is not taught",
+      !station.setUp && "start the set-up first",
+      tool === null && "the arm's pose is not known yet",
+      count >= MOST && `${MOST} corners are enough`,
+    ];
+    guarded(take, hindrance(context) || obstacles.find(Boolean) || "");
     guarded(clearAll, count === 0 ? "no corner is taken" : "");
-    drawing.draw({ present: facts.box, starts: facts.starts, box: answer?.low_m ? answer : null, corners: answer?.corners ?? [], tool, bad: Boolean(answer?.trouble) });
+    drawing.draw({
+      present: facts.box,
+      starts: facts.starts,
+      box: answer?.low_m ? answer : null,
+      corners: answer?.corners ?? [],
+      tool,
+      bad: Boolean(answer?.trouble),
+    });
     note(count ? (answer?.trouble ? "✖" : station.box ? "●" : `${count}`) : "");
     watch();
     ask();

@@ -2,17 +2,20 @@
 
 import { banner } from "./banner.js";
 import { Commands } from "./commands.js";
+import { endings } from "./endings.js";
 import { help } from "./help.js";
 import { keepAwake } from "./wake.js";
 import { h, say, mark } from "./dom.js";
 
 /** Build the frame around the views. @param {object} context gets `commands` */
 export function shell(context) {
-  const { live, keys, sounds, toast, hand } = context;
+  const { live, keys, toast, hand } = context;
   context.commands = new Commands(context);
   banner(document.getElementById("bridge"), context);
   lease(document.getElementById("lease"), context);
   tools(document.getElementById("tools"), context);
+  endings(context);
+  deviceButtons(context);
   keepAwake();
 
   const everywhere = { group: "Everywhere" };
@@ -21,7 +24,8 @@ export function shell(context) {
     keys.bind(String(index + 1), `${view === "setup" ? "set-up" : view} view`, () => context.navigate(`#/${view}`), everywhere);
   });
   const asked = () => live.state.now?.can.includes("acknowledge") ?? false;
-  keys.bind("Enter", "continue, where it asks", () => context.commands.ask("acknowledge"), { when: asked, ...everywhere });
+  const goOn = () => context.commands.ask("acknowledge");
+  keys.bind("Enter", "continue, where it asks", goOn, { when: asked, first: true, ...everywhere });
   keys.bind("m", "sound on or off", () => document.querySelector("[data-act=mute]").click(), everywhere);
   keys.bind("?", "these keys", () => help(context), everywhere);
   keys.bind("Escape", "", () => hand.disarm(), { when: () => hand.armed, ...everywhere });
@@ -35,11 +39,6 @@ export function shell(context) {
   live.on("lease", (message) => mark(body, "data-lease", mine(message)));
   live.on("connection", ({ connected }) => mark(body, "data-connected", String(connected)));
   live.on("error", ({ why }) => toast(why, "bad"));
-  live.on("ended", ({ episode, success, unaided, truncated_by: cut }) => {
-    if (success) sounds.play("success");
-    const end = success ? (unaided ? "success, unaided" : "success, with help") : cut ? `no success (${cut})` : "no success";
-    toast(`Episode ${episode} ended: ${end}.`, success ? "good" : "info", `episode ${episode}`);
-  });
   let lost = false;
   live.on("connection", ({ connected }) => {
     if (connected && lost) toast("Connected again.", "good", "connection");
@@ -53,10 +52,26 @@ export function shell(context) {
   });
 }
 
+/** The buttons of a device that drives mean the same in every view. */
+function deviceButtons({ live, hand, commands }) {
+  hand.addEventListener("button", ({ detail: { name, down } }) => {
+    const examples = name === "success" && live.state.now?.purpose === "classify";
+    // An example is a success for as long as the button is held.
+    if (!down) hand.drop(name);
+    else if (examples) hand.hold(name);
+    else if (name === "pause") commands.toggle();
+    else commands.ask(name);
+  });
+}
+
 /** Who operates, and the way to it. */
 function lease(root, { live, toast }) {
   const who = h("span", { class: "holder", dataset: { field: "operator" } });
-  const claim = h("button", { type: "button", class: "primary", dataset: { act: "claim" }, on: { click: () => live.claim() } }, "Take the controls");
+  const claim = h(
+    "button",
+    { type: "button", class: "primary", dataset: { act: "claim" }, on: { click: () => live.claim() } },
+    "Take the controls",
+  );
   const release = h("button", { type: "button", dataset: { act: "release" }, on: { click: () => live.release() } }, "Hand over");
   root.append(who, claim, release);
   let last = null;
@@ -69,7 +84,9 @@ function lease(root, { live, toast }) {
     release.hidden = !mine;
     mark(root, "data-viewer", viewer ? "" : null);
     claim.disabled = release.disabled = !connected;
-    if (last === "mine" && !mine && connected) toast(holder ? `${holder} has the controls now.` : "You have given the controls back.", "info");
+    if (last === "mine" && !mine && connected) {
+      toast(holder ? `${holder} has the controls now.` : "You have given the controls back.", "info");
+    }
     last = mine ? "mine" : "other";
   };
   for (const kind of ["lease", "hello", "connection"]) live.on(kind, draw);
@@ -81,13 +98,25 @@ function tools(root, context) {
   const { live, sounds } = context;
   const line = h("span", { class: "link", role: "status" });
   const mute = h("button", { type: "button", class: "quiet", dataset: { act: "mute" } });
-  const theme = h("button", { type: "button", class: "quiet", dataset: { act: "theme" }, "aria-label": "Light or dark", title: "Light or dark" }, "◐");
+  const theme = h(
+    "button",
+    { type: "button", class: "quiet", dataset: { act: "theme" }, "aria-label": "Light or dark", title: "Light or dark" },
+    "◐",
+  );
   const keysHelp = h("button", { type: "button", class: "quiet", dataset: { act: "help" }, "aria-label": "Keys", title: "Keys (?)" }, "?");
+  let asking = false; // for a touch, which may be one of this very button
   const drawMute = () => {
-    say(mute, sounds.muted ? "Sound off" : "Sound on");
+    asking = !sounds.muted && !sounds.awake;
+    say(mute, asking ? "Sound: touch the page" : sounds.muted ? "Sound off" : "Sound on");
     mark(mute, "aria-pressed", String(sounds.muted));
   };
-  mute.addEventListener("click", () => {
+  let woken = false;
+  mute.addEventListener("pointerdown", () => {
+    woken = asking;
+  });
+  sounds.addEventListener("change", drawMute);
+  mute.addEventListener("click", (event) => {
+    if (event.detail > 0 && woken) return;
     sounds.muted = !sounds.muted;
     drawMute();
     sounds.play("policy");

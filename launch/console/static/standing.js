@@ -1,6 +1,7 @@
 /** How the run stands: success with its bounds, how much help it takes, and whether training is healthy. */
 
 import { h, say, mark, clear } from "./dom.js";
+import { checks } from "./standing_checks.js";
 
 const WINDOWS = [20, 50, 100];
 const KINDS = { unaided: "Success unaided, of the last", assisted: "Success with help" };
@@ -14,7 +15,8 @@ function line(kind, window) {
   const words = h("span", { class: "words", ...(window === 20 ? { dataset: { field: kind } } : {}) }, "–");
   const span = h("i", { class: "span" });
   const point = h("i", { class: "point" });
-  const node = h("div", { class: `interval ${kind}` }, h("span", { class: "muted" }, window), h("div", { class: "track", "aria-hidden": "true" }, span, point), words);
+  const track = h("div", { class: "track", "aria-hidden": "true" }, span, point);
+  const node = h("div", { class: `interval ${kind}` }, h("span", { class: "muted" }, window), track, words);
   return {
     node,
     set(rate) {
@@ -54,10 +56,13 @@ export function success(root, { live }) {
   return live.on("run", draw);
 }
 
-/** Numbers with their names. */
+const rate = (value) => (Number.isFinite(value) ? percent(value) : "–");
+
+/** Names and numbers, and what they mean: words, or words made of the numbers. */
 const FIGURES = [
-  ["interventions", "Interventions", ({ actor }) => (actor.intervention_rate === undefined ? "–" : percent(actor.intervention_rate)), "share of the steps that a human drove"],
-  ["cycle", "Cycle", (run) => fixed(run.cycle_s, 1, " s"), "time from one episode to the next"],
+  ["interventions", "Interventions", (run) => rate(run.human_share), ({ actor }) =>
+    `share of the last 20 episodes' steps that a human drove; of the whole run ${rate(actor.intervention_rate)}`],
+  ["cycle", "Cycle", (run) => fixed(run.cycle_s, 1, " s"), "from start to start, with the reset: mean of the last 20 episodes"],
   ["env_steps", "Steps", (run) => whole(run.env_steps), "environment steps of training so far"],
   ["updates_per_s", "Updates", ({ learner }) => fixed(learner.updates_per_s, 0, "/s"), "of the learner, a second"],
   ["utd", "UTD", ({ learner }) => fixed(learner.utd, 2), "updates to each new step"],
@@ -67,21 +72,25 @@ const FIGURES = [
   ["overruns", "Overruns", ({ actor }) => whole(actor.overruns), "steps that came late in the control loop"],
 ];
 
-/** The figures of the run. */
+/** The figures of the run, and its checks. */
 export function figures(root, { live }) {
-  const values = FIGURES.map(([field, label, , about]) => {
+  const values = FIGURES.map(([field, label]) => {
     const value = h("dd", { dataset: { field } }, "–");
-    root.append(h("div", { title: about }, h("dt", {}, label), value));
+    root.append(h("div", {}, h("dt", {}, label), value));
     return value;
   });
   const draw = () => {
     const { run } = live.state;
     if (run === null) return;
     const known = { ...run, actor: run.actor ?? {}, learner: run.learner ?? {} };
-    FIGURES.forEach(([, , read], index) => say(values[index], read(known)));
+    FIGURES.forEach(([, , read, about], index) => {
+      say(values[index], read(known));
+      mark(values[index].parentElement, "title", typeof about === "function" ? about(known) : about);
+    });
   };
   draw();
-  return live.on("run", draw);
+  const ends = [live.on("run", draw), checks(root, { live })];
+  return () => ends.forEach((end) => end());
 }
 
 const LEVELS = { info: ["i", "Note"], warn: ["!", "Warning"], alarm: ["✕", "Alarm"] };
@@ -112,7 +121,10 @@ export function advice(root, { live }) {
           h("span", {}, sentence, evidence && h("small", { class: "muted" }, ` ${evidence}`)),
         );
       }),
-      ...notices.map((text) => h("li", { dataset: { level: "notice" } }, h("b", { class: "sign", "aria-label": "Notice" }, "•"), h("span", { class: "muted" }, text))),
+      ...notices.map((text) => {
+        const sign = h("b", { class: "sign", "aria-label": "Notice" }, "•");
+        return h("li", { dataset: { level: "notice" } }, sign, h("span", { class: "muted" }, text));
+      }),
     );
   };
   const offs = ["advice", "run"].map((kind) => live.on(kind, draw));

@@ -30,7 +30,8 @@ function rows(aspects, count, width, height) {
 /** The arrangement in rows whose pictures are largest. */
 function best(aspects, width, height) {
   const all = aspects.map((_, index) => rows(aspects, index + 1, width, height)).filter(Boolean);
-  return all.reduce((found, each) => (each.tall > found.tall + 1 ? each : found), all[0]) ?? { tall: 0, rects: aspects.map(() => ({ left: 0, top: 0, width: 0, height: 0 })) };
+  const none = { tall: 0, rects: aspects.map(() => ({ left: 0, top: 0, width: 0, height: 0 })) };
+  return all.reduce((found, each) => (each.tall > found.tall + 1 ? each : found), all[0]) ?? none;
 }
 
 const extent = (rects, start, size) => Math.max(0, ...rects.map((each) => each[start] + each[size]));

@@ -25,7 +25,8 @@ export class Video {
     /** The last pictures painted, oldest first: {camera, sequence, t_ms, painted_ms}, on the server's clock. */
     this.frames = [];
     document.addEventListener("visibilitychange", () => this.#settle());
-    live.on("connection", ({ connected }) => connected && this.#settle());
+    // Where the one socket was lost the other may be as dead and not know it.
+    live.on("connection", ({ connected }) => (connected ? this.#settle() : this.#hangUp()));
   }
 
   /**
@@ -63,14 +64,15 @@ export class Video {
   #settle() {
     const wanted = this.#shows.size > 0 && !document.hidden;
     this.#live.watch({ fps: wanted ? FPS : 0 }, "video");
-    if (!wanted) {
-      const socket = this.#socket;
-      this.#socket = null;
-      socket?.close();
-      return;
-    }
+    if (!wanted) return this.#hangUp();
     if (this.#socket === null || this.#socket.readyState > WebSocket.OPEN) this.#connect();
     else this.#want();
+  }
+
+  #hangUp() {
+    const socket = this.#socket;
+    this.#socket = null;
+    socket?.close();
   }
 
   #want() {

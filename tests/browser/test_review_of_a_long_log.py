@@ -1,0 +1,155 @@
+"""The review of a run that nobody drives: its filters, its pictures, and what is said about it afterwards."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+from console_page import Person
+from playwright.sync_api import Browser, Locator, expect
+
+from handrail.intervention.index import EpisodeIndex
+from handrail.intervention.log_reader import LogReader
+from handrail.intervention.run_directory import RunDirectory
+from handrail.launch.bench.console_side import Served, served
+from handrail.launch.bench.long_log import OPERATORS, write_long_log
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+
+EPISODES, STEPS = 64, 20
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A run whose control loop has ended, and its console."""
+
+    run: RunDirectory
+    console: Served
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Kept]:
+    folder = tmp_path_factory.mktemp("long")
+    run = write_long_log(folder / "long", EPISODES, STEPS, 2, 32)
+    with served(folder / "out", "console", f"run={run.path}", "port=0") as console:
+        yield Kept(run, console)
+
+
+@pytest.fixture(scope="module")
+def rita(browser: Browser, kept: Kept, people: list[Person]) -> Person:
+    person = Person(browser, kept.console.address)
+    people.append(person)
+    person.sign_in(kept.console.tokens["operator"], "Rita")
+    person.claim()
+    return person
+
+
+@pytest.fixture
+def table(rita: Person) -> Iterator[Locator]:
+    """All rows of the table, unfiltered."""
+    rita.go("review")
+    rows = rita.page.locator("table#episodes tbody tr[data-episode]")
+    expect(rows.first).to_be_visible()
+    yield rows
+    rita.go("review")
+    rita.page.reload()
+    rita.wait_connected()
+
+
+def numbers(rows: Locator) -> set[int]:
+    return set(rows.evaluate_all("rows => rows.map(row => Number(row.dataset.episode))"))
+
+
+def known(kept: Kept, wanted: Callable[..., bool]) -> set[int]:
+    with EpisodeIndex(kept.run.index_file, LogReader(kept.run.segments)) as index:
+        index.refresh()
+        return {row.episode for row in index.episodes() if wanted(row)}
+
+
+def test_without_a_control_loop_the_banner_says_so(rita: Person) -> None:
+    rita.expect_driver("gone")
+    expect(rita.page.locator("#driver")).to_contain_text("NO CONTROL LOOP")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "wanted"),
+    [
+        ("outcome", "failure", lambda row: row.success is False),
+        ("human", "true", lambda row: row.human_steps > 0),
+        ("purpose", "demo", lambda row: row.purpose == "demo"),
+        ("operator", OPERATORS[1], lambda row: row.episode // 50 % 2 == 1),
+    ],
+)
+def test_a_filter_leaves_what_it_says(
+    kept: Kept, rita: Person, table: Locator, name: str, value: str, wanted: Callable[..., bool]
+) -> None:
+    rita.page.select_option(f"[name={name}]", value)
+    expected = known(kept, wanted)
+    assert 0 < len(expected) < EPISODES
+    expect(table).to_have_count(len(expected))
+    assert numbers(table) == expected
+    expect(rita.page.locator("#totals")).to_contain_text(str(len(expected)))
+
+
+def test_words_of_a_note_are_found(kept: Kept, rita: Person, table: Locator) -> None:
+    rita.page.fill("[name=text]", "sat askew")
+    rita.page.keyboard.press("Enter")
+    failed = known(kept, lambda row: row.label == "failure")
+    expect(table).to_have_count(len(failed))
+    assert numbers(table) == failed
+
+
+def test_an_episode_shows_its_pictures_as_it_is_scrubbed(rita: Person) -> None:
+    rita.go(f"review/{EPISODES - 2}")
+    canvas = rita.page.locator("canvas#frame-wrist")
+    expect(canvas).to_be_visible()
+    scrub = rita.page.locator("input#scrub")
+    seen = set()
+    for step in (0, 8, 16):
+        scrub.fill(str(step))
+        rita.page.evaluate(
+            "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+        )
+        seen.add(canvas.evaluate("canvas => canvas.toDataURL()"))
+    assert len(seen) == 3
+    rita.press("ArrowRight")
+    expect(scrub).to_have_value("17")
+    rita.press("ArrowLeft")
+    expect(scrub).to_have_value("16")
+
+
+def test_a_label_goes_to_the_log_itself(kept: Kept, rita: Person) -> None:
+    episode = min(known(kept, lambda row: row.label == "failure"))
+    rita.go(f"review/{episode}")
+    rita.page.fill("#why", "seen again")
+    rita.page.click('button[data-label="exclude"]')
+    expect(rita.page.locator("#history li").filter(has_text="seen again")).to_be_visible()
+    assert known(kept, lambda row: row.label == "exclude") == {episode}
+
+
+def test_the_failure_reel_shows_one_failure_after_another(kept: Kept, rita: Person, table: Locator) -> None:
+    expect(table.first).to_be_visible()
+    failed = known(kept, lambda row: row.success is False)
+    rita.page.click('button[data-act="reel"]')
+    reel = rita.page.locator("#reel")
+    expect(reel.locator("canvas#frame-wrist")).to_be_visible()
+    reel.locator('button[data-act="play"]').click()  # it goes on by itself until it is paused
+    shown = set()
+    for _ in failed:
+        number, place, all_of_them = map(int, re.findall(r"\d+", reel.locator(".caption").inner_text()))
+        assert all_of_them == len(failed)
+        shown.add(number)
+        reel.locator('button[data-act="next"]').click()
+        expect(reel.locator(".caption")).to_contain_text(f": {place % len(failed) + 1} of")
+    assert shown == failed
+
+
+def test_the_log_is_exported_as_a_table(kept: Kept, rita: Person, table: Locator) -> None:
+    expect(table.first).to_be_visible()
+    with rita.page.expect_download() as saved:
+        rita.page.click('button[data-export="csv"]')
+    head, *lines = saved.value.path().read_text().splitlines()
+    assert head.startswith("episode,step,")
+    excluded = known(kept, lambda row: row.label == "exclude")
+    assert {int(line.partition(",")[0]) for line in lines} == set(range(EPISODES)) - excluded
+    assert len(lines) == (EPISODES - len(excluded)) * STEPS
