@@ -97,7 +97,7 @@ COMMANDS: dict[str, Command] = {
     ),
     "console": Command(
         "console.command",
-        "the operator's page beside a run, to look on, step in and review; `console cert` makes a certificate",
+        "the operator's page beside a run, to look on, step in, review; `console cert` makes a certificate",
         "handrail console run=first",
         (
             RUN,
