@@ -43,6 +43,7 @@ BEAT_S = 0.25
 _ATTENDED_S = 600.0
 _STEPS_S = 0.1  # steps of a simulation that runs ahead travel together
 _DRIVERS = {Source.POLICY: "policy", Source.HUMAN: "human", Source.SCRIPT: "hold"}
+_SILENT = "the hand at the console fell silent: let go, then take over again"
 _PRESSED: dict[str, Button] = {"reset": "abandon", "pause": "hold"}
 
 
@@ -189,14 +190,16 @@ class ConsoleLink:
                 transition.weights_version,
             )
         )
+        driver, hand = _DRIVERS[transition.source], self.hand.driver
+        reason = "paused by the operator" if paused else _SILENT if driver == "hold" and hand else ""
         self.tell(
-            driver=_DRIVERS[transition.source],
+            driver=driver,
             running=not (transition.terminated or transition.truncated),
             paused=paused,
-            reason="paused by the operator" if paused else "",
+            reason=reason,
             fault=False,
             step=transition.step + 1,
-            hand=self.hand.driver,
+            hand=hand,
             pose=tuple(np.round(state.pose, 5).tolist()),
             force_n=round(force_n, 2),
             threshold=self._threshold,

@@ -104,6 +104,7 @@ def test_a_console_that_dies_while_it_drives_holds_the_arm(console: Console) -> 
     console.until(lambda: console.now and console.now.driver == "human")
     console.hand = None  # nothing comes any more
     console.until(lambda: console.now and console.now.driver == "hold" and console.now.running)
+    assert console.now and "let go" in console.now.reason
 
 
 def test_a_finished_episode_is_relabelled_and_commented_while_the_loop_runs(console: Console) -> None:

@@ -319,7 +319,8 @@ class Unplugged(Scripted):
 
     def said(self) -> frozenset[Button]:
         self.asked += 1
-        return frozenset({self.word}) if self.asked == self.at else frozenset()
+        said: tuple[Button, ...] = (self.word,) if self.asked == self.at else ()
+        return frozenset(said)
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def test_relabelling_appends_an_event(
     assert main(words) == 0  # a second time changes nothing
     assert "already" in capsys.readouterr().out
     row = review(recorded, capsys, "outcome=failure")[0]
-    assert (row["episode"], row["label"], row["success"], row["why"]) == (
+    assert (row["episode"], row["label"], row["success"], row["note"]) == (
         0,
         "failure",
         True,
