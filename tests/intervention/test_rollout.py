@@ -312,15 +312,15 @@ class Unplugged(Scripted):
 
     def __init__(self, word: Button, at: int = 2) -> None:
         super().__init__()
-        self.word, self.at, self.asked = word, at, 0
+        self.word: Button = word
+        self.at, self.asked = at, 0
 
     def read(self, now_ns: int) -> Reading:
         return Reading(np.zeros(6), now_ns, connected=False)
 
     def said(self) -> frozenset[Button]:
         self.asked += 1
-        said: tuple[Button, ...] = (self.word,) if self.asked == self.at else ()
-        return frozenset(said)
+        return frozenset((self.word,) if self.asked == self.at else ())
 
 
 @pytest.mark.parametrize(
