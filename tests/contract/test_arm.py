@@ -32,7 +32,14 @@ BENCHES: dict[str, tuple[str, tuple[str, ...]]] = {
 SERVED = [name for name in BENCHES if not name.startswith("lockstep")]
 
 
-@pytest.fixture(scope="module", params=list(BENCHES))
+# Three processes' worth of servers between the commander and the robot, each with an age limit of its own.
+IN_REAL_TIME = {"serl http"}
+PARAMS = [
+    pytest.param(name, marks=pytest.mark.realtime) if name in IN_REAL_TIME else name for name in BENCHES
+]
+
+
+@pytest.fixture(scope="module", params=PARAMS)
 def station(request) -> Iterator[Callable[[], Bench]]:
     """Makes benches of one kind; all that is tested on it comes before the next kind is started."""
     name, arguments = BENCHES[request.param]
