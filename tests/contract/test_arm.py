@@ -29,17 +29,16 @@ BENCHES: dict[str, tuple[str, tuple[str, ...]]] = {
     "ur": ("ur", ()),
     "serl http": ("serl_http", ()),
 }
-SERVED = [name for name in BENCHES if not name.startswith("lockstep")]
-
-
-# Three processes' worth of servers between the commander and the robot, each with an age limit of its own.
-IN_REAL_TIME = {"serl http"}
-PARAMS = [
-    pytest.param(name, marks=pytest.mark.realtime) if name in IN_REAL_TIME else name for name in BENCHES
+# Two servers between the commander and the robot, each with age limits of its own.
+IN_REAL_TIME = ("serl http",)
+EVERY = [
+    pytest.param(name, marks=pytest.mark.realtime, id=name) if name in IN_REAL_TIME else name
+    for name in BENCHES
 ]
+SERVED = [each for name, each in zip(BENCHES, EVERY, strict=True) if not name.startswith("lockstep")]
 
 
-@pytest.fixture(scope="module", params=PARAMS)
+@pytest.fixture(scope="module", params=EVERY)
 def station(request) -> Iterator[Callable[[], Bench]]:
     """Makes benches of one kind; all that is tested on it comes before the next kind is started."""
     name, arguments = BENCHES[request.param]
