@@ -5,8 +5,10 @@
 
     python tools/run_tests.py [any words of pytest's]
 
-Both phases run whatever the first one finds; the counts of both close the output, and a failure in either
-is a failure. `--figures` is for measuring, which wants the machine to itself: everything runs in one process.
+What fails beside others gets a second try alone, and the output says so: two cores carry a browser, a run
+and another file's tests at once, and a defect fails alone as well. Both phases run whatever the first one
+finds; the counts of both close the output, and a failure in either is a failure. `--figures` is for
+measuring, which wants the machine to itself: everything runs in one process.
 """
 
 import os
@@ -19,6 +21,7 @@ from pathlib import Path
 
 MOST_PROCESSES = 8
 """Each takes half a gigabyte."""
+ALONE = ["--last-failed", "--last-failed-no-failures=none"]
 PASSED, FAILED, NOTHING = 0, 1, 5
 """Exit codes of pytest that are no reason to stop."""
 
@@ -41,6 +44,9 @@ def main(words: list[str]) -> int:
             began_s = time.monotonic()
             codes.append(pytest([*options, f"--junitxml={report}", *words]))
             lines.append(f"{name}: {counts(report)} in {time.monotonic() - began_s:.0f} s")
+            if codes[-1] == FAILED and "-n" in options:
+                codes[-1] = pytest(["--phase=parallel", *ALONE, f"--junitxml={report}", *words])
+                lines.append(f"what failed there, once more and alone: {counts(report)}")
             if codes[-1] not in (PASSED, FAILED, NOTHING):
                 break
     print("\n== tests", *lines, sep="\n", flush=True)

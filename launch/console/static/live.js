@@ -8,6 +8,7 @@
 import { requestId } from "./api.js";
 
 const PING_MS = 2000;
+const CLAIM_MS = 10_000; // for so long the controls are asked for
 const PINGS_KEPT = 30;
 const ANSWER_MS = 3000;
 const LISTEN_MS = 500;
@@ -66,6 +67,7 @@ export class Live {
   #wants = new Map(); // who wants to watch → {fps, real_time}
   #timers = [];
   #silences = 0;
+  #claimedAt = null; // when the controls were asked for, until that is answered
 
   constructor() {
     this.state = {
@@ -128,9 +130,16 @@ export class Live {
     });
   }
 
-  /** Ask to operate. The answer is a "lease" message, or an "error". */
+  /** Ask to operate. The answer is a "lease" message, or an "error"; a lost connection does not forget who asked. */
   claim() {
-    this.#send({ kind: "claim" });
+    this.#claimedAt = performance.now();
+    this.#claim();
+  }
+
+  #claim() {
+    if (this.#claimedAt === null) return;
+    if (performance.now() - this.#claimedAt > CLAIM_MS) this.#claimedAt = null;
+    else this.#send({ kind: "claim" });
   }
 
   /** Operate no longer. */
@@ -170,6 +179,7 @@ export class Live {
   }
 
   #ping() {
+    this.#claim();
     this.#send({ kind: "ping", t: performance.now() });
   }
 
@@ -253,10 +263,14 @@ export class Live {
         break;
       case "lease":
         state.lease = { holder: message.holder, mine: message.mine };
+        if (message.holder !== null) this.#claimedAt = null;
         break;
       case "ack":
         this.#waiting.get(message.id)?.({ status: message.status, why: message.why ?? "" });
         this.#waiting.delete(message.id);
+        break;
+      case "error":
+        this.#claimedAt = null;
         break;
       case "pong":
         this.#clock.take(message.t, message.server_ms);
