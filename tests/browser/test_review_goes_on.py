@@ -7,11 +7,11 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from console_page import Person
+from console_run import Kept
 from playwright.sync_api import Browser, Locator, expect
 
 from handrail.intervention.console.feed import Feed
@@ -19,7 +19,7 @@ from handrail.intervention.console.messages import Ended, feed_address
 from handrail.intervention.index import EpisodeIndex
 from handrail.intervention.log_reader import LogReader
 from handrail.intervention.run_directory import RunDirectory
-from handrail.launch.bench.console_side import Served, served
+from handrail.launch.bench.console_side import served
 from handrail.launch.bench.long_log import write_long_log
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
@@ -31,14 +31,6 @@ CHECKS = [
     {"set": "check", "env_steps": 3000, "successes": 17, "episodes": 20, "asked": 20},
     {"set": "check", "env_steps": 4000, "successes": 6, "episodes": 12, "asked": 100},
 ]
-
-
-@dataclass(frozen=True)
-class Kept:
-    """A run whose control loop has ended, and its console."""
-
-    run: RunDirectory
-    console: Served
 
 
 @pytest.fixture(scope="module")

@@ -2,29 +2,20 @@
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import pytest
 from console_page import Person
+from console_run import Kept
 from playwright.sync_api import Browser, Locator, expect
 
 from handrail.intervention.index import EpisodeIndex
 from handrail.intervention.log_reader import LogReader
-from handrail.intervention.run_directory import RunDirectory
-from handrail.launch.bench.console_side import Served, served
+from handrail.launch.bench.console_side import served
 from handrail.launch.bench.long_log import OPERATORS, write_long_log
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 EPISODES, STEPS = 64, 20
-
-
-@dataclass(frozen=True)
-class Kept:
-    """A run whose control loop has ended, and its console."""
-
-    run: RunDirectory
-    console: Served
 
 
 @pytest.fixture(scope="module")

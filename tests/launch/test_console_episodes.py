@@ -6,14 +6,13 @@ import threading
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
-from consoled import PATIENCE_S, Consoled, Person, Socket, consoled
+from consoled import PATIENCE_S, Consoled, Person, consoled, holding
 from PIL import Image
 
 from handrail.intervention.episode_filter import EpisodeFilter
@@ -48,17 +47,6 @@ def told(person: Person, path: str, **more: Any) -> Any:
     assert answer.status_code == 200, answer.text
     assert answer.headers["cache-control"] == "no-store"
     return answer.json()
-
-
-@contextmanager
-def holding(person: Person) -> Iterator[Socket]:
-    """Somebody's page, with the lease for as long as the block lasts."""
-    with person.socket() as page:
-        page.send(kind="claim")
-        page.hear("lease", mine=True)
-        yield page
-        page.send(kind="release")
-        page.hear("lease", mine=False)
 
 
 def rows(answer: dict[str, Any]) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from consoled import Consoled, Loop, Person, Socket, consoled, heard, until
+from consoled import Consoled, Loop, consoled, heard, holding, until
 
 from handrail.intervention.run_directory import RunDirectory
 from handrail.launch import compose, rig_about, runs
@@ -37,14 +37,6 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDirectory:
 def site(run: RunDirectory) -> Iterator[Consoled]:
     with consoled(run, compose.load(run.config_file)) as served:
         yield served
-
-
-@contextmanager
-def holding(person: Person) -> Iterator[Socket]:
-    with person.socket() as page:
-        page.send(kind="claim")
-        page.hear("lease", mine=True)
-        yield page
 
 
 @contextmanager

@@ -3,13 +3,12 @@
 import contextlib
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from consoled import Consoled, Loop, Person, Socket, consoled, heard, until
+from consoled import Consoled, Loop, consoled, heard, holding, until
 from judged import open_log, picture, write_episode
 from PIL import Image
 
@@ -31,14 +30,6 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDirectory:
 def site(run: RunDirectory) -> Iterator[Consoled]:
     with consoled(run, compose.load(run.config_file)) as served:
         yield served
-
-
-@contextmanager
-def holding(person: Person) -> Iterator[Socket]:
-    with person.socket() as page:
-        page.send(kind="claim")
-        page.hear("lease", mine=True)
-        yield page
 
 
 def told(answer: Any, status: int = 200) -> Any:

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from handrail.intervention.index import EpisodeIndex, EpisodeRow
 from handrail.intervention.log_format import Event
 from handrail.intervention.log_reader import LogReader
 from handrail.intervention.run_directory import RunDirectory
+from handrail.launch.bench.console_side import Served
 from handrail.launch.processes import last_line
 from handrail.launch.telemetry import relay_address
 
@@ -252,3 +254,11 @@ def fresh(live: ConsoleRun, person: Person) -> Now:
     return live.heard.until(
         lambda now: now.running and now.real_time and 0 < now.step <= now.most_steps // 2, "a young episode"
     )
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A run whose control loop has ended, and its console."""
+
+    run: RunDirectory
+    console: Served

@@ -232,3 +232,14 @@ def consoled(run: RunDirectory, config: RunConfig | None = None) -> Iterator[Con
             listener.close()
         assert not thread.is_alive(), "the console does not end"
         assert not failed, repr(failed)
+
+
+@contextmanager
+def holding(person: Person) -> Iterator[Socket]:
+    """Somebody's page, with the lease for as long as the block lasts."""
+    with person.socket() as page:
+        page.send(kind="claim")
+        page.hear("lease", mine=True)
+        yield page
+        page.send(kind="release")
+        page.hear("lease", mine=False)
