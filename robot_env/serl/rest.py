@@ -47,6 +47,8 @@ from handrail.robot_env.serl.serving import HttpThread
 
 BODY_BYTES = 16 * 1024
 """Longest request that is read [bytes]; the longest of HIL-SERL's has 700."""
+HEAR_S = 1.0
+"""How long the first answer waits for an arm server that is there [s]."""
 BODY_S = 2.0
 """Longest that a request may take to arrive [s]."""
 GRIP_N = 40.0
@@ -261,8 +263,13 @@ class RestServer:
             )
 
     def start(self) -> None:
-        """Begin to serve; the arm server need not be there yet."""
+        """Begin to serve; the arm server need not be there yet.
+
+        One that is there was heard before the first question comes, so that no question is refused for its
+        haste.
+        """
         self._commander.open()
+        self._feed.wait(lambda state: bool(state.pose), HEAR_S)
         self._http.start()
 
     def close(self) -> None:
