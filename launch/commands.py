@@ -129,7 +129,7 @@ COMMANDS: dict[str, Command] = {
         configured=True,
     ),
     "classify": Command(
-        "classify",
+        "classify.command",
         "a reward classifier from camera images: collect, train, check, inbox, accept",
         "handrail classify collect task=ram_insertion_cameras run=shown",
         (
@@ -199,7 +199,7 @@ COMMANDS: dict[str, Command] = {
         configured=True,
     ),
     "rig": Command(
-        "rig",
+        "rig.command",
         "have a station at hand to set it up in the console: pictures and poses, nothing recorded",
         "handrail rig station=sim_panda task=ram_insertion_cameras",
         (OF_RUN, RUNS),

@@ -20,8 +20,8 @@ from handrail.intervention.log_reader import LogReader
 from handrail.launch import run_trunk, runs
 from handrail.launch.bench.figures import Figure, percentiles
 from handrail.launch.bench.reward import VIEWS
-from handrail.launch.classify_collect import collect
-from handrail.launch.classify_tally import Wanted
+from handrail.launch.classify.collect import collect
+from handrail.launch.classify.tally import Wanted
 from handrail.launch.compose import Composed
 from handrail.launch.options import Option, Options
 from handrail.reward_classifier import artifact

@@ -21,8 +21,8 @@ from handrail.intervention.log_reader import LogReader
 from handrail.intervention.run_directory import RunDirectory
 from handrail.launch import runs
 from handrail.launch.bench.figures import Figure
-from handrail.launch.classify_collect import collect
-from handrail.launch.classify_tally import Wanted
+from handrail.launch.classify.collect import collect
+from handrail.launch.classify.tally import Wanted
 from handrail.launch.compose import Composed
 from handrail.launch.errors import ChildFailed, GoalNotReached
 from handrail.launch.options import Option, Options

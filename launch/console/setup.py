@@ -16,12 +16,12 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from handrail.launch import rig_about
 from handrail.launch.console import setup_examples, setup_jobs
 from handrail.launch.console.answers import ok, read
 from handrail.launch.console.jobs import Jobs
 from handrail.launch.console.site import RouteSpec, Site
 from handrail.launch.driven import holds
+from handrail.launch.rig import about as rig_about
 from handrail.launch.station_files import Changes, Draft, StationFolder, draft, save
 from handrail.launch.workspace_box import Box, around, present, require_usable, work_frame
 from handrail.robot_env.cameras.config import SIM_PICTURE, CameraConfig

@@ -19,7 +19,7 @@ from starlette.responses import Response
 
 from handrail.intervention.index import EpisodeIndex
 from handrail.intervention.log_reader import LogReader
-from handrail.launch.classify_tally import FEWEST_EPISODES, NEXT, PROMPTS, Tally, Wanted
+from handrail.launch.classify.tally import FEWEST_EPISODES, NEXT, PROMPTS, Tally, Wanted
 from handrail.launch.console.answers import Refused, ok
 from handrail.launch.console.site import RouteSpec, Site
 from handrail.reward_classifier import inbox, png

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from handrail.robot_env.arms.arm import Gains
-from handrail.robot_env.arms.franka import FrankaConfig
-from handrail.robot_env.arms.serl_http import SerlHttpConfig
-from handrail.robot_env.arms.ur import URConfig
+from handrail.robot_env.arms.franka.config import FrankaConfig
+from handrail.robot_env.arms.ur.config import URConfig
 from handrail.robot_env.checks import require_range
 from handrail.robot_env.errors import ConfigError
+from handrail.robot_env.serl.config import SerlHttpConfig
 
 ArmKind = Literal["sim", "sim_server", "franka", "ur", "serl_http"]
 ARM_KINDS: tuple[ArmKind, ...] = ("sim", "sim_server", "franka", "ur", "serl_http")

@@ -24,8 +24,6 @@ from handrail.robot_env.gripper import Gripper
 from handrail.robot_env.serl.config import SerlHttpConfig
 from handrail.robot_env.serl.protocol import com_in_flange, counts_of_width
 
-__all__ = ["SerlHttpConfig", "SerlHttpDriver"]
-
 NS_PER_S = 1_000_000_000
 SAME_POSTURE_RAD = 0.02
 """Joint angles that differ by less name the same posture [rad]."""

@@ -24,11 +24,11 @@ def make_driver(config: EnvConfig) -> ArmDriver:
 
             return SimDriver(SimCell(config.sim))
         case "franka":
-            from handrail.robot_env.arms.franka import FrankaDriver
+            from handrail.robot_env.arms.franka.driver import FrankaDriver
 
             return FrankaDriver(config.arm.franka)
         case "ur":
-            from handrail.robot_env.arms.ur import URDriver
+            from handrail.robot_env.arms.ur.driver import URDriver
 
             return URDriver(config.arm.ur)
         case "serl_http":

@@ -11,8 +11,8 @@ from device_clock import DeviceClock
 from emulators.franka import FrankaEmulator, FrankaScene
 from emulators.ur import UREmulator, URScene
 
-from handrail.robot_env.arms.franka import FrankaDriver
-from handrail.robot_env.arms.ur import URDriver
+from handrail.robot_env.arms.franka.driver import FrankaDriver
+from handrail.robot_env.arms.ur.driver import URDriver
 from handrail.robot_env.env import RobotEnv
 from handrail.robot_env.remote.client import ArmClient
 from handrail.robot_env.sim.expert import ScriptedExpert

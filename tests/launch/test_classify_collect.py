@@ -20,8 +20,8 @@ from handrail.intervention.keyboard import Keyboard
 from handrail.intervention.log_format import EpisodeEnd, EpisodeStart, Event, StepRecord
 from handrail.intervention.log_reader import LogReader, iter_transitions
 from handrail.intervention.run_directory import RunDirectory
-from handrail.launch.classify_collect import collect
-from handrail.launch.classify_tally import FEWEST_EPISODES, PROMPTS, Tally, Wanted
+from handrail.launch.classify.collect import collect
+from handrail.launch.classify.tally import FEWEST_EPISODES, PROMPTS, Tally, Wanted
 from handrail.launch.cli import main
 from handrail.launch.compose import load
 from handrail.launch.train import prepare

@@ -12,8 +12,9 @@ import yaml
 from consoled import Consoled, Loop, consoled, heard, holding, until
 
 from handrail.intervention.run_directory import RunDirectory
-from handrail.launch import compose, rig_about, runs
-from handrail.launch.rig_about import RigAbout
+from handrail.launch import compose, runs
+from handrail.launch.rig import about as rig_about
+from handrail.launch.rig.about import RigAbout
 from handrail.launch.station_files import Changes, StationFolder, draft, save
 from handrail.launch.workspace_box import Box, around, present, require_usable, work_frame
 from handrail.robot_env.errors import ConfigError

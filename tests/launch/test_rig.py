@@ -14,9 +14,11 @@ from handrail.intervention.console.feed import FeedReader
 from handrail.intervention.console.messages import FrameHead, Hand, Now, Watch, feed_address
 from handrail.intervention.locks import RunLocked
 from handrail.intervention.run_directory import RunDirectory
-from handrail.launch import compose, rig, rig_about, runs
-from handrail.launch.rig_arm import ArmLook, WatchedArm
-from handrail.launch.rig_cameras import PhysicalCameras
+from handrail.launch import compose, runs
+from handrail.launch.rig import about as rig_about
+from handrail.launch.rig import command as rig
+from handrail.launch.rig.arm import ArmLook, WatchedArm
+from handrail.launch.rig.cameras import PhysicalCameras
 from handrail.robot_env.arms.arm import ArmMode
 from handrail.robot_env.cameras.config import CameraDeviceConfig
 from handrail.robot_env.config import EnvConfig

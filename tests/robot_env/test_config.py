@@ -4,9 +4,9 @@ import math
 import pytest
 
 from handrail.robot_env.arms.config import ArmConfig, ArmServerConfig
-from handrail.robot_env.arms.serl_http import SerlHttpConfig
 from handrail.robot_env.config import CameraConfig, EnvConfig, LimitsConfig, MotionLimits, TaskConfig
 from handrail.robot_env.errors import ConfigError, HandrailError
+from handrail.robot_env.serl.config import SerlHttpConfig
 
 
 def test_the_defaults_are_usable():

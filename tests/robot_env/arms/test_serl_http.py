@@ -8,9 +8,10 @@ import pytest
 from emulators.serl import POSTURE, SerlServer
 
 from handrail.robot_env.arms.arm import Gains
-from handrail.robot_env.arms.serl_http import SerlHttpConfig, SerlHttpDriver
+from handrail.robot_env.arms.serl_http import SerlHttpDriver
 from handrail.robot_env.errors import ArmError, ArmFault, ConfigError
 from handrail.robot_env.geometry import pose_compose
+from handrail.robot_env.serl.config import SerlHttpConfig
 
 pytestmark = pytest.mark.realtime
 

@@ -6,9 +6,10 @@ import pytest
 from emulators.serl_cell import SerlCell
 
 from handrail.robot_env.arms.arm import Gains
-from handrail.robot_env.arms.serl_http import SerlHttpConfig, SerlHttpDriver
+from handrail.robot_env.arms.serl_http import SerlHttpDriver
 from handrail.robot_env.errors import ArmFault
 from handrail.robot_env.geometry import pose_compose, pose_distance
+from handrail.robot_env.serl.config import SerlHttpConfig
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ from emulators.franka import FrankaEmulator
 
 from benches.bench import Bench
 from benches.served import serve, served_config
-from handrail.robot_env.arms.franka import FrankaConfig, FrankaDriver
+from handrail.robot_env.arms.franka.config import FrankaConfig
+from handrail.robot_env.arms.franka.driver import FrankaDriver
 from handrail.robot_env.config import EnvConfig, TaskConfig
 
 

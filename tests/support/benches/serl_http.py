@@ -13,10 +13,11 @@ from emulators.serl_cell import SerlCell
 
 from benches.bench import Bench
 from benches.served import serve, served_config
-from handrail.robot_env.arms.serl_http import SerlHttpConfig, SerlHttpDriver
+from handrail.robot_env.arms.serl_http import SerlHttpDriver
 from handrail.robot_env.clock import Clock
 from handrail.robot_env.config import TaskConfig
 from handrail.robot_env.remote.operator import ArmOperator
+from handrail.robot_env.serl.config import SerlHttpConfig
 
 
 class BothClocks:

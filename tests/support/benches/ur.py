@@ -8,7 +8,8 @@ from emulators.ur import UREmulator
 
 from benches.bench import Bench
 from benches.served import serve, served_config
-from handrail.robot_env.arms.ur import URConfig, URDriver
+from handrail.robot_env.arms.ur.config import URConfig
+from handrail.robot_env.arms.ur.driver import URDriver
 from handrail.robot_env.config import EnvConfig, TaskConfig
 
 

@@ -12,7 +12,8 @@ from emulators.ur import UREmulator
 
 from handrail.robot_env.arms.arm import Gains
 from handrail.robot_env.arms.driver import DriverReading
-from handrail.robot_env.arms.ur import URConfig, URDriver
+from handrail.robot_env.arms.ur.config import URConfig
+from handrail.robot_env.arms.ur.driver import URDriver
 from handrail.robot_env.errors import ArmError
 from handrail.robot_env.geometry import Array, pose_compose
 
@@ -98,4 +99,4 @@ class Hands:
 def control_processes() -> list[int]:
     """The processes that hold ur_rtde on behalf of this one."""
     children = " ".join(path.read_text() for path in Path("/proc/self/task").glob("*/children")).split()
-    return [int(pid) for pid in children if b"ur_control" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return [int(pid) for pid in children if b"arms.ur.control" in Path(f"/proc/{pid}/cmdline").read_bytes()]

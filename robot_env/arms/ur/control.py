@@ -1,4 +1,4 @@
-"""The process that holds ur_rtde: `python -m handrail.robot_env.arms.ur_control <fd> <fd>`.
+"""The process that holds ur_rtde: `python -m handrail.robot_env.arms.ur.control <fd> <fd>`.
 
 ur_rtde is kept out of the arm server's process, because it takes that down with it. When a controller falls
 silent, its own threads try to reconnect after 2.5 s: the process then dies of a segmentation fault, or a
@@ -22,9 +22,9 @@ import time
 
 import numpy as np
 
-from handrail.robot_env.arms.ur_config import URConfig
-from handrail.robot_env.arms.ur_impedance import Impedance
-from handrail.robot_env.arms.ur_messages import (
+from handrail.robot_env.arms.ur.config import URConfig
+from handrail.robot_env.arms.ur.impedance import Impedance
+from handrail.robot_env.arms.ur.messages import (
     Abort,
     Disengage,
     Engage,
@@ -39,7 +39,7 @@ from handrail.robot_env.arms.ur_messages import (
     Setup,
     Tare,
 )
-from handrail.robot_env.arms.ur_robot import RobotLost, URRobot
+from handrail.robot_env.arms.ur.robot import RobotLost, URRobot
 from handrail.robot_env.geometry import Array
 
 ARRIVED_RAD, RESTING_RAD_S = 2e-3, 2e-2

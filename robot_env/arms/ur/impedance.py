@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from handrail.robot_env.arms.arm import Gains
-from handrail.robot_env.arms.ur_config import URConfig
+from handrail.robot_env.arms.ur.config import URConfig
 from handrail.robot_env.geometry import (
     Array,
     Vector,

@@ -9,7 +9,7 @@ import logging
 import socket
 import threading
 
-from handrail.robot_env.arms.ur_config import URConfig
+from handrail.robot_env.arms.ur.config import URConfig
 from handrail.robot_env.errors import ArmError
 
 log = logging.getLogger(__name__)

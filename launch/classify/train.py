@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from handrail.launch import classify_common as common
+from handrail.launch.classify import common
 from handrail.launch.options import Options
 from handrail.launch.run_trunk import META_KEY, store_of
 from handrail.reward_classifier import artifact, dataset

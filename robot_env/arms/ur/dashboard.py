@@ -9,7 +9,7 @@ import time
 from types import TracebackType
 from typing import Self
 
-from handrail.robot_env.arms.ur_state import DASHBOARD_SAFETY, PROTECTIVE_STOP, fault_of
+from handrail.robot_env.arms.ur.state import DASHBOARD_SAFETY, PROTECTIVE_STOP, fault_of
 from handrail.robot_env.errors import ArmError, ArmFault
 
 PORT = 29999

@@ -24,7 +24,7 @@ from handrail.intervention.operator import SYNTHETIC_MAPPING
 from handrail.intervention.run_directory import RunDirectory
 from handrail.intervention.transition import Transition
 from handrail.launch import runs
-from handrail.launch.classify_tally import NEXT, PROMPTS, Tally, Wanted
+from handrail.launch.classify.tally import NEXT, PROMPTS, Tally, Wanted
 from handrail.launch.options import Options
 from handrail.launch.supervisor import Interrupt
 from handrail.launch.train import prepare

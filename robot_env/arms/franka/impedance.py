@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from handrail.robot_env.arms.arm import Gains
-from handrail.robot_env.arms.franka_config import FrankaConfig
+from handrail.robot_env.arms.franka.config import FrankaConfig
 from handrail.robot_env.geometry import (
     Array,
     quat_from_rotvec,

@@ -16,7 +16,8 @@ from emulators.franka import SUPPORT, FrankaEmulator
 
 from handrail.robot_env.arms.arm import Gains
 from handrail.robot_env.arms.driver import DriverReading
-from handrail.robot_env.arms.franka import FrankaConfig, FrankaDriver
+from handrail.robot_env.arms.franka.config import FrankaConfig
+from handrail.robot_env.arms.franka.driver import FrankaDriver
 from handrail.robot_env.errors import ArmError, ArmFault, ConfigError, MissingExtra
 from handrail.robot_env.geometry import (
     pose_compose,
@@ -524,7 +525,8 @@ def test_the_robot_stops_by_itself_when_its_client_dies(emulator):
     script = f"""
         import time
         from handrail.robot_env.arms.arm import Gains
-        from handrail.robot_env.arms.franka import FrankaConfig, FrankaDriver
+        from handrail.robot_env.arms.franka.config import FrankaConfig
+        from handrail.robot_env.arms.franka.driver import FrankaDriver
         driver = FrankaDriver(FrankaConfig(host="{emulator.host}", realtime="ignore", gripper=False))
         driver.connect()
         driver.engage(Gains())

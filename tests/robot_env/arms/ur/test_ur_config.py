@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from handrail.robot_env.arms.ur import URConfig, URDriver
-from handrail.robot_env.arms.ur_state import fault_of, stopped_by_hand
+from handrail.robot_env.arms.ur.config import URConfig
+from handrail.robot_env.arms.ur.driver import URDriver
+from handrail.robot_env.arms.ur.state import fault_of, stopped_by_hand
 from handrail.robot_env.errors import ConfigError, MissingExtra
 
 

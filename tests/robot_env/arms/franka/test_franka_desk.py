@@ -6,8 +6,9 @@ from collections.abc import Iterator
 import pytest
 from emulators.franka_desk import FakeDesk
 
-from handrail.robot_env.arms.franka import FrankaConfig, FrankaDriver
-from handrail.robot_env.arms.franka_desk import FrankaDesk, credentials
+from handrail.robot_env.arms.franka.config import FrankaConfig
+from handrail.robot_env.arms.franka.desk import FrankaDesk, credentials
+from handrail.robot_env.arms.franka.driver import FrankaDriver
 from handrail.robot_env.errors import ArmError, ConfigError
 
 franky = pytest.importorskip("franky")

@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from handrail.robot_env.arms.franka_config import FrankaConfig
-from handrail.robot_env.arms.franka_state import fault_of, pose_of
+from handrail.robot_env.arms.franka.config import FrankaConfig
+from handrail.robot_env.arms.franka.state import fault_of, pose_of
 from handrail.robot_env.errors import ArmError, ArmFault
 from handrail.robot_env.geometry import Array, pose_apply, pose_compose, pose_from, pose_inverse
 

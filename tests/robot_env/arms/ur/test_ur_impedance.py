@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handrail.robot_env.arms.arm import Gains
-from handrail.robot_env.arms.ur_config import URConfig
-from handrail.robot_env.arms.ur_impedance import Impedance, pose_from_ur, tool_wrench, ur_from_pose
+from handrail.robot_env.arms.ur.config import URConfig
+from handrail.robot_env.arms.ur.impedance import Impedance, pose_from_ur, tool_wrench, ur_from_pose
 from handrail.robot_env.geometry import pose_compose, pose_distance, pose_from, quat_from_rotvec
 
 DOWN = np.array((0.5, 0.0, 0.2, 1.0, 0.0, 0.0, 0.0))

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handrail.robot_env.arms.arm import Gains
-from handrail.robot_env.arms.franka_config import FrankaConfig
-from handrail.robot_env.arms.franka_impedance import FrankaImpedance
+from handrail.robot_env.arms.franka.config import FrankaConfig
+from handrail.robot_env.arms.franka.impedance import FrankaImpedance
 from handrail.robot_env.geometry import (
     pose_from,
     quat_from_rotvec,

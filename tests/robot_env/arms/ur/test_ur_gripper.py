@@ -87,7 +87,7 @@ def test_one_that_is_not_there_names_the_setting(monkeypatch):
     with UREmulator() as emulator:
         with socket.create_server(("127.0.0.1", 0)) as free:
             nobody = free.getsockname()[1]
-        monkeypatch.setattr("handrail.robot_env.arms.ur_gripper.PORT", nobody)
+        monkeypatch.setattr("handrail.robot_env.arms.ur.gripper.PORT", nobody)
         hands = Hands(emulator, gripper="robotiq")
         with pytest.raises(ArmError, match=r"cannot be reached.*env\.arm\.ur\.gripper to none"):
             hands.driver.connect()

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from handrail.launch import classify_common as common
+from handrail.launch.classify import common
 from handrail.launch.errors import CheckFailed
 from handrail.launch.options import Options
 from handrail.reward_classifier import artifact, dataset

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from handrail.launch import classify_common as common
+from handrail.launch.classify import common
 from handrail.launch.options import Options
 from handrail.reward_classifier.accept import Relabelled, StoredRun, accept
 from handrail.robot_env.errors import ConfigError

@@ -4,7 +4,7 @@ The control loop is franky's own thread and needs nothing of Python. When the in
 goes on pulling towards the last set-point, which is why the arm server has a watchdog; when the process dies,
 the box misses its commands and stops by itself within 20 ms. Nothing has to be called between set-points.
 
-Stiffness times clip bounds the steady force: see `franka_impedance`.
+Stiffness times clip bounds the steady force: see `impedance`.
 """
 
 import logging
@@ -17,17 +17,15 @@ import numpy as np
 
 from handrail.robot_env.arms.arm import Gains
 from handrail.robot_env.arms.driver import DriverReading
-from handrail.robot_env.arms.franka_config import FrankaConfig
-from handrail.robot_env.arms.franka_desk import FrankaDesk, credentials
-from handrail.robot_env.arms.franka_gripper import FrankaGripper
-from handrail.robot_env.arms.franka_impedance import FrankaImpedance
-from handrail.robot_env.arms.franka_link import LOOK_S, FrankaLink, Look, first_line
-from handrail.robot_env.arms.franka_state import pose_of, twist_of, wrench_of
+from handrail.robot_env.arms.franka.config import FrankaConfig
+from handrail.robot_env.arms.franka.desk import FrankaDesk, credentials
+from handrail.robot_env.arms.franka.gripper import FrankaGripper
+from handrail.robot_env.arms.franka.impedance import FrankaImpedance
+from handrail.robot_env.arms.franka.link import LOOK_S, FrankaLink, Look, first_line
+from handrail.robot_env.arms.franka.state import pose_of, twist_of, wrench_of
 from handrail.robot_env.errors import ArmError, ArmFault, ConfigError, MissingExtra
 from handrail.robot_env.geometry import Array, Vector, pose_apply
 from handrail.robot_env.gripper import Gripper
-
-__all__ = ["FrankaConfig", "FrankaDriver"]
 
 log = logging.getLogger(__name__)
 

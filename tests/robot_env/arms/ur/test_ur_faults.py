@@ -178,7 +178,8 @@ def test_it_lets_go_when_the_arm_server_freezes(emulator):
 KILLED = """
 import sys, time
 from handrail.robot_env.arms.arm import Gains
-from handrail.robot_env.arms.ur import URConfig, URDriver
+from handrail.robot_env.arms.ur.config import URConfig
+from handrail.robot_env.arms.ur.driver import URDriver
 driver = URDriver(URConfig(host=sys.argv[1], silence_s=2.0))
 driver.connect()
 driver.engage(Gains())

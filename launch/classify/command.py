@@ -20,4 +20,4 @@ def main(options: Options, overrides: list[str]) -> int:
             f"`handrail classify` is followed by {', '.join(VERBS[:-1])} or {VERBS[-1]}, not by {verb!r}"
             f"{nearest(verb, VERBS)}"
         )
-    return importlib.import_module(f"handrail.launch.classify_{verb}").main(options, overrides[1:])
+    return importlib.import_module(f"handrail.launch.classify.{verb}").main(options, overrides[1:])

@@ -34,11 +34,12 @@ from handrail.intervention.console.messages import (
 from handrail.intervention.device import Button, Device
 from handrail.intervention.mapping import Mapping
 from handrail.intervention.run_directory import RunDirectory
-from handrail.launch import compose, lifetime, rig_about, runs
+from handrail.launch import compose, lifetime, runs
 from handrail.launch.options import Options
-from handrail.launch.rig_about import RigAbout
-from handrail.launch.rig_arm import HZ, ArmLook, GuidedArm, RigArm, WatchedArm
-from handrail.launch.rig_cameras import DrawnCameras, PhysicalCameras, RigCameras
+from handrail.launch.rig import about as rig_about
+from handrail.launch.rig.about import RigAbout
+from handrail.launch.rig.arm import HZ, ArmLook, GuidedArm, RigArm, WatchedArm
+from handrail.launch.rig.cameras import DrawnCameras, PhysicalCameras, RigCameras
 from handrail.robot_env.clock import NS_PER_S, MonotonicClock, Ticker
 from handrail.robot_env.errors import ConfigError, HandrailError
 

@@ -8,7 +8,7 @@ import pytest
 from emulators.ur import UREmulator
 from emulators.ur.hands import Hands
 
-from handrail.robot_env.arms.ur_dashboard import Dashboard
+from handrail.robot_env.arms.ur.dashboard import Dashboard
 from handrail.robot_env.errors import ArmError
 
 pytest.importorskip("rtde_control")
@@ -29,7 +29,7 @@ def test_the_uploaded_program_is_the_one_that_the_emulator_was_written_from(emul
     assert found == SCRIPT_SHA256, (
         "ur_rtde uploads another program than the one that tests/support/emulators/ur/script.py imitates. "
         "Read the new text (UREmulator().ask('script') after a connect) against that file: command numbers, "
-        "registers, what blocks, what feeds the watchdog; mend it and robot_env/arms/ur_robot.py; then put "
+        "registers, what blocks, what feeds the watchdog; mend it and robot_env/arms/ur/robot.py; then put "
         "the new hash here and the new version into pyproject.toml."
     )
 

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from handrail.robot_env.arms.arm import Gains
-from handrail.robot_env.arms.ur_config import URConfig
+from handrail.robot_env.arms.ur.config import URConfig
 
 MOST_BYTES = 1 << 16
 Six = tuple[float, float, float, float, float, float]

@@ -14,7 +14,7 @@ from emulators.ur import UREmulator
 from emulators.ur.hands import control_processes
 
 from handrail.robot_env.arms.arm import ArmMode
-from handrail.robot_env.arms.ur import URDriver
+from handrail.robot_env.arms.ur.driver import URDriver
 from handrail.robot_env.remote.client import ArmClient
 
 pytest.importorskip("rtde_control")

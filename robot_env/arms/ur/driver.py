@@ -1,6 +1,6 @@
 """A Universal Robots arm through ur_rtde: a spring made of force mode, beaten in a process of its own.
 
-ur_rtde lives in that process (`ur_control`, which says why), the driver here: it passes set-points on, keeps
+ur_rtde lives in that process (`control`, which says why), the driver here: it passes set-points on, keeps
 the newest reading, and starts another process when one is lost. Nothing is ever reconnected. Recovery after a
 protective stop is: unlock it, end the paused program (which `play` would resume with its old command), start
 a new process with a new program; the arm server seeds a new set-point at the next start.
@@ -17,10 +17,10 @@ import numpy as np
 from handrail.robot_env.arms.arm import Gains
 from handrail.robot_env.arms.driver import DriverReading
 from handrail.robot_env.arms.refusals import not_connected
-from handrail.robot_env.arms.ur_config import URConfig
-from handrail.robot_env.arms.ur_dashboard import Dashboard
-from handrail.robot_env.arms.ur_gripper import RobotiqGripper
-from handrail.robot_env.arms.ur_messages import (
+from handrail.robot_env.arms.ur.config import URConfig
+from handrail.robot_env.arms.ur.dashboard import Dashboard
+from handrail.robot_env.arms.ur.gripper import RobotiqGripper
+from handrail.robot_env.arms.ur.messages import (
     Abort,
     Disengage,
     Engage,
@@ -30,12 +30,10 @@ from handrail.robot_env.arms.ur_messages import (
     Setpoint,
     Tare,
 )
-from handrail.robot_env.arms.ur_process import URProcess
+from handrail.robot_env.arms.ur.process import URProcess
 from handrail.robot_env.errors import ArmError, ArmFault, ConfigError, MissingExtra
 from handrail.robot_env.geometry import Array, Vector
 from handrail.robot_env.gripper import Gripper
-
-__all__ = ["URConfig", "URDriver"]
 
 log = logging.getLogger(__name__)
 

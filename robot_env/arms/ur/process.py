@@ -6,11 +6,11 @@ import tempfile
 import threading
 import time
 
-from handrail.robot_env.arms.ur_config import URConfig
-from handrail.robot_env.arms.ur_messages import Alive, Link, Lost, Message, Reading, Reply, Setup
+from handrail.robot_env.arms.ur.config import URConfig
+from handrail.robot_env.arms.ur.messages import Alive, Link, Lost, Message, Reading, Reply, Setup
 from handrail.robot_env.errors import ArmError, ArmFault
 
-CONTROL = "handrail.robot_env.arms.ur_control"
+CONTROL = "handrail.robot_env.arms.ur.control"
 START_S = 15.0
 """How long it may take to reach the robot and upload the program [s]."""
 ALIVE_S = 0.02

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from handrail.intervention.log_reader import LogReader
-from handrail.launch import classify_common as common
+from handrail.launch.classify import common
 from handrail.launch.options import Options
 from handrail.reward_classifier import artifact, inbox, png
 from handrail.reward_classifier.inbox import InboxEntry

@@ -1,13 +1,13 @@
-"""One UR through ur_rtde, in the process that may die of it: see `ur_control`."""
+"""One UR through ur_rtde, in the process that may die of it: see `control`."""
 
 import time
 from collections.abc import Sequence
 
 import numpy as np
 
-from handrail.robot_env.arms.ur_config import URConfig
-from handrail.robot_env.arms.ur_impedance import pose_from_ur, tool_wrench, ur_from_pose
-from handrail.robot_env.arms.ur_state import PLAYING, fault_of, stopped_by_hand
+from handrail.robot_env.arms.ur.config import URConfig
+from handrail.robot_env.arms.ur.impedance import pose_from_ur, tool_wrench, ur_from_pose
+from handrail.robot_env.arms.ur.state import PLAYING, fault_of, stopped_by_hand
 from handrail.robot_env.geometry import Array, Vector, pose_apply
 
 RTDE_HZ = 500.0

@@ -1,0 +1,1 @@
+"""A Franka behind the arm server."""

@@ -1,0 +1,1 @@
+"""A Universal Robots arm behind the arm server."""
