@@ -3,9 +3,10 @@
     checkpoints/0000012000/
         weights.safetensors     every network
         optimizer.safetensors   Adam's moments and steps
-        state.json              counters, RNG states, log position, and the SHA-256 of the two files above
+        state.json              counters, RNG states, log position; SHA-256 of the two files above and of itself
 
-A reader takes the newest directory whose sums are right and falls back to the one before. Nothing older is
+A reader takes the newest directory whose sums are right and falls back to the one before; where there are
+checkpoints and none can be used it refuses, since to begin anew would in time delete them. Nothing older is
 deleted before the new one has been verified. No pickle.
 """
 
@@ -57,6 +58,7 @@ def save_checkpoint(directory: Path, name: str, checkpoint: Checkpoint, keep: in
         sums[part] = hashlib.sha256(body).hexdigest()
         _write_through(aside / f"{part}.safetensors", body)
     document = {"schema": SCHEMA, "sha256": sums, **checkpoint.state}
+    sums["state"] = _sum_of(document)
     _write_through(aside / "state.json", json.dumps(document, indent=1).encode())
     sync_path(aside)
     load_checkpoint(aside)
@@ -67,7 +69,7 @@ def save_checkpoint(directory: Path, name: str, checkpoint: Checkpoint, keep: in
     aside.rename(final)
     sync_path(directory)
     for old in _complete(directory)[:-keep]:
-        if old != final:  # a run begun anew over damaged checkpoints counts lower than they do
+        if old != final:  # one that went on from an older checkpoint counts lower than the damaged ones do
             shutil.rmtree(old)
     return final
 
@@ -93,19 +95,34 @@ def load_checkpoint(path: Path) -> Checkpoint:
                     f"checkpoint {path.name}: {part}.safetensors does not match its SHA-256"
                 )
             parts[part] = load(body)
-    except (OSError, ValueError, KeyError) as error:
+        told = state["sha256"].get("state")  # one that was saved before this sum was kept has none
+        if told is not None and told != _sum_of(state):
+            raise CheckpointError(f"checkpoint {path.name}: state.json does not match its SHA-256")
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"checkpoint {path.name} cannot be read: {error}") from error
     return Checkpoint(parts["weights"], parts["optimizer"], state)
 
 
 def newest_checkpoint(directory: Path) -> tuple[Checkpoint | None, list[str]]:
-    """The newest usable checkpoint, and one line for each newer one that was passed over."""
-    refused = []
+    """The newest usable checkpoint, and one line for each newer one that was passed over.
+
+    Returns:
+        None and no lines where nothing was saved yet.
+
+    Raises:
+        CheckpointError: there are checkpoints, and none can be used.
+    """
+    refused: list[str] = []
     for path in reversed(_complete(directory)):
         try:
             return load_checkpoint(path), refused
         except CheckpointError as error:
             refused.append(str(error))
+    if refused:
+        raise CheckpointError(
+            f"none of the {len(refused)} checkpoints in {directory} can be used ({refused[0]}); put a copy "
+            "back, or move that folder away to train anew from the run's log"
+        )
     return None, refused
 
 
@@ -113,6 +130,12 @@ def _complete(directory: Path) -> list[Path]:
     if not directory.is_dir():
         return []
     return sorted(path for path in directory.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _sum_of(document: dict[str, Any]) -> str:
+    """SHA-256 of a state.json, without the sums that stand in it."""
+    rest = {key: value for key, value in document.items() if key != "sha256"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def _write_through(path: Path, data: bytes) -> None:

@@ -210,7 +210,11 @@ class Learner:
         keep_weights(self.run.policy / LATEST_FILE, self.weights_frame())
 
     def restore(self) -> bool:
-        """Go back to the newest usable checkpoint, if there is one."""
+        """Go back to the newest usable checkpoint, if there is one.
+
+        Raises:
+            CheckpointError: there are some, and none can be used.
+        """
         checkpoint, refused = newest_checkpoint(self.run.checkpoints)
         self.notices += [f"checkpoint passed over: {line}" for line in refused]
         if checkpoint is None:
@@ -292,6 +296,7 @@ def run_learner(run: RunDirectory, config: RunConfig, stop: threading.Event, rep
 
     Raises:
         RunLocked: another learner trains on this run.
+        CheckpointError: none of the run's checkpoints can be used.
         LinkError: the actor runs another configuration.
         LearnerDiverged: see `Learner.roll_back`.
     """

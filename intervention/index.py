@@ -2,7 +2,9 @@
 
 The log is the truth and the index its shadow: it can be deleted at any time and is rebuilt on demand. A
 refresh reads what was appended since the last one and moves its own position in the same database
-transaction, so a crash in between repeats work and never counts anything twice.
+transaction, so a crash in between repeats work and never counts anything twice. Beside its position it keeps
+the sum of the frame there: a log that lost its tail (power, a copy put back) and went on otherwise is noticed
+when the index is next opened, and read anew.
 """
 
 import json
@@ -11,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from zlib import crc32
 
 from handrail.intervention.index_query import EpisodeRow, IndexQueries, Totals
 from handrail.intervention.index_schema import open_index, remove_index
@@ -48,6 +51,7 @@ class EpisodeIndex(IndexQueries):
     def __init__(self, path: Path, reader: LogReader) -> None:
         self._path = path
         self._reader = reader
+        self._of_this_log = False
         super().__init__(open_index(path))
 
     def close(self) -> None:
@@ -64,6 +68,7 @@ class EpisodeIndex(IndexQueries):
         """Take in what was appended since the last refresh, and return the sequence reached."""
         while True:
             with self._transaction() as database:
+                self._forget_another_log(database)
                 position, session = database.execute("SELECT sequence, session FROM position").fetchone()
                 batch = self._reader.read(position, _BATCH, limit_bytes=_BATCH_BYTES)
                 if not batch:
@@ -73,8 +78,9 @@ class EpisodeIndex(IndexQueries):
                     if not holds_image(payload):
                         entry.take(sequence, decode_record(payload))
                 entry.finish()
-                reached = batch[-1][0], entry.session
-                database.execute("UPDATE position SET sequence = ?, session = ?", reached)
+                sequence, payload = batch[-1]
+                reached = sequence, entry.session, crc32(payload)
+                database.execute("UPDATE position SET sequence = ?, session = ?, crc = ?", reached)
 
     def rebuild(self) -> int:
         """Forget everything, read the whole log again, and return the sequence reached."""
@@ -82,6 +88,18 @@ class EpisodeIndex(IndexQueries):
         remove_index(self._path)
         self._database = open_index(self._path)
         return self.refresh()
+
+    def _forget_another_log(self, database: sqlite3.Connection) -> None:
+        """Once: begin anew where the log no longer has the frame up to which it was read."""
+        if self._of_this_log:
+            return
+        position, crc = database.execute("SELECT sequence, crc FROM position").fetchone()
+        last = self._reader.read(position - 1, 1) if position else []
+        if position and [(sequence, crc32(payload)) for sequence, payload in last] != [(position, crc)]:
+            for table in ("episodes", "events"):
+                database.execute(f"DELETE FROM {table}")
+            database.execute("UPDATE position SET sequence = 0, session = 0, crc = 0")
+        self._of_this_log = True
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

@@ -7,12 +7,12 @@ from pathlib import Path
 from handrail.intervention.labeller import Label
 from handrail.intervention.log_format import NO_RESULT, LogError
 
-_INDEX_SCHEMA = 3
+_INDEX_SCHEMA = 4
 _BUSY_S = 30.0  # another process may be making the index of a long log
 
 _TABLES = f"""
-CREATE TABLE position (sequence INTEGER NOT NULL, session INTEGER NOT NULL);
-INSERT INTO position VALUES (0, 0);
+CREATE TABLE position (sequence INTEGER NOT NULL, session INTEGER NOT NULL, crc INTEGER NOT NULL);
+INSERT INTO position VALUES (0, 0, 0);
 CREATE TABLE episodes (
     episode INTEGER PRIMARY KEY, purpose TEXT NOT NULL, seed TEXT NOT NULL, weights_version INTEGER NOT NULL,
     started_wall_ns INTEGER NOT NULL, ended_wall_ns INTEGER, first_sequence INTEGER NOT NULL,
@@ -75,7 +75,7 @@ def _connected(path: Path) -> sqlite3.Connection:
             if schema != 0:
                 raise sqlite3.DatabaseError(f"index schema {schema}")
             _create(database)
-        database.execute("SELECT sequence, session FROM position").fetchone()
+        database.execute("SELECT sequence, session, crc FROM position").fetchone()
     except BaseException:
         database.close()
         raise

@@ -139,6 +139,33 @@ def test_an_index_that_cannot_be_used_is_made_anew(samples, log, tmp_path: Path,
         assert anew.totals().train_steps == 3
 
 
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_a_log_that_lost_its_tail_is_read_anew(samples, tmp_path: Path, goes_on: bool) -> None:
+    """As after a power cut: what was written since is another log under the same sequence numbers."""
+    segments, path = tmp_path / "segments", tmp_path / "index.db"
+    with samples.writer(segments) as writer:
+        episode(samples, writer, 0)
+        kept = writer.appended
+        writer.wait_committed(kept, 10.0)
+        (segment,) = segments.glob("*.seg")
+        size = segment.stat().st_size
+        episode(samples, writer, 1, human=3)
+        writer.append(Event("label", 0, "ana", 1, None, "failure", "lost too"))
+    with EpisodeIndex(path, LogReader(segments)) as index:
+        assert index.refresh() > kept and len(index.episodes()) == 2 and len(index.events(0)) == 1
+    with segment.open("r+b") as file:
+        file.truncate(size)
+    if goes_on:
+        with samples.writer(segments) as writer:
+            for number in (1, 2, 3):
+                episode(samples, writer, number)
+    with EpisodeIndex(path, LogReader(segments)) as index:
+        index.refresh()
+        assert [row.human_steps for row in index.episodes()] == ([0] * 4 if goes_on else [0])
+        assert [row.label for row in index.episodes()] == [None] * (4 if goes_on else 1)
+        assert index.events(0) == []
+
+
 def test_a_place_that_cannot_hold_an_index_is_refused_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(LogError, match="cannot be opened"):
         EpisodeIndex(tmp_path / "missing" / "index.db", LogReader(tmp_path))
