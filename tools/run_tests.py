@@ -45,6 +45,7 @@ def main(words: list[str]) -> int:
             codes.append(pytest([*options, f"--junitxml={report}", *words]))
             lines.append(f"{name}: {counts(report)} in {time.monotonic() - began_s:.0f} s")
             if codes[-1] == FAILED and "-n" in options:
+                lines += [f"  failed beside others: {each}" for each in failed(report)]
                 codes[-1] = pytest(["--phase=parallel", *ALONE, f"--junitxml={report}", *words])
                 lines.append(f"what failed there, once more and alone: {counts(report)}")
             if codes[-1] not in (PASSED, FAILED, NOTHING):
@@ -67,6 +68,13 @@ def counts(report: Path) -> str:
     found["passed"] = found.pop("tests") - sum(found.values())
     order = ("passed", "failures", "errors", "skipped")
     return ", ".join(f"{found[name]} {name}" for name in order if found[name] or name == "passed")
+
+
+def failed(report: Path) -> list[str]:
+    """The tests that failed in a run of pytest, each once."""
+    cases = ElementTree.parse(report).iter("testcase") if report.exists() else ()
+    bad = (case for case in cases if case.find("failure") is not None or case.find("error") is not None)
+    return list(dict.fromkeys(f"{case.get('classname')}::{case.get('name')}" for case in bad))
 
 
 def verdict(codes: list[int]) -> int:
