@@ -69,7 +69,7 @@ _MELODIES = """async () => {
   return counts;
 }"""
 _TRACES = """async () => {
-  const {traces} = await import("/static/traces.js");
+  const {traces} = await import("/static/run/traces.js");
   const root = document.createElement("div");
   document.getElementById("view").append(root);
   const steps = {episode: 1, steps: [[0, 0, 1.0, null, 0.25]]};

@@ -112,5 +112,5 @@ def test_frames_are_had_by_what_they_are_and_not_by_paths(
 
 
 def test_the_page_and_the_console_agree_on_how_a_confirmation_begins(repository: Path) -> None:
-    script = (repository / "launch/console/static/setup_inbox.js").read_text()
+    script = (repository / "launch/console/static/setup/inbox.js").read_text()
     assert f'const CONFIRMED = "{CONFIRMED}";' in script

@@ -8,13 +8,17 @@ import pytest
 import handrail.launch.console
 
 STATIC = Path(handrail.launch.console.__file__).parent / "static"
-OWN = sorted(path for path in STATIC.iterdir() if path.suffix in (".js", ".html", ".css", ".svg"))
+OWN = sorted(
+    path
+    for path in STATIC.rglob("*")
+    if path.suffix in (".js", ".html", ".css", ".svg") and STATIC / "vendor" not in path.parents
+)
 MODULES = [path for path in OWN if path.suffix == ".js"]
 PAGES = [path for path in OWN if path.suffix == ".html"]
 WRITTEN = [path for path in OWN if path.suffix != ".svg"]
 MOST_LINES, WIDEST = 400, 140
 
-IMPORT = re.compile(r"""(?:from\s+|import\s*\(?\s*)["']\./([\w./-]+)["']""")
+IMPORT = re.compile(r"""(?:from\s+|import\s*\(?\s*)["'](\.[\w./-]+)["']""")
 MARKUP_FROM_TEXT = re.compile(
     r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|DOMParser|srcdoc"
 )
@@ -33,7 +37,7 @@ PAIRS = [
 
 
 def names(paths: list[Path]) -> list[str]:
-    return [path.name for path in paths]
+    return [path.relative_to(STATIC).as_posix() for path in paths]
 
 
 @pytest.mark.parametrize("path", OWN, ids=names(OWN))
@@ -55,7 +59,7 @@ def test_pages_carry_no_code_and_no_style_of_their_own(path: Path) -> None:
 def test_modules_show_text_as_text_and_find_each_other(path: Path) -> None:
     text = path.read_text()
     assert not MARKUP_FROM_TEXT.search(text)
-    assert [each for each in IMPORT.findall(text) if not (STATIC / each).is_file()] == []
+    assert [each for each in IMPORT.findall(text) if not (path.parent / each).is_file()] == []
 
 
 @pytest.mark.parametrize("path", WRITTEN, ids=names(WRITTEN))

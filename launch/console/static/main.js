@@ -2,8 +2,8 @@
 
 import { keyboard } from "./keys.js";
 import { Live } from "./live.js";
-import { Video } from "./video.js";
-import { Hand } from "./hand.js";
+import { Video } from "./run/video.js";
+import { Hand } from "./hand/hand.js";
 import { Sounds } from "./sounds.js";
 import { api, blob } from "./api.js";
 import { toast } from "./messages.js";
@@ -82,7 +82,7 @@ async function route() {
   }
   let view;
   try {
-    view = (await import(`./${name}.js`)).default;
+    view = (await import(`./${name}/${name}.js`)).default;
   } catch (error) {
     console.error(error);
     if (turn === shown) {
