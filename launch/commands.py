@@ -14,7 +14,7 @@ CHOICE = (
     Option("labelled", ("success", "failure", "exclude", "demo", "none"), "only those with this label"),
     Option("labeller", str, "only those whose label is of this one: machine, person, or a name"),
     Option("human", bool, "only episodes with (true) or without (false) a human step"),
-    Option("purpose", ("train", "demo", "classify"), "only those driven for this"),
+    Option("purpose", ("train", "demo", "classify", "evaluate"), "only those driven for this"),
     Option("weights", str, "only those of these versions of the weights: 40, 40-80, 40-, or none"),
     Option("operator", str, "only those with this person at the arm"),
     Option("day", str, "only those of this day, or of several: 2026-03-01..2026-03-07"),
@@ -56,6 +56,7 @@ COMMANDS: dict[str, Command] = {
             RUNS,
             Option("display", ("auto", "live", "plain"), "how progress is shown", "auto"),
             Option("console", str, "the operator's page: on, off, or <host>:<port>", "on"),
+            Option("tls", str, "of a console off loopback: the folder that `handrail console cert` made"),
         ),
         configured=True,
     ),
@@ -106,7 +107,9 @@ COMMANDS: dict[str, Command] = {
             Option("port", int, "port to listen on; 0 takes a free one", 8710),
             Option("tls", str, "folder with cert.pem and key.pem, as `handrail console cert` makes them"),
             Option("folder", str, "of `console cert`: where the new certificate goes"),
-            Option("names", str, "of `console cert`, and of hosts to answer to: names, separated by commas"),
+            Option(
+                "names", str, "of `console cert`; or the hosts to answer to, by default the certificate's"
+            ),
         ),
         configured=True,
     ),

@@ -1,6 +1,7 @@
 """`handrail train`: a new run, or an earlier one taken up again, until the policy does the task unaided."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from rich.console import Console
 
@@ -55,12 +56,13 @@ def main(options: Options, overrides: list[str]) -> int:
     On a real arm, where nothing evaluates, the goal is that all steps are taken.
 
     Raises:
-        ConfigError: `console=` or an override is refused.
+        ConfigError: `console=`, `tls=` or an override is refused.
         GoalNotReached: the budget is spent.
         RunLocked: another supervisor has the run.
     """
     console = Console()
-    page = Address.parse(options["console"])
+    tls = None if options["tls"] is None else Path(options["tls"])
+    listening = page(options["console"], tls)
     run, config = prepare(options, overrides)
     view = view_of(run, config)
     console.print(f"[bold]Run[/] {run.path}", soft_wrap=True, highlight=False)
@@ -71,7 +73,7 @@ def main(options: Options, overrides: list[str]) -> int:
     with (
         Interrupt().installed() as interrupt,
         run.lock("supervisor"),  # before an address is printed that nobody would serve
-        alongside(run, page, console) as looking_on,
+        alongside(run, listening, console, tls) as looking_on,
     ):
         specs = [*process_specs(run, config, arm_link.own_address(run, config)), *looking_on]
         with Display(view, console, options["display"]) as display:
@@ -85,6 +87,19 @@ def main(options: Options, overrides: list[str]) -> int:
             )
         _conclude(console, outcome, f"{_score(view)} after {cost}", _name(run, options))
     return 0
+
+
+def page(text: str, tls: Path | None) -> Address | None:
+    """Where `console=` and `tls=` put the operator's page; None for nowhere.
+
+    Raises:
+        ConfigError: one of them is refused.
+    """
+    if tls is None:
+        return Address.parse(text)
+    from handrail.launch.console import certificate  # cryptography, for those who use it
+
+    return Address.parse(text, certificate.names_of(tls), secure=True)
 
 
 def _score(view: RunView) -> str:

@@ -74,12 +74,19 @@ class ConsoleHand:
         self._verdict_by = ""
 
     def feel(self, hand: Hand) -> None:
-        """Take what the hand does; one that is older than what is known is dropped."""
+        """Take what the hand does; one that is older than what is known is dropped.
+
+        While somebody drives, nobody else's hand counts: two would pull the arm to and fro.
+        """
         if not np.isfinite(hand.twist).all():
             return
         with self._lock:
             newest = self._newest
-            if newest is None or newest.who != hand.who or hand.sequence > newest.sequence:
+            if newest is None or newest.who == hand.who:
+                newer = newest is None or hand.sequence > newest.sequence
+            else:
+                newer = not newest.drive or hand.t_ns - newest.t_ns > self._stale_ns
+            if newer:
                 self._newest = hand
 
     def press(self, press: Press) -> str:

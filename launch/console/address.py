@@ -44,24 +44,24 @@ class Address:
         if not on_loopback(self.host) and not self.secure:
             raise ConfigError(
                 f"host={self.host} is open to the network and needs TLS: make a certificate with "
-                "`handrail console cert folder=… names=…`, then `handrail console tls=…`"
+                "`handrail console cert folder=… names=…`, and give that folder as tls="
             )
         if self.host in _EVERYWHERE and not self.names:
             raise ConfigError(f"host={self.host} needs names=: the names this console is to answer to")
 
     @classmethod
-    def parse(cls, text: str) -> "Address | None":
+    def parse(cls, text: str, names: tuple[str, ...] = (), secure: bool = False) -> "Address | None":
         """What `console=` of `handrail train` says: "on", "off" (None), or "host:port".
 
         Raises:
             ConfigError: none of these.
         """
         if text in ("on", "off"):
-            return cls() if text == "on" else None
+            return cls(names=names, secure=secure) if text == "on" else None
         host, colon, port = text.rpartition(":")
         if not colon or not host or not port.isdecimal():
             raise ConfigError(f"console={text}: must be on, off, or <host>:<port>, such as 127.0.0.1:8710")
-        return cls(host.strip("[]"), int(port))
+        return cls(host.strip("[]"), int(port), names, secure)
 
     def bind(self, *, moves: bool) -> "tuple[socket.socket, Address]":
         """A listening socket, and the address with its port; the supervisor's, where there is one.

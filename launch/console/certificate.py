@@ -68,6 +68,22 @@ def context(folder: Path) -> ssl.SSLContext:
     return made
 
 
+def names_of(folder: Path) -> tuple[str, ...]:
+    """The names that the folder's certificate is for, without those of loopback.
+
+    Raises:
+        ConfigError: see `context`.
+    """
+    context(folder)
+    found = x509.load_pem_x509_certificate((folder / CERTIFICATE).read_bytes())
+    try:
+        names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return ()
+    kinds = (names.get_values_for_type(x509.DNSName), names.get_values_for_type(x509.IPAddress))
+    return tuple(name for kind in kinds for name in map(str, kind) if name not in LOOPBACK)
+
+
 def _signed(key: ec.EllipticCurvePrivateKey, names: Sequence[str]) -> x509.Certificate:
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Handrail console")])
     now = datetime.datetime.now(datetime.UTC)

@@ -3,9 +3,11 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 
+from handrail.intervention.locks import RunLocked
 from handrail.intervention.run_directory import RunDirectory
 from handrail.launch.console.access import Tokens
 from handrail.launch.console.address import LISTENER, Address
@@ -15,7 +17,9 @@ ROLE = "console"
 
 
 @contextmanager
-def alongside(run: RunDirectory, address: Address | None, console: Console) -> Iterator[list[ProcessSpec]]:
+def alongside(
+    run: RunDirectory, address: Address | None, console: Console, tls: Path | None = None
+) -> Iterator[list[ProcessSpec]]:
     """The console of a run, for a supervisor to start while the block runs; prints where it is to be found.
 
     The supervisor holds the socket and the tokens: the address is good from the moment it is printed, and a
@@ -26,11 +30,19 @@ def alongside(run: RunDirectory, address: Address | None, console: Console) -> I
         run: the run's directory.
         address: where it listens; where that is taken, on another port of the same host. None for no console.
         console: where to print.
+        tls: folder of the certificate and the key, which the console reads itself; where the address is a
+            secure one.
 
     Raises:
         ConfigError: nothing there can be listened to.
     """
     if address is None:
+        yield []
+        return
+    try:
+        run.lock(ROLE).release()
+    except RunLocked as held:
+        console.print(f"No console of its own: {held}", soft_wrap=True, highlight=False)
         yield []
         return
     listener, address = address.bind(moves=True)
@@ -41,7 +53,7 @@ def alongside(run: RunDirectory, address: Address | None, console: Console) -> I
         inherited = {LISTENER: str(listener.fileno()), "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
         spec = ProcessSpec(
             ROLE,
-            (*command, f"host={address.host}", f"port={address.port}"),
+            (*command, f"host={address.host}", f"port={address.port}", *([f"tls={tls}"] if tls else [])),
             run.logs / "console.log",
             tokens.environment() | inherited,
             optional=True,

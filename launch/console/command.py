@@ -10,6 +10,7 @@ from handrail.launch import compose, lifetime, runs
 from handrail.launch.console import certificate
 from handrail.launch.console.access import Tokens
 from handrail.launch.console.address import Address
+from handrail.launch.console.child import ROLE
 from handrail.launch.console.serving import ConsoleServer
 from handrail.launch.options import Options, nearest
 from handrail.robot_env.errors import ConfigError
@@ -24,6 +25,7 @@ def main(options: Options, overrides: list[str]) -> int:
     Raises:
         ConfigError: the command line is refused, or the address cannot be had.
         RunMissing: no run of that name.
+        RunLocked: the run has a console already.
     """
     if overrides:
         word, *rest = overrides
@@ -31,8 +33,9 @@ def main(options: Options, overrides: list[str]) -> int:
             wrong = rest[0] if word in _WORDS else word
             raise ConfigError(f"`handrail console` has no {wrong!r}{nearest(wrong, _WORDS)}; it has cert")
         return _make_certificate(options)
-    names = _names(options)
-    tls = None if options["tls"] is None else certificate.context(Path(options["tls"]))
+    folder = None if options["tls"] is None else Path(options["tls"])
+    tls = None if folder is None else certificate.context(folder)
+    names = _names(options) or (() if folder is None else certificate.names_of(folder))
     address = Address(options["host"], options["port"], names, tls is not None)
     name = options["run"] or next(reversed(runs.existing(options["runs"])), None)
     if name is None:
@@ -41,19 +44,20 @@ def main(options: Options, overrides: list[str]) -> int:
     config = compose.load(run.config_file)
     given = Tokens.given()
     tokens = given or Tokens.fresh()
-    # Whoever gives the tokens knows the address: it is to be that one.
-    listener, address = address.bind(moves=given is None)
-    stop = lifetime.begin("console")
-    os.nice(_NICE)
-    if given is None:
-        console = Console()
-        console.print(f"[bold]Run[/] {run.path}", soft_wrap=True, highlight=False)
-        address.tell(console, tokens)
+    with run.lock(ROLE):  # the controls are lent out once a console: two would lend them twice
+        # Whoever gives the tokens knows the address: it is to be that one.
+        listener, address = address.bind(moves=given is None)
+        stop = lifetime.begin(ROLE)
+        os.nice(_NICE)
+        if given is None:
+            console = Console()
+            console.print(f"[bold]Run[/] {run.path}", soft_wrap=True, highlight=False)
+            address.tell(console, tokens)
 
-    async def serve() -> None:
-        await ConsoleServer(run, config, address, tokens).serve(listener, stop, tls)
+        async def serve() -> None:
+            await ConsoleServer(run, config, address, tokens).serve(listener, stop, tls)
 
-    asyncio.run(serve())
+        asyncio.run(serve())
     return 0
 
 
@@ -66,7 +70,7 @@ def _make_certificate(options: Options) -> int:
     console.print(
         f"Certificate and key are in {folder}, good for {certificate.DAYS} days. The key is for nobody else."
     )
-    console.print(f"  handrail console tls={folder} host=<address> names=<the same names>")
+    console.print(f"  handrail train console=0.0.0.0:8710 tls={folder}")
     console.print(
         "The browser will ask whether to trust it, once. Compare what it shows with this fingerprint:"
     )

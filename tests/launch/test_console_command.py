@@ -1,5 +1,6 @@
 """`handrail console` by itself: the run that it takes, the address, a certificate, and what it refuses."""
 
+import io
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ import pytest
 import websockets.sync.client as websocket
 from consoled import PATIENCE_S, make_run
 from cryptography import x509
+from rich.console import Console
 
 from handrail.agent.config import RunConfig
 from handrail.intervention.run_directory import RunDirectory
@@ -23,6 +25,7 @@ from handrail.launch.cli import main
 from handrail.launch.console import certificate
 from handrail.launch.console.access import ENVIRONMENT
 from handrail.launch.console.address import Address
+from handrail.launch.console.child import alongside
 from handrail.robot_env.errors import ConfigError
 
 
@@ -115,6 +118,19 @@ def test_addresses_that_can_be() -> None:
         Address("0.0.0.0", 9, (), True)
 
 
+def test_a_run_has_one_console(
+    started: subprocess.Popen[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The controls are lent out once a console: two consoles would lend them to two people."""
+    assert started.stdout is not None and started.stdout.readline()
+    new = tmp_path / "runs" / "new"
+    assert main(["console", f"run={new}", "port=0"]) == 12
+    assert f"console of {new} is already held by process {started.pid}" in capsys.readouterr().err
+    said = io.StringIO()
+    with alongside(RunDirectory(new), Address(port=0), Console(file=said)) as specs:
+        assert specs == [] and f"process {started.pid}" in said.getvalue()
+
+
 def test_a_port_that_is_taken_is_left_or_refused() -> None:
     taken, address = Address(port=0).bind(moves=False)
     try:
@@ -150,6 +166,8 @@ def test_a_certificate_serves_https_with_a_secure_cookie(
     assert main(["console", "cert", f"folder={other}"]) == 2
     assert not (other / certificate.KEY).exists()  # nor is a key left without its certificate
     assert made == x509.load_pem_x509_certificate(cert.read_bytes())
+
+    assert certificate.names_of(folder) == ("cell.local", "10.0.0.5")
 
     trusting = ssl.create_default_context(cafile=str(cert))
     process = start(f"run={run.path}", "port=0", f"tls={folder}", cwd=tmp_path)

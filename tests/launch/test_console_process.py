@@ -4,6 +4,7 @@ import dataclasses
 import io
 import os
 import signal
+import ssl
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from handrail.intervention.locks import RunLocked
 from handrail.intervention.run_directory import RunDirectory
 from handrail.launch import compose, runs, telemetry, train
 from handrail.launch.cli import main
+from handrail.launch.console import certificate
 from handrail.launch.console.address import Address
 from handrail.launch.console.child import alongside
 from handrail.launch.display import Display
@@ -93,6 +95,37 @@ def test_killing_the_console_stops_nothing_and_nobody_has_to_sign_in_again(run: 
     assert TOKENS.operator not in (run.logs / "console.log").read_text()
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{url}/login", trust_env=False)
+
+
+def test_beside_training_it_is_served_over_tls_under_the_certificate_s_names(
+    run: RunDirectory, tmp_path: Path
+) -> None:
+    folder, said = tmp_path / "certs", io.StringIO()
+    certificate.make(folder, ("127.0.0.2",))
+    page = train.page("127.0.0.1:0", folder)
+    assert page == Address("127.0.0.1", 0, ("127.0.0.2",), secure=True)
+    with alongside(run, page, Console(file=said, width=40), folder) as (spec,):
+        url = said.getvalue().splitlines()[0].split()[-1].partition("/login")[0]
+        assert url.startswith("https://127.0.0.1:")
+        group = ProcessGroup([spec], on_event=lambda _: None)
+        group.start()
+        try:
+            trusting = ssl.create_default_context(cafile=str(folder / certificate.CERTIFICATE))
+            headers = {"Host": url.removeprefix("https://").replace("127.0.0.1", "127.0.0.2")}
+            with httpx.Client(verify=trusting, trust_env=False, timeout=PATIENCE_S) as client:
+                assert client.get(f"{url}/login", headers=headers).status_code == 200
+                assert client.get(f"{url}/login", headers={"Host": "elsewhere"}).status_code == 421
+        finally:
+            assert group.stop() == {"console": 0}
+
+
+@pytest.mark.parametrize("console", ["on", "0.0.0.0:0", "off"])
+def test_a_certificate_that_cannot_be_used_is_refused_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], console: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", f"console={console}", "tls=nowhere"]) == 2
+    assert "tls=nowhere" in capsys.readouterr().err and list(tmp_path.iterdir()) == []
 
 
 def optional(run: RunDirectory, code: str) -> ProcessSpec:

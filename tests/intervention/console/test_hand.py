@@ -127,6 +127,19 @@ def test_an_older_packet_that_arrives_late_is_dropped() -> None:
     assert not bench.look().console
 
 
+def test_while_one_drives_another_s_hand_does_not_count() -> None:
+    bench, left = Bench(), tuple(-each for each in RIGHT)
+    bench.feel(who="ada")
+    bench.feel(who="ben", twist=left)
+    assert bench.look().twist == pytest.approx(RIGHT) and bench.hand.driver == "ada"
+    bench.look(after_ms=200)  # ada is silent: ben may take over from her
+    bench.feel(who="ben", twist=left)
+    assert bench.look().twist == pytest.approx(left) and bench.hand.driver == "ben"
+    bench.feel(who="ben", drive=False)
+    bench.feel(who="ada")
+    assert bench.hand.driver == "ada"
+
+
 def test_nonsense_is_dropped_and_too_much_is_clipped() -> None:
     bench = Bench()
     bench.feel(twist=(float("nan"), 0.0, 0.0, 0.0, 0.0, 0.0))
