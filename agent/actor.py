@@ -28,7 +28,6 @@ from handrail.intervention.log_reader import LogReader
 from handrail.intervention.recovery import Recovery
 from handrail.intervention.run_directory import RunDirectory
 from handrail.intervention.transition import Source, Transition
-from handrail.robot_env import realtime
 from handrail.robot_env.judge import Judge
 
 Report = Callable[[dict[str, Any]], None]
@@ -264,10 +263,6 @@ def run_actor(
     """
     torch.set_num_threads(1)
     with Session(run, config, judge) as session:
-        if config.env.arm.served:
-            granted = realtime.claim("actor", required=config.env.arm.needs_realtime)
-            if granted.warning:
-                report({"kind": "notice", "text": granted.warning})
         actor = Actor(run, session, stop, report)
         try:
             actor.demonstrate()

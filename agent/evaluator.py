@@ -3,7 +3,7 @@
 It has its own copy of the simulated cell and its own policy, and no operator. Weights are checked from the
 "check" starts every so many environment steps; once they pass, the same weights are looked at from the
 "final" starts, which nothing was ever selected on. That second figure is the one a run reports. On hardware
-there is one arm, so there `handrail evaluate` is run by hand instead.
+there is one arm, so there `handrail evaluate` is run by hand instead (`evaluate_arm`).
 """
 
 from __future__ import annotations
@@ -20,56 +20,37 @@ import torch
 
 from handrail.agent.config import RunConfig
 from handrail.agent.evaluate import EvaluationResult, StartSet, evaluate
+from handrail.agent.frozen import FrozenPolicy
 from handrail.agent.link import WeightSubscriber, weights_address
-from handrail.agent.policy import ActorPolicy
-from handrail.agent.sight import sight_of
 from handrail.agent.weights import (
     PASSED_FILE,
     WeightsError,
     WeightsHeader,
     decode_header,
-    decode_weights,
     keep_weights,
 )
 from handrail.intervention.run_directory import RunDirectory
-from handrail.robot_env.judge import Judge, RewardConfig
+from handrail.robot_env.judge import RewardConfig
 from handrail.robot_env.make import make_env
 
 Report = Callable[[dict[str, Any]], None]
 
 
 class Evaluator:
-    """One evaluation after another, on this process's own environment. One thread may use it.
+    """One evaluation after another, on this process's own simulated cell. One thread may use it.
 
     Args:
         run: the run's directory.
-        config: its configuration.
-        stop: abandons an evaluation between two episodes.
+        config: its configuration, with a simulated arm.
+        stop: abandons an evaluation between two steps.
         report: takes the results; must not block.
-        judge: what judges the images of a real arm whose reward is a classifier's.
     """
 
-    def __init__(
-        self,
-        run: RunDirectory,
-        config: RunConfig,
-        stop: threading.Event,
-        report: Report,
-        judge: Judge | None = None,
-    ) -> None:
+    def __init__(self, run: RunDirectory, config: RunConfig, stop: threading.Event, report: Report) -> None:
         self.run, self.config, self._stop, self._report = run, config, stop, report
         # What a run is measured by must not be what it has learned from: a simulated cell knows better.
-        if config.env.arm.real:
-            self.env = make_env(config.env, judge=judge)
-        else:
-            self.env = make_env(dataclasses.replace(config.env, reward=RewardConfig()))
-        self.policy = ActorPolicy(
-            config.agent,
-            self.env.state_spec,
-            self.env.action_spec.size,
-            deterministic=True,
-            sight=sight_of(run.path, config),
-        )
+        self.env = make_env(dataclasses.replace(config.env, reward=RewardConfig()))
+        self.policy = FrozenPolicy(run, config, self.env)
         self._next_step = config.evaluation.first_step
         self._held = 0
 
@@ -90,9 +71,7 @@ class Evaluator:
 
     def load(self, frame: bytes) -> WeightsHeader:
         """Make a published set of weights this evaluator's policy."""
-        header, tensors = decode_weights(frame, run_id=self.run.id, schema_hash=self.env.schema_hash)
-        self.policy.load(tensors, header.version)
-        return header
+        return self.policy.take(frame)
 
     def _evaluate(self, which: StartSet, header: WeightsHeader, keep: bytes | None = None) -> bool:
         """Evaluate and record; weights that pass are kept before anybody is told that they did."""
@@ -127,7 +106,6 @@ def evaluation_record(
         "updates": header.updates,
         "weights_version": header.version,
         "passed": passed,
-        "human_steps": 0,  # by construction: see `evaluate`
         "stopped_early": result.stopped_early,
         "wall_ns": time.time_ns(),
         **dataclasses.asdict(result),

@@ -17,6 +17,7 @@ from handrail.intervention.transition import Source
 
 DEMONSTRATION: Purpose = "demo"
 TRAINING: Purpose = "train"
+EVALUATION: Purpose = "evaluate"
 
 
 class RunHistory:

@@ -16,14 +16,14 @@ import numpy as np
 
 from handrail.agent.config import HAND_DEVICES, RunConfig
 from handrail.agent.devices import make_device
-from handrail.agent.history import RunHistory
+from handrail.agent.history import TRAINING, RunHistory
 from handrail.agent.policy import ActorPolicy
 from handrail.intervention.config import MappingConfig
 from handrail.intervention.console.hand import CONSOLE_MAPPING
 from handrail.intervention.console.link import ConsoleLink
 from handrail.intervention.device import Device, EpisodeAware, check_at_rest
 from handrail.intervention.episode import Purpose
-from handrail.intervention.hold import Hold, wait_until_heard
+from handrail.intervention.hold import UNANSWERED, Hold, wait_until_heard
 from handrail.intervention.labels import mark_aborted
 from handrail.intervention.log_format import LOG_SCHEMA, EpisodeEnd, SegmentHeader
 from handrail.intervention.log_reader import LogReader
@@ -31,13 +31,16 @@ from handrail.intervention.log_writer import LogWriter
 from handrail.intervention.rollout import Rollout
 from handrail.intervention.run_directory import RunDirectory
 from handrail.intervention.transition import Transition
+from handrail.robot_env import realtime
+from handrail.robot_env.cameras.references import FirstLook
 from handrail.robot_env.clock import NS_PER_S, MonotonicClock, Ticker
 from handrail.robot_env.errors import ArmError, CameraError, HandrailError, ResetError
 from handrail.robot_env.judge import Judge
 from handrail.robot_env.make import make_env
+from handrail.robot_env.regrasp import STOPPED
 
 HELD = {
-    "stopped": "somebody else stopped the arm; whoever did should say when it may go on",
+    "stopped": STOPPED,
     "watchdog": "the arm held: no command came in time",
     "overrun": "the loop could not keep its beat three times in a row",
 }
@@ -82,6 +85,7 @@ class Session:
         RunLocked: another process drives this run.
         LogError: the log cannot be written.
         ConfigError: the environment cannot be made as configured.
+        ArmError: no arm server answers, or a real arm is to be driven without real-time priority.
     """
 
     def __init__(self, run: RunDirectory, config: RunConfig, judge: Judge | None = None) -> None:
@@ -91,6 +95,8 @@ class Session:
             self._closing.callback(run.lock("actor").release)
             self.env = make_env(config.env, judge=judge)
             self._closing.callback(self.env.close)
+            observer = self.env.observer
+            observer.first_look = FirstLook(observer.cameras.values(), run.camera_pictures)
             header = SegmentHeader(
                 schema=LOG_SCHEMA,
                 run_id=run.id,
@@ -107,10 +113,11 @@ class Session:
             self._read_log()
             self.console = ConsoleLink(run, self.env, config.arbiter, self.writer, judge)
             self._closing.callback(self.console.close)
+            self._warning = self._closing.enter_context(realtime.control_loop(config.env.arm))
         except BaseException:
             self._closing.close()
             raise
-        self._since_regrasp = self._incidents = 0
+        self._since_regrasp = self._incidents = self._stops_answered = 0
         self._driven = self._told_late = self._paused = False
 
     def __enter__(self) -> Self:
@@ -131,6 +138,7 @@ class Session:
         purpose: Purpose,
         *,
         hand: tuple[Device, MappingConfig] | None = None,
+        seed_of: Callable[[int], tuple[int, ...]] | None = None,
         wanted: Callable[[], bool],
         between_steps: Callable[[Transition], bool],
         before_reset: Callable[[], None] = _nothing,
@@ -141,22 +149,26 @@ class Session:
         """Drive episodes of one purpose while more are `wanted`, with the device that fits it.
 
         A real arm that faults, a camera that freezes or a reset that is blocked ends the episode and holds
-        the session until the operator resumes it; nothing moves before that.
+        the session until the operator resumes it; nothing moves before that. So does a stop by somebody else,
+        at any time. Whenever the loop waits for something, the arm holds.
 
         Args:
             policy: who proposes actions; None in demonstrations.
-            purpose: "train", "demo" or "classify".
+            purpose: "train", "demo", "classify" or "evaluate"; of an evaluation the policy stays as it is.
             hand: who drives, and how it is mapped; by default the device that the configuration names.
+            seed_of: names an episode's randomness by its number; by default with the run's own seed.
             wanted: asked before each episode, and again and again while the session is held.
             between_steps: told of each step; False ends the episode there.
             before_reset: called before each reset.
             after_episode: told of each episode.
             on_hold: told why the session is held, again and again while it is; must not block.
-            announce: told once what a person's device is and what its buttons do, and once of a classifier
-                that looks longer than it may while the arm moves.
+            announce: told once what a person's device is and what its buttons do, of a priority that the loop
+                could not get, and of a classifier that looks longer than it may while the arm moves.
 
         Raises:
             DeviceError: the device is missing, or not at rest.
+            ArmError: what nobody is there to see to: the arm was stopped by somebody else, or faults again
+                and again.
         """
         own_device, mapping = hand or make_device(self.config, self.env, demonstrate=policy is None)
         console, device = self.console, self.console.share(own_device)
@@ -164,6 +176,9 @@ class Session:
         console.tell(purpose=purpose, most_steps=self.config.env.task.max_steps)
         device.open()
         try:
+            if self._warning:
+                announce(self._warning)
+                self._warning = ""
             if person:
                 wait_until_heard(own_device)
                 announce(str(own_device))
@@ -192,7 +207,7 @@ class Session:
                 console.prompt(words)
                 on_hold(words)
 
-            hold = Hold(self.env, rollout, attended, wanted, held)
+            hold = Hold(self.env, rollout, attended, wanted, held, self._stops_answered, console.halt)
             pace = self._pacer(lambda: person or console.real_time or rollout.paused)
             hold.until_at_rest(own_device)
             self._driven = True
@@ -206,16 +221,17 @@ class Session:
 
             while hold.until_resumed() and wanted():
                 before_reset()
-                if (console.regrasp_wanted or self._regrasp_is_due()) and not self._regrasp(hold, prompted):
-                    continue
-                if not self._count_down(hold):
-                    continue
-                episode = self.history.next_episode
-                console.begin(episode, purpose)
-                seed = (self.config.seed, episode)
-                if policy is not None:
-                    self._prepare(policy, seed)
                 try:
+                    self._stand()  # connected, too: a stop is heard of from here on
+                    if self._regrasp_is_due() and not self._regrasp(hold, prompted):
+                        continue
+                    if not self._count_down(hold):
+                        continue
+                    episode = self.history.next_episode
+                    console.begin(episode, purpose)
+                    seed = (self.config.seed, episode) if seed_of is None else seed_of(episode)
+                    if policy is not None and purpose == TRAINING:
+                        self._prepare(policy, seed)
                     end = rollout.run_episode(
                         policy,
                         episode=episode,
@@ -224,6 +240,7 @@ class Session:
                         between_steps=after_step,
                         after_reset=lambda seen: console.start(self.env.last_arm_state, seen),
                     )
+                    self._stand()
                 except (ArmError, CameraError, ResetError) as error:
                     if self.env.lockstep:  # a simulation that breaks is a bug, not an incident
                         raise
@@ -237,12 +254,17 @@ class Session:
                 after_episode(end)
                 if end.truncated_by in HELD and not self.env.lockstep:
                     stopped = end.truncated_by == "stopped"
-                    self._incident(hold, ArmError(HELD[end.truncated_by]), attended(), mends=not stopped)
+                    self._incident(hold, ArmError(HELD[end.truncated_by]), attended(), stopped)
                 else:
                     self._incidents = 0
-            self._paused = rollout.paused
+            self._paused, self._stops_answered = rollout.paused, hold.answered
         finally:
             device.close()
+
+    def _stand(self) -> None:
+        """Have the arm hold before anything is waited for; its watchdog is for what nobody meant."""
+        if not self.env.lockstep:  # where time stands still meanwhile
+            self.env.hold()
 
     def _tell_of_late_looks(self, announce: Callable[[str], None]) -> None:
         if self._told_late or self.env.lockstep or not self.env.late_looks:
@@ -254,7 +276,7 @@ class Session:
             "while the arm moved; leave it a core of its own, train it on fewer cameras, or raise the budget"
         )
 
-    def _prepare(self, policy: ActorPolicy, seed: tuple[int, int]) -> None:
+    def _prepare(self, policy: ActorPolicy, seed: tuple[int, ...]) -> None:
         """Fix the episode's noise, or its absence.
 
         Some episodes are driven as an evaluation would drive them: where a policy without noise gets stuck is
@@ -264,7 +286,7 @@ class Session:
         policy.deterministic = bool(rng.random() < self.config.actor.greedy_share)
         policy.seed(int(rng.integers(2**63)))
 
-    def _incident(self, hold: Hold, error: HandrailError, person: bool, mends: bool = True) -> None:
+    def _incident(self, hold: Hold, error: HandrailError, person: bool, stopped: bool = False) -> None:
         """Hold until the person at the device resumes; without one, until the simulated arm is well.
 
         Raises:
@@ -272,13 +294,15 @@ class Session:
         """
         if not person:
             self._incidents += 1
-            if not mends or self._incidents >= MOST_INCIDENTS:
+            if stopped:
+                raise ArmError(UNANSWERED)
+            if self._incidents >= MOST_INCIDENTS:
                 raise error
         hold.begin(str(error))
 
     def _regrasp_is_due(self) -> bool:
         every = self.config.env.regrasp_every
-        return every > 0 and self._since_regrasp >= every
+        return self.console.regrasp_wanted or (every > 0 and self._since_regrasp >= every)
 
     def _regrasp(self, hold: Hold, prompt: Callable[[str], None]) -> bool:
         """Take a module anew; whether one is held. What goes wrong holds the session."""

@@ -14,8 +14,9 @@ from handrail.intervention.labels import label_event
 from handrail.intervention.log_format import EpisodeEnd, Event, FrameRecord, frame_id
 from handrail.intervention.policy import Policy, PolicyStep
 from handrail.intervention.transition import Source, Transition
+from handrail.robot_env.observation import images_of
 
-Purpose = Literal["train", "demo", "classify"]
+Purpose = Literal["train", "demo", "classify", "evaluate"]
 Execute = Callable[[np.ndarray], tuple[Mapping[str, np.ndarray], Any, bool, bool, Mapping[str, Any]]]
 """Executes an action and returns what `gymnasium.Env.step` does."""
 
@@ -44,7 +45,8 @@ class RunningEpisode:
 
     Attributes:
         episode: its number.
-        purpose: "train", "demo", or "classify": an operator shows a classifier what success looks like.
+        purpose: "train"; "demo"; "classify": an operator shows a classifier what success looks like; or
+            "evaluate": what a policy can do is counted, and nothing learns from it.
         policy: who proposes actions; None proposes to stand still.
         observation: the latest observation: "state" (D,) float32, every other key a camera (H, W, 3) uint8.
         info: what came with it.
@@ -136,8 +138,8 @@ class RunningEpisode:
             score=info.get("score"),
             latency_ms=latency_ms,
             log_prob=proposal.log_prob if source is Source.POLICY else None,
-            images=_images(before),
-            next_images=_images(observation),
+            images=images_of(before),
+            next_images=images_of(observation),
             classifier=info.get("classifier", ""),
             seated=info.get("seated"),
             value=proposal.value,
@@ -148,12 +150,12 @@ class RunningEpisode:
         ids = self.frame_ids(self.steps)
         return [
             FrameRecord(ids[name], name, self.t_ns, image.shape, image.tobytes())
-            for name, image in _images(self.observation).items()
+            for name, image in images_of(self.observation).items()
         ]
 
     def frame_ids(self, index: int) -> dict[str, int]:
         """Return the ids of the images after `index` steps, by camera."""
-        cameras = _images(self.observation)
+        cameras = images_of(self.observation)
         return {name: frame_id(self.episode, index, camera) for camera, name in enumerate(cameras)}
 
     def end(self, operator: str = "") -> EpisodeEnd:
@@ -246,7 +248,3 @@ class RunningEpisode:
         self.takeovers += human and not self._human_drove
         self._human_drove = human
         self.peak_force_n = max(self.peak_force_n, float(self.info.get("peak_force_n", 0.0)))
-
-
-def _images(observation: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {name: value for name, value in observation.items() if name != "state"}

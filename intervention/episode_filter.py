@@ -15,7 +15,7 @@ from handrail.robot_env.errors import ConfigError
 
 OUTCOMES = ("success", "failure", "shown", "aborted", "open")
 """What episodes come to: "shown" to a classifier, "aborted" without a result, "open" while they run."""
-PURPOSES = ("train", "demo", "classify")
+PURPOSES = ("train", "demo", "classify", "evaluate")
 NONE = "none"
 """Asks for episodes that have none of what is asked about."""
 LABELS = (*Label, NONE)

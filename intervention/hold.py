@@ -10,7 +10,13 @@ from handrail.intervention.device import Device, DeviceError, check_at_rest
 from handrail.intervention.rollout import Rollout
 from handrail.robot_env.arms.arm import ArmMode
 from handrail.robot_env.env import RobotEnv
+from handrail.robot_env.errors import ArmError
+from handrail.robot_env.regrasp import STOPPED
 
+RESUME = "resume with the pause or success button"
+"""How whoever is at the device ends a pause."""
+UNANSWERED = f"{STOPPED}, then start the command again"
+"""What ends a session in which nobody can resume."""
 _LOOK_S = 0.05
 _HEARD_S = 1.0
 
@@ -23,12 +29,20 @@ class Hold:
     after the recovery, since whoever recovers may stand at the arm. Where there is no person, a simulated arm
     goes on once it is well.
 
+    A stop by somebody else is an incident whenever it comes, also while nothing moves. It is answered by a
+    person who resumes after it; where there is none, the session ends.
+
     Args:
         env: whose arm must be well.
         rollout: which hears the device.
         person: asked whether there is somebody who can resume.
         wanted: whether to wait any longer; asked again and again.
         on_hold: told why, again and again.
+        answered: how many of the stops of `env` are the past's.
+        halt: who paused, in words, where nothing else says why.
+
+    Attributes:
+        answered: how many of them have been seen, and answered.
     """
 
     def __init__(
@@ -38,10 +52,14 @@ class Hold:
         person: Callable[[], bool],
         wanted: Callable[[], bool],
         on_hold: Callable[[str], None],
+        answered: int = 0,
+        halt: object = "paused by the operator",
     ) -> None:
         self._env, self._rollout, self._person = env, rollout, person
-        self._wanted, self._on_hold = wanted, on_hold
+        self._wanted, self._on_hold, self._halt = wanted, on_hold, halt
         self._incident = ""
+        self.answered = self._stops = answered
+        self._deserted = False
 
     def begin(self, incident: str) -> None:
         """Hold from now on, because of `incident`."""
@@ -51,26 +69,31 @@ class Hold:
         self._on_hold(incident)
 
     def interruption(self) -> str:
-        """Why a reset that is under way must end now; "" while it need not."""
+        """Why a reset or a countdown that is under way must end now; "" while it need not."""
         self._rollout.look()
-        if self._rollout.paused:
-            return "paused by the operator"
-        return "" if self._wanted() else "the session ends"
+        return self._halted() or ("" if self._wanted() else "the session ends")
 
     def until_resumed(self) -> bool:
-        """Wait while there is reason to hold; False when waiting is no longer wanted."""
+        """Wait while there is reason to hold; False when waiting is no longer wanted.
+
+        Raises:
+            ArmError: somebody else stopped the arm, and nobody was there to say when it may go on.
+        """
         # The press that ended the episode may still be down.
         success = True
         while True:
             before, success = success, "success" in self._rollout.look().buttons
             if success and not before:
                 self._rollout.resume()
+            self._look_for_stops()  # after the press, which is no answer to a stop that came with it
             reason = self._reason()
             if not reason:
-                self._incident = ""
+                self._incident, self.answered = "", self._stops
                 return True
             if not self._wanted():
                 return False
+            if self._deserted:
+                raise ArmError(UNANSWERED)
             self._on_hold(reason)
             time.sleep(_LOOK_S)
 
@@ -91,16 +114,16 @@ class Hold:
             prompt: told what the operator is to do; None tells `on_hold`.
 
         Returns:
-            Whether a module is held; False when it was paused, or is no longer wanted.
+            Whether a module is held; False when it was paused or stopped, or is no longer wanted.
 
         Raises:
-            ResetError: it took too long, or nothing was caught; the arm holds.
+            ResetError: it took too long, nothing was caught, or somebody else stopped the arm; it holds.
             ArmFault: the arm is in a latched fault.
         """
         procedure = self._env.regrasp()
         while self._wanted():
             reading = self._rollout.look()
-            if self._rollout.paused:
+            if self._halted():
                 break
             step = procedure.step("success" in reading.buttons)
             if step.done:
@@ -109,6 +132,20 @@ class Hold:
             time.sleep(_LOOK_S)
         procedure.cancel()
         return False
+
+    def _look_for_stops(self) -> None:
+        """Begin an incident for a stop that was not seen before."""
+        stops = self._env.stops
+        if stops != self._stops:
+            self._stops = stops
+            self._deserted = not self._person()
+            self.begin(STOPPED)
+
+    def _halted(self) -> str:
+        """Why nothing may move until the operator says so; "" while it may."""
+        self._look_for_stops()
+        halted = self._rollout.paused or self._deserted
+        return (self._incident or str(self._halt)) if halted else ""
 
     def _reason(self) -> str:
         """Why nothing may move now, and what to do; "" when it may."""
@@ -120,8 +157,10 @@ class Hold:
                 return f"{fault}; see to it, then `handrail arm recover by=<your name>`"
             if mode is ArmMode.DISARMED:
                 return f"{fault}; see to it, or wait for it"
+        if self._deserted:
+            return STOPPED
         if self._rollout.paused:
-            return f"{self._incident or 'paused by the operator'}; resume with the pause or success button"
+            return f"{self._incident or self._halt}; {RESUME}"
         return ""
 
 

@@ -19,6 +19,7 @@ from handrail.intervention.index_query import EpisodeRow, IndexQueries, Totals
 from handrail.intervention.index_schema import open_index, remove_index
 from handrail.intervention.labeller import said_by_machine
 from handrail.intervention.log_format import (
+    HALTS,
     EpisodeEnd,
     EpisodeStart,
     Event,
@@ -179,13 +180,14 @@ class _Entry:
 
     def _start(self, sequence: int, record: EpisodeStart) -> None:
         self._database.execute(
-            "INSERT OR IGNORE INTO episodes (episode, purpose, seed, weights_version, started_wall_ns, "
-            "first_sequence, last_sequence, session) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR IGNORE INTO episodes (episode, purpose, seed, weights_version, started_ns, "
+            "started_wall_ns, first_sequence, last_sequence, session) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 record.episode,
                 record.purpose,
                 json.dumps(record.seed),
                 record.weights_version,
+                record.t_ns,
                 record.wall_ns,
                 sequence,
                 sequence,
@@ -228,6 +230,8 @@ class _Entry:
                 record.step,
             ),
         )
+        if record.kind in HALTS:  # whoever stops an arm is not thereby its operator
+            return
         if record.why:
             execute("UPDATE episodes SET note = ? WHERE episode = ?", (record.why, episode))
         if record.kind == "aborted":

@@ -27,7 +27,7 @@ class EpisodeRow:
 
     Attributes:
         episode: its number.
-        purpose: "train", "demo" or "classify".
+        purpose: "train", "demo", "classify" or "evaluate".
         seed: names its randomness.
         weights_version: of the policy's weights at its start; -1 without a policy.
         started_wall_ns: when it began [ns since 1970].
@@ -50,8 +50,9 @@ class EpisodeRow:
         status: "open", "ended" or "aborted"; the fields below are None until it has ended.
         ended_wall_ns: when it ended [ns since 1970].
         duration_s: from its start to its end [s].
-        cycle_s: from its start to the next one's in the same session of the control loop, so with the reset
-            [s]; None for a session's last.
+        cycle_s: from its start to the next one's in the same session of the control loop, so with the reset,
+            in robot time: in lockstep the simulation's, whatever the computer took [s]; None for a session's
+            last.
         success: whether it ended in success, as the log has it.
         truncated_by: what cut it, if anything.
         unaided: whether no human drove a step.
@@ -127,7 +128,7 @@ class Statistics:
         assisted: successes of them, with help or without.
         human_share: share of their steps that a human drove; None without any.
         takeovers: how often a human took over.
-        cycle_s: mean from start to start [s]; None where no episode followed another.
+        cycle_s: mean from start to start in robot time [s]; None where no episode followed another.
         peak_force_n: largest force on the tool [N]; None before the first end.
     """
 
@@ -157,8 +158,8 @@ class Pace:
     """How the last training episodes went, one after another.
 
     Attributes:
-        cycle_s: mean from start to start within a session of the control loop, so with the reset [s]; None
-            where none followed another.
+        cycle_s: mean from start to start within a session of the control loop, so with the reset, in robot
+            time [s]; None where none followed another.
         human_share: share of their steps that a human drove; None without any.
     """
 
@@ -233,7 +234,7 @@ class IndexQueries(VerdictQueries):
 
         Args:
             label: Current label.
-            purpose: "train", "demo" or "classify".
+            purpose: "train", "demo", "classify" or "evaluate".
             status: "open", "ended" or "aborted".
             success: Whether it ended in success.
             unaided: Whether it ended without a human step.
@@ -280,9 +281,9 @@ class IndexQueries(VerdictQueries):
     def pace(self, last: int) -> Pace:
         """Return how the last so many training episodes that have ended went."""
         found = self._database.execute(
-            "SELECT AVG(next_ns - started_wall_ns) / 1e9, 1.0 * SUM(human_steps) / NULLIF(SUM(steps), 0) "
-            "FROM (SELECT started_wall_ns, human_steps, steps, ("
-            "SELECT started_wall_ns FROM episodes AS later WHERE later.session = each.session "
+            "SELECT AVG(next_ns - started_ns) / 1e9, 1.0 * SUM(human_steps) / NULLIF(SUM(steps), 0) "
+            "FROM (SELECT started_ns, human_steps, steps, ("
+            "SELECT started_ns FROM episodes AS later WHERE later.session = each.session "
             "AND later.episode > each.episode ORDER BY later.episode LIMIT 1"
             ") AS next_ns FROM episodes AS each "
             "WHERE purpose = 'train' AND status = 'ended' ORDER BY episode DESC LIMIT ?)",

@@ -7,7 +7,7 @@ from pathlib import Path
 from handrail.intervention.labeller import Label
 from handrail.intervention.log_format import NO_RESULT, LogError
 
-_INDEX_SCHEMA = 4
+_INDEX_SCHEMA = 5
 _BUSY_S = 30.0  # another process may be making the index of a long log
 
 _TABLES = f"""
@@ -15,8 +15,9 @@ CREATE TABLE position (sequence INTEGER NOT NULL, session INTEGER NOT NULL, crc 
 INSERT INTO position VALUES (0, 0, 0);
 CREATE TABLE episodes (
     episode INTEGER PRIMARY KEY, purpose TEXT NOT NULL, seed TEXT NOT NULL, weights_version INTEGER NOT NULL,
-    started_wall_ns INTEGER NOT NULL, ended_wall_ns INTEGER, first_sequence INTEGER NOT NULL,
-    last_sequence INTEGER NOT NULL, steps INTEGER NOT NULL DEFAULT 0, human_steps INTEGER NOT NULL DEFAULT 0,
+    started_ns INTEGER NOT NULL, started_wall_ns INTEGER NOT NULL, ended_wall_ns INTEGER,
+    first_sequence INTEGER NOT NULL, last_sequence INTEGER NOT NULL,
+    steps INTEGER NOT NULL DEFAULT 0, human_steps INTEGER NOT NULL DEFAULT 0,
     reward REAL NOT NULL DEFAULT 0, status TEXT NOT NULL DEFAULT 'open', success INTEGER, truncated_by TEXT,
     unaided INTEGER, takeovers INTEGER, peak_force_n REAL, label TEXT, label_step INTEGER, labeller TEXT,
     labelled_wall_ns INTEGER, note TEXT NOT NULL DEFAULT '', operator TEXT NOT NULL DEFAULT '',
@@ -39,7 +40,7 @@ CREATE VIEW overview AS SELECT *,
     END AS outcome,
     date(started_wall_ns / 1000000000, 'unixepoch', 'localtime') AS day,
     (ended_wall_ns - started_wall_ns) / 1e9 AS duration_s,
-    (LEAD(started_wall_ns) OVER (PARTITION BY session ORDER BY episode) - started_wall_ns) / 1e9 AS cycle_s
+    (LEAD(started_ns) OVER (PARTITION BY session ORDER BY episode) - started_ns) / 1e9 AS cycle_s
 FROM episodes;
 """
 

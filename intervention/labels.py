@@ -56,11 +56,17 @@ def append_label(
             already, for the step at which it is.
 
     Raises:
-        LabelError: there is no such label, episode or step; the message lists what there is.
+        LabelError: there is no such label, episode or step; the message lists what there is. Or an episode
+            of an evaluation is to be a demonstration.
     """
     if label not in list(Label):
         raise LabelError(f"{label!r} is not a label; choose one of {', '.join(Label)}.")
     row = _episode(index, episode)
+    if label == Label.DEMO and row.purpose == "evaluate":
+        raise LabelError(
+            f"Episode {episode} is of an evaluation, which nothing learns from, so it is no demonstration; "
+            "label it success."
+        )
     if step is not None:
         if label not in (Label.SUCCESS, Label.DEMO):
             raise LabelError(f"Label {label!r} takes no step; only a success happens at one.")

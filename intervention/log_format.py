@@ -57,7 +57,7 @@ class SegmentHeader(msgspec.Struct, frozen=True, array_like=True, tag="segment")
 
 
 class EpisodeStart(msgspec.Struct, frozen=True, array_like=True, tag="start"):
-    """An episode began: the reset had succeeded. `purpose` is "train", "demo" or "classify".
+    """An episode began: the reset had succeeded. `purpose` is "train", "demo", "classify" or "evaluate".
 
     In a "classify" episode a step's reward says whether it led to a success as the operator showed it.
     """
@@ -130,6 +130,8 @@ class EpisodeEnd(msgspec.Struct, frozen=True, array_like=True, tag="end"):
     operator: str = ""
 
 
+HALTS = ("stopped", "paused", "resumed")
+"""Events that say who held the policy, and not what an episode was."""
 NO_RESULT = ("stop", "abandoned")
 """What cuts an episode from outside: it is neither a success nor a failure of the policy's."""
 
@@ -138,7 +140,8 @@ class Event(msgspec.Struct, frozen=True, array_like=True, tag="event"):
     """Something said *about* an episode: who, when, what it was, what it is, why.
 
     Kinds: "label" (old and new are labels, `step` the one at which a success was, where that is not the
-        last), "comment" (the text is `why`), "aborted" (the episode has no end).
+        last), "comment" (the text is `why`), "aborted" (the episode has no end), and those of `HALTS`
+        (said at a console while it was the running or the last episode; -1 before any).
     """
 
     kind: str

@@ -8,6 +8,7 @@ diagnostics.db      what the learner found out about itself, over time
 checkpoints/        the learner's state
 policy/             promoted weights
 vision/             the trunk that the policy sees with, where there are cameras
+cameras.npz         a small picture of each physical camera, to know it again by
 evaluations.jsonl, summary.json, tensorboard/, logs/*.log, *.lock
 """
 
@@ -184,6 +185,11 @@ class RunDirectory:
     def trunk_file(self) -> Path:
         """Weights of the trunk that the run's policy sees with."""
         return self.path / "vision" / "trunk.safetensors"
+
+    @property
+    def camera_pictures(self) -> Path:
+        """A small picture of each physical camera as it was when the first episode began."""
+        return self.path / "cameras.npz"
 
     @property
     def evaluations_file(self) -> Path:

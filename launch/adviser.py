@@ -89,6 +89,8 @@ class Adviser:
     def say(self, view: RunView, now: Now | None) -> dict[str, Any]:
         """The advice for the page: `{"rules": […], "coach": {…}}`.
 
+        A run that nobody drives is not coached, and "all is well" would be no news of it.
+
         Every ten seconds it reads the log's index and the diagnostics: call it where a wait of some tens of
         milliseconds does no harm.
 
@@ -96,6 +98,9 @@ class Adviser:
             view: the newest reports.
             now: the state of the control loop; None while there is none.
         """
+        if now is None:
+            wrong = [each for each in self.advice(self.facts(view)) if each.name != "all-well"]
+            return {"rules": rules_in_words(wrong), "coach": {"sentence": "", "state": ""}}
         coaching = self.coach.advise(scene_of(view, now))
         return {
             "rules": rules_in_words(self.advice(self.facts(view))),
@@ -206,16 +211,8 @@ def diagnosis_of(reader: DiagnosticsReader) -> Diagnosis:
     return Diagnosis(newest, before)
 
 
-def scene_of(view: RunView, now: Now | None) -> Scene:
-    """What the coach looks at; without a control loop, nothing that runs."""
-    known = {
-        "unaided": [bool(each) for each in view.actor.get("unaided", ())],
-        "succeeded": [bool(each) for each in view.actor.get("assisted", ())],
-        "demonstrations": int(view.learner.get("demonstrations", view.actor.get("demonstrations", 0))),
-        "wanted": view.config.actor.demonstrations,
-    }
-    if now is None:
-        return Scene(running=False, **known)
+def scene_of(view: RunView, now: Now) -> Scene:
+    """What the coach looks at."""
     return Scene(
         purpose=now.purpose,
         driver=now.driver,
@@ -223,7 +220,10 @@ def scene_of(view: RunView, now: Now | None) -> Scene:
         episode=now.episode,
         step=now.step,
         most_steps=now.most_steps,
-        **known,
+        unaided=[bool(each) for each in view.actor.get("unaided", ())],
+        succeeded=[bool(each) for each in view.actor.get("assisted", ())],
+        demonstrations=int(view.learner.get("demonstrations", view.actor.get("demonstrations", 0))),
+        wanted=view.config.actor.demonstrations,
     )
 
 

@@ -1,4 +1,4 @@
-"""The checks of an arm behind its server: link and mode, kinematics, static force, place."""
+"""The checks of an arm behind its server: link and mode, kinematics, static force, gripper, place."""
 
 import math
 import time
@@ -8,29 +8,20 @@ import numpy as np
 
 from handrail.launch import arm_link
 from handrail.launch.checks import Check
-from handrail.robot_env.arms.kinematics import FRANKA, UR
+from handrail.robot_env.arms.models import UNCALIBRATED_M, UNCALIBRATED_RAD, expected_tcp, fits
 from handrail.robot_env.config import EnvConfig
 from handrail.robot_env.errors import ArmError, HandrailError
-from handrail.robot_env.geometry import Array, pose_compose, pose_distance, pose_from, quat_from_rotvec
+from handrail.robot_env.geometry import Array
 from handrail.robot_env.remote.client import greet
 from handrail.robot_env.remote.messages import State
 from handrail.robot_env.remote.operator import ArmOperator
 
-NAMES = ("arm", "kinematics", "static force", "place")
+NAMES = ("arm", "kinematics", "static force", "gripper", "place")
 KINEMATICS_M, KINEMATICS_RAD = 0.002, math.radians(0.5)
-UNCALIBRATED_M, UNCALIBRATED_RAD = 0.02, math.radians(2.0)
-"""What a UR may differ from its model's table, which knows nothing of its calibration."""
 STATIC_FORCE_N = 3.0
 _SAMPLES = 25
 _BETWEEN_S = 0.02
 _AT_REST_M_S, _AT_REST_RAD_S = 0.01, 0.05
-
-SIMULATED_TOOL = pose_from((0.0, 0.0, 0.1034))
-SIMULATED_HAND = pose_compose(
-    pose_from((0, 0, 0), quat_from_rotvec((0.0, 0.0, -math.pi / 4))), SIMULATED_TOOL
-)
-"""The simulated hand on the flange of a Panda: turned by -45 degrees, as a Franka's own is."""
-HALF_TURN = pose_from((0.0, 0.0, 0.0), (0.0, 0.0, 1.0, 0.0))
 
 
 def examine(config: EnvConfig) -> Iterator[Check]:
@@ -54,6 +45,7 @@ def examine(config: EnvConfig) -> Iterator[Check]:
         return
     yield kinematics(config, newest)
     yield static_force(states)
+    yield gripper(config, states)
     yield place(config, newest)
 
 
@@ -92,13 +84,12 @@ def link(states: Sequence[State]) -> Check:
 
 def kinematics(config: EnvConfig, state: State) -> Check:
     """The reported pose against forward kinematics with the configured tool offset."""
-    expected = expected_tcp(config, np.array(state.q))
-    if isinstance(expected, str):
-        return Check("kinematics", "skip", expected)
-    reported = np.array(state.pose)
-    name = min(expected, key=lambda each: pose_distance(expected[each], reported)[0])
-    distance_m, angle_rad = pose_distance(expected[name], reported)
-    model = f" of a {name}, the model that fits best" if len(expected) > 1 else ""
+    found = fits(config, np.array(state.q), np.array(state.pose))
+    if isinstance(found, str):
+        return Check("kinematics", "skip", found)
+    best = found[0]
+    distance_m, angle_rad = best.distance_m, best.angle_rad
+    model = f" of a {best.model}, the model that fits best" if len(found) > 1 else ""
     said = (
         f"{1000 * distance_m:.1f} mm and {math.degrees(angle_rad):.2f}° between joint angles and pose{model}"
     )
@@ -107,7 +98,7 @@ def kinematics(config: EnvConfig, state: State) -> Check:
     limit_m, limit_rad = KINEMATICS_M, KINEMATICS_RAD
     if config.arm.kind == "ur":
         limit_m, limit_rad = UNCALIBRATED_M, UNCALIBRATED_RAD
-        if distance_m <= limit_m and angle_rad <= limit_rad:
+        if best.uncalibrated:
             return Check(
                 "kinematics",
                 "note",
@@ -136,6 +127,27 @@ def static_force(states: Sequence[State]) -> Check:
         "static force",
         "fail",
         f"{said}; free the tool, then correct the load (mass and centre of mass), or tare the sensor",
+    )
+
+
+def gripper(config: EnvConfig, states: Sequence[State]) -> Check:
+    """How wide the jaws are open, and how old that news is."""
+    newest = states[-1]
+    if not newest.gripper_stroke_m:
+        return Check("gripper", "skip", "the arm server has none to command")
+    width_mm, stroke_mm = 1000 * newest.gripper_width_m, 1000 * newest.gripper_stroke_m
+    said = f"{width_mm:.1f} of {stroke_mm:.0f} mm open"
+    if not newest.gripper_ns:
+        return Check("gripper", "ok", f"{said}, said with every state of the arm")
+    age_s = max((state.sent_ns - state.gripper_ns) / 1e9 for state in states)
+    limit_s = config.arm.server.gripper_age_s
+    if age_s <= limit_s:
+        return Check("gripper", "ok", f"{said}, widths up to {1000 * age_s:.0f} ms old")
+    return Check(
+        "gripper",
+        "fail",
+        f"last heard {1000 * age_s:.0f} ms ago, limit {1000 * limit_s:.0f} ms; look at its cable and "
+        "its power",
     )
 
 
@@ -195,28 +207,3 @@ def _beyond(config: EnvConfig, pose: Array) -> tuple[float, float, str]:
     where = " ".join(f"{axis} {1000 * value:+.0f}" for axis, value in zip("xyz", here[:3], strict=True))
     off_m, off_rad = math.dist(here[:3], inside[:3]), math.dist(here[3:], inside[3:])
     return off_m, off_rad, f"{where} mm from the seated pose"
-
-
-def expected_tcp(config: EnvConfig, q: Array) -> dict[str, Array] | str:
-    """Where the tool centre point is for the joint angles `q`, by model: (7,), base frame; or why not known.
-
-    A UR does not say which model it is. They differ by centimetres, so that the nearest one is it.
-    """
-    arm = config.arm
-    match arm.kind:
-        case "franka" if arm.franka.tcp is not None:
-            return {"franka": pose_compose(FRANKA.flange(q), arm.franka.tcp)}
-        case "franka":
-            return "env.arm.franka.tcp is not set: the end effector is Desk's, which is not read"
-        case "ur" if arm.ur.tcp is not None:
-            return {name: pose_compose(table.flange(q), arm.ur.tcp) for name, table in UR.items()}
-        case "ur":
-            return "env.arm.ur.tcp is not set: the tool is the installation's, which is not read"
-        case "sim_server" if config.sim.arm == "panda":
-            return {"panda": pose_compose(FRANKA.flange(q), SIMULATED_HAND)}
-        case "sim_server":
-            # It is mounted turned by half a turn, so that its base's x axis points into the cell.
-            flange = pose_compose(HALF_TURN, UR["ur5e"].flange(q))
-            return {"ur5e": pose_compose(flange, SIMULATED_TOOL)}
-        case kind:
-            return f"the tool offset of an arm of kind {kind} is known to its own server alone"

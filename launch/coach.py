@@ -30,7 +30,7 @@ class Scene:
     """What the coach looks at.
 
     Attributes:
-        purpose: "train", "demo" or "classify"; "setup" where nothing is recorded.
+        purpose: "train", "demo", "classify" or "evaluate"; "setup" where nothing is recorded.
         driver: as in `intervention.console.messages.Now`.
         running: whether an episode runs.
         episode: its number.
@@ -81,6 +81,8 @@ class Coach:
             if scene.demonstrations >= scene.wanted:
                 return Coaching("Wait: it is learning from what you have shown.", "wait")
             return Coaching(_show(scene), "show")
+        if scene.purpose == "evaluate":
+            return Coaching("Hands off: what it can do alone is being counted.", "hands-off")
         if scene.purpose != "train":
             return Coaching("Nothing is being trained here.", "wait")
         alone = sum(map(bool, scene.unaided[-WINDOW:]))

@@ -69,7 +69,7 @@ COMMANDS: dict[str, Command] = {
     ),
     "evaluate": Command(
         "evaluate",
-        "evaluate a run's policy: frozen, unaided, on fixed full-range starts",
+        "evaluate a run's policy: frozen, unaided, on fixed full-range starts; moves a real arm",
         "handrail evaluate run=first episodes=100",
         (
             RUN,
@@ -122,7 +122,7 @@ COMMANDS: dict[str, Command] = {
             RUNS,
             Option("to", str, "the file, or folder (lerobot), to make; named as the run; - prints csv"),
             *CHOICE,
-            Option("all", bool, "also what is excluded, aborted or was shown to a classifier", False),
+            Option("all", bool, "also what is excluded, aborted, shown to a classifier or evaluated", False),
             Option("per", ("step", "episode"), "of csv: what a row is; a step"),
             Option("end_s", float, "of mp4: only the last so many seconds of each episode, as a reel"),
             Option("instruction", str, "of lerobot: the task in words"),
@@ -210,7 +210,7 @@ COMMANDS: dict[str, Command] = {
     ),
     "doctor": Command(
         "doctor",
-        "check machine, station and runs, one line a check; `doctor device` shows live axes",
+        "check machine, station, runs; `doctor device` shows live axes, `doctor cameras` serial numbers",
         "handrail doctor arm=sim_server --json",
         (
             OF_RUN,
@@ -219,6 +219,7 @@ COMMANDS: dict[str, Command] = {
             JSON,
             Option("lines", bool, "print each check as a line of JSON, as soon as it has been made", False),
             Option("hand", bool, "with --lines or --json: somebody is there to move the device", False),
+            Option("keep", bool, "doctor cameras: keep a picture of each, to know exchanged ones by", False),
         ),
         configured=True,
     ),

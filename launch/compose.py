@@ -43,11 +43,11 @@ KEYS = frozenset(schema.to_plain(RunConfig()))
 """The keys at the top of a configuration."""
 
 Missing = Literal["refused", "taught", "ignored"]
-"""What becomes of a `???`: refused; let pass where it is read from the arm itself, once its server runs; or
-let pass altogether, by a command that only wants to know where the server is."""
+"""What becomes of a `???`: refused; let pass where an arm server has no use for it, or it is taught once that
+runs; or let pass altogether, by a command that says so itself, or only wants to know where the server is."""
 
-TAUGHT = ("env.task.seated_pose", "env.regrasp.grasp_pose", "env.arm.joint_home")
-"""Facts that are read from the arm itself, so that its server must run without them."""
+TAUGHT = ("env.task.seated_pose", "env.regrasp.grasp_pose", "env.arm.joint_home", "env.camera_devices[")
+"""Facts that an arm server must run without: what is read from the arm itself, and what it never uses."""
 
 _CONF = "handrail.launch.conf"
 _LARGEST_FILE = 1 << 18  # a resolved configuration has a few kilobytes
@@ -60,10 +60,12 @@ class Composed:
     Attributes:
         config: the checked configuration.
         choices: the choice made in each group, such as {"preset": "parity"}.
+        missing: facts that are needed and have no value, where they were let pass.
     """
 
     config: RunConfig
     choices: dict[str, str]
+    missing: tuple[str, ...] = ()
 
 
 def groups() -> dict[str, tuple[str, ...]]:
@@ -102,6 +104,13 @@ def _folders() -> Iterator[Path]:
         yield folder
 
 
+def station_pictures(name: str) -> Path | None:
+    """Where the pictures of a station's cameras are kept, beside its file; None where it is nobody's own."""
+    files = (folder / "station" / f"{name}.yaml" for folder in _folders())
+    own = next((file for file in files if file.is_file()), None)
+    return None if own is None else own.with_suffix(".cameras.npz")
+
+
 def compose(overrides: Sequence[str] = (), missing: Missing = "refused") -> Composed:
     """Compose presets and overrides into a configuration.
 
@@ -128,7 +137,7 @@ def compose(overrides: Sequence[str] = (), missing: Missing = "refused") -> Comp
                         "`# @package _global_`"
                     )
             # Merged last, not as Hydra's first: a `???` of a station would vanish behind a default.
-            unknown = _require_facts(made, missing)
+            unknown, needed = _require_facts(made, missing)
             known: Any = OmegaConf.to_container(made, resolve=True)
             _forget(known, unknown)
             defaults = OmegaConf.create(schema.to_plain(RunConfig()))
@@ -136,7 +145,7 @@ def compose(overrides: Sequence[str] = (), missing: Missing = "refused") -> Comp
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(f"the configuration cannot be composed: {error}") from None
     choices = {group: str(chosen[group]) for group in groups() if group in chosen} | choices
-    return Composed(_rooted(schema.from_plain(RunConfig, plain)), choices)
+    return Composed(_rooted(schema.from_plain(RunConfig, plain)), choices, needed)
 
 
 def _rooted(config: RunConfig) -> RunConfig:
@@ -153,37 +162,41 @@ def _search() -> list[str]:
     return [f"hydra.searchpath=[{','.join(places)}]"] if places else []
 
 
-def _require_facts(made: DictConfig, missing: Missing) -> list[str]:
+def _require_facts(made: DictConfig, missing: Missing) -> tuple[list[str], tuple[str, ...]]:
     """Refuse what still is `???`, save facts of an arm that is not used, and what `missing` lets pass.
 
     Returns:
-        Every key that has no value.
+        Every key that has no value; and, as they are typed, those of them that are needed.
 
     Raises:
         ConfigError: names all of it at once, and both places where it can be said.
     """
     kind = OmegaConf.select(made, "env.arm.kind")
     others = tuple(f"env.arm.{each}." for each in REAL_ARMS if each != kind)
-    if kind not in REAL_ARMS:  # a simulated arm makes no joint motion
+    if kind not in REAL_ARMS:  # a simulated arm's elbow does not drift
         others += ("env.arm.joint_home",)
     unknown = sorted(OmegaConf.missing_keys(made))
-    wanted = [key for key in unknown if missing != "ignored" and not key.startswith(others)]
-    if missing == "taught":
-        wanted = [key for key in wanted if key not in TAUGHT]
+    needed = [key for key in unknown if not key.startswith(others)]
+    passes = {"refused": (), "taught": TAUGHT, "ignored": ("",)}[missing]
+    wanted = [_typed(key) for key in needed if not key.startswith(passes)]
     if wanted:
-        words = [key.replace("[", ".").replace("]", "") for key in wanted]
         raise ConfigError(
-            f"no value for {', '.join(words)}: facts of your station or task, which nothing can guess. Write "
-            f"{words[0]}=<value> behind the command, or keep them in a file of your own: "
+            f"no value for {', '.join(wanted)}: facts of your station or task, which nothing can guess. "
+            f"Write {wanted[0]}=<value> behind the command, or keep them in a file of your own: "
             f"{SEARCH_PATH}=<folder>, <folder>/station/<name>.yaml, station=<name>"
         )
-    return unknown
+    return unknown, tuple(_typed(key) for key in needed)
+
+
+def _typed(key: str) -> str:
+    """A key as the command line has it: `a.0.b` for OmegaConf's `a[0].b`."""
+    return key.replace("[", ".").replace("]", "")
 
 
 def _forget(plain: dict[str, Any], unknown: Sequence[str]) -> None:
     """Take out what has no value, and what makes no sense without it."""
     for key in unknown:
-        *above, last = key.replace("[", ".").replace("]", "").split(".")
+        *above, last = _typed(key).split(".")
         place: Any = plain
         for name in above:
             place = place[int(name)] if isinstance(place, list) else place[name]

@@ -6,8 +6,9 @@ import platform
 import resource
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, distributions, version
+from itertools import chain
 from pathlib import Path
 
 from handrail.agent.config import RunConfig
@@ -26,7 +27,7 @@ _LEAST_TORCH = (2, 10)
 
 
 def main(options: Options, overrides: list[str]) -> int:
-    """Check everything and print it; `handrail doctor device` shows the operator's device live instead.
+    """Check everything and print it; `doctor device` and `doctor cameras` look at those alone.
 
     Raises:
         CheckFailed: something stops a run; the report names it.
@@ -35,10 +36,19 @@ def main(options: Options, overrides: list[str]) -> int:
         from handrail.launch import doctor_device
 
         return doctor_device.main(options, overrides[1:])
+    if overrides[:1] == ["cameras"]:
+        from handrail.launch import doctor_cameras
+
+        return doctor_cameras.main(options, overrides[1:])
+    if options["keep"]:
+        raise ConfigError("--keep: only `handrail doctor cameras` keeps pictures")
     as_lines = options["lines"]
     by_hand = options["hand"] or (sys.stdin.isatty() and not (options["json"] or as_lines))
+    config, missing, pictures = _meant(options, overrides)
     checks = show(
-        examine(_meant(options, overrides), Path(options["runs"]), by_hand=by_hand),
+        chain(
+            unfinished(missing), examine(config, Path(options["runs"]), by_hand=by_hand, pictures=pictures)
+        ),
         as_json=options["json"],
         as_lines=as_lines,
     )
@@ -48,25 +58,39 @@ def main(options: Options, overrides: list[str]) -> int:
     return 0
 
 
-def _meant(options: Options, overrides: list[str]) -> RunConfig:
-    """The configuration that is to be checked: a run's, or composed."""
-    address = options["arm_address"]
+def unfinished(missing: Iterable[str]) -> Iterator[Check]:
+    """A line for each fact of the station or the task that nobody has given yet; they stop a run."""
+    for key in missing:
+        yield Check(
+            key,
+            "fail",
+            f"has no value: write {key}=<value> behind the command, or keep it in a file of your own",
+        )
+
+
+def _meant(options: Options, overrides: list[str]) -> tuple[RunConfig, tuple[str, ...], Path | None]:
+    """The configuration that is to be checked, a run's or composed; what it lacks; its cameras' pictures."""
+    address, missing = options["arm_address"], ()
     if options["run"] is None:
-        config = compose.compose(overrides).config
+        composed = compose.compose(overrides, "ignored")
+        config, missing = composed.config, composed.missing
+        pictures = compose.station_pictures(composed.choices["station"])
     elif overrides:
         raise ConfigError(
             f"{overrides[0]}: a run has its configuration already; leave it out, or leave run= out"
         )
     else:
         run = runs.find(options["run"], options["runs"])
-        config = compose.load(run.config_file)
+        config, pictures = compose.load(run.config_file), run.camera_pictures
         own = arm_link.run_address(run)
         if address is None and config.env.arm.served and Path(own.removeprefix("ipc://")).is_dir():
             address = own
-    return dataclasses.replace(config, env=arm_link.at(config.env, address))
+    return dataclasses.replace(config, env=arm_link.at(config.env, address)), missing, pictures
 
 
-def examine(config: RunConfig, root: Path, *, by_hand: bool = False) -> Iterator[Check]:
+def examine(
+    config: RunConfig, root: Path, *, by_hand: bool = False, pictures: Path | None = None
+) -> Iterator[Check]:
     """Every check, in the order in which a person would make them.
 
     What a run that is being driven has for itself is not touched, and that is said instead.
@@ -75,6 +99,7 @@ def examine(config: RunConfig, root: Path, *, by_hand: bool = False) -> Iterator
         config: what is to run.
         root: the folder of the runs.
         by_hand: whether somebody is there to move the device when asked.
+        pictures: the file with what each camera showed before; None for none.
     """
     held = ", ".join(driven(str(root)))
     looks: tuple[Callable[[], Check], ...] = (
@@ -89,7 +114,7 @@ def examine(config: RunConfig, root: Path, *, by_hand: bool = False) -> Iterator
     )
     for look in looks:
         yield look()
-    yield from preflight.examine(config, by_hand=by_hand, held_by=held)
+    yield from preflight.examine(config, by_hand=by_hand, held_by=held, pictures=pictures)
     if config.env.reward.source == "classifier":
         yield _classifier(config)
     for name in runs.existing(str(root)):

@@ -9,6 +9,8 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
@@ -21,6 +23,7 @@ HEARTBEAT_S = 1.0
 GRACE_S = 4.0
 ORPHAN_GRACE_S = 1.5
 
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _PR_SET_PDEATHSIG = 1
 
 
@@ -31,13 +34,38 @@ def begin(role: str) -> threading.Event:
         Set when the process is to end: by SIGTERM, by Ctrl-C, or because its supervisor has died.
     """
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+
+    def end(*_: object) -> None:
+        stop.set()
+        for number in _SIGNALS:  # it ends now in any case; its interpreter, winding up, would die of another
+            signal.signal(number, signal.SIG_IGN)
+
+    for number in _SIGNALS:
+        signal.signal(number, end)
     parent = os.environ.get("HANDRAIL_PARENT")
     follow_parent(parent, stop)
     threading.Thread(target=_end_in_time, args=(stop, parent), daemon=True).start()
     _log_as_json_lines(role)
     return stop
+
+
+@contextmanager
+def loading(stop: threading.Event) -> Iterator[None]:
+    """While packages load, which may take seconds, a signal ends the process at once; main thread only.
+
+    Nothing is open yet that could be lost, and whoever waits for the end of a run need not wait for torch.
+
+    Args:
+        stop: as `begin` returned it; a process that has been told to end already does so here.
+    """
+    before = {number: signal.signal(number, lambda *_: os._exit(0)) for number in _SIGNALS}
+    if stop.is_set():
+        os._exit(0)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def follow_parent(parent: str | None, stop: threading.Event) -> None:

@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from handrail.agent.config import HAND_DEVICES, RunConfig
 from handrail.launch import arm_checks
 from handrail.launch.checks import Check
 from handrail.robot_env.cameras.config import CameraDeviceConfig
+from handrail.robot_env.cameras.references import References, serials, shown
 from handrail.robot_env.config import EnvConfig
 from handrail.robot_env.errors import ConfigError, HandrailError
 
@@ -33,18 +35,21 @@ _LINK_REQUESTS = 50
 _LINK_MS = 20.0
 
 
-def examine(config: RunConfig, *, by_hand: bool, held_by: str = "") -> Iterator[Check]:
+def examine(
+    config: RunConfig, *, by_hand: bool, held_by: str = "", pictures: Path | None = None
+) -> Iterator[Check]:
     """Every check of the station.
 
     Args:
         config: what is to run.
         by_hand: whether somebody is there to move the device when asked.
         held_by: a run whose control loop has cameras and device now: they are left to it.
+        pictures: the file with what each camera showed before; None for none.
     """
     if held_by and config.env.camera_devices:
         yield Check("cameras", "skip", f"run {held_by} has them now: its page shows whether they deliver")
     else:
-        yield from _cameras(config)
+        yield from cameras(config, None if pictures is None else References(pictures))
     if held_by and config.actor.device in HAND_DEVICES:
         yield Check("device", "skip", f"run {held_by} has it now: `handrail doctor device` once it has ended")
     else:
@@ -68,8 +73,13 @@ def _guarded(name: str, look: Callable[[], Check]) -> Check:
 # ---------------------------------------------------------------------------------------------------
 
 
-def _cameras(config: RunConfig) -> Iterator[Check]:
-    """A line a physical camera: rate, age, serial number."""
+def cameras(config: RunConfig, before: References | None = None) -> Iterator[Check]:
+    """A line a physical camera: rate, age, serial number; and whether two of them were exchanged.
+
+    Args:
+        config: the station's.
+        before: what each showed before; None where nobody knows.
+    """
     env = config.env
     if not env.arm.real and not env.camera_devices:
         views = ", ".join(camera.name for camera in env.cameras)
@@ -81,21 +91,29 @@ def _cameras(config: RunConfig) -> Iterator[Check]:
         yield Check("cameras", "note", f"{_BLIND} (env.camera_devices is empty)")
         return
     try:
-        yield from _all_cameras(config)
+        yield from _all_cameras(config.env, before)
     except HandrailError as error:
         yield Check("cameras", "fail", str(error))
 
 
-def _all_cameras(config: RunConfig) -> Iterator[Check]:
+def _all_cameras(env: EnvConfig, before: References | None) -> Iterator[Check]:
     """Watch all cameras together, as the environment opens them: they share bus, serial numbers and a moment.
+
+    Those that nobody has given a serial number are left out, with what is connected.
 
     Raises:
         ConfigError: two are the same camera, or an image looks through none, or beyond a camera's picture.
         MissingExtra: a camera's SDK is not installed.
     """
-    from handrail.robot_env.cameras.make import make_cameras, make_streams
+    from handrail.robot_env.cameras.make import make_cameras, make_driver, make_streams
 
-    env = config.env
+    for device in env.camera_devices:
+        if not device.serial:
+            try:
+                make_driver(device)
+            except HandrailError as error:
+                yield Check(f"camera {device.name}", "fail", str(error))
+    env = _known(env)
     make_cameras(env)  # refuses what the environment would refuse
     streams = make_streams(env.camera_devices)
     with contextlib.ExitStack() as stack:
@@ -115,6 +133,9 @@ def _all_cameras(config: RunConfig) -> Iterator[Check]:
             yield _guarded(
                 f"camera {device.name}", lambda device=device, report=report: _camera(device, report.result())
             )
+        if before is not None and before.pictures:
+            used = [streams[device.name] for device in opened]
+            yield _guarded("camera places", lambda: _places(used, before))
     if len(opened) > 1:
         said = f"images up to {1000 * skew:.0f} ms apart, limit {1000 * env.camera_skew_s:.0f} ms"
         remedy = "lower their resolution or put them on separate USB controllers"
@@ -122,6 +143,21 @@ def _all_cameras(config: RunConfig) -> Iterator[Check]:
             yield Check("camera skew", "fail", f"{said}; {remedy}")
         else:
             yield Check("camera skew", "ok", said)
+
+
+def _known(env: EnvConfig) -> EnvConfig:
+    """The same without the cameras that have no serial number, and the images that look through them."""
+    unknown = {device.name for device in env.camera_devices if not device.serial}
+    devices = tuple(device for device in env.camera_devices if device.name not in unknown)
+    images = tuple(image for image in env.cameras if image.source not in unknown)
+    return replace(env, camera_devices=devices, cameras=images)
+
+
+def _places(streams: Sequence["FrameStream"], before: References) -> Check:
+    """Whether each camera shows what it did before, and not what another one did."""
+    renew = f"delete {before.file} (`handrail doctor cameras --keep` takes a station's anew)"
+    before.check(shown(streams), serials(streams), renew)
+    return Check("camera places", "ok", f"no two look exchanged, by their pictures in {before.file}")
 
 
 def _skew(streams: Sequence["FrameStream"], watched: Sequence["Future[CameraReport]"]) -> float:

@@ -23,6 +23,7 @@ MAX_RESTARTS = 3
 RESTART_WINDOW_S = 60.0
 SILENCE_S = 15.0
 _BACKOFF_S = 0.25
+_END_S = 3.5  # and the arm server's end comes after it: all of it within five seconds
 _STALL_S = 2.0
 _UNEXPECTED = 1  # the exit code of an error nobody foresaw: worth another try
 
@@ -138,22 +139,23 @@ class ProcessGroup:
                     child.process.kill()
                     child.heard = now
 
-    def stop(self, timeout_s: float = 4.5) -> dict[str, int | None]:
+    def stop(self, timeout_s: float = _END_S, *, optional: bool = True) -> dict[str, int | None]:
         """Ask all to end, wait for them together, kill what remains; returns each one's exit code.
 
         Those that outlive the others are asked last. Harmless when called again.
 
         Args:
             timeout_s: patience with each of the two rounds [s].
+            optional: whether those that the others do without are asked as well.
         """
         for child in self._children.values():
             child.restart_at = None
-        return self._stop(False, timeout_s) | self._stop(True, timeout_s)
+        return self._stop(False, optional, timeout_s) | self._stop(True, optional, timeout_s)
 
-    def _stop(self, outlives: bool, timeout_s: float) -> dict[str, int | None]:
+    def _stop(self, outlives: bool, optional: bool, timeout_s: float) -> dict[str, int | None]:
         living = {}
         for role, child in self._children.items():
-            if child.spec.outlives is not outlives:
+            if child.spec.outlives is not outlives or (child.spec.optional and not optional):
                 continue
             if child.process is not None:
                 living[role] = child.process
@@ -166,7 +168,7 @@ class ProcessGroup:
             try:
                 codes[role] = process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                self._on_event(f"{role} did not end within {timeout_s:.0f} s: killed")
+                self._on_event(f"{role} did not end within {timeout_s:g} s: killed")
                 process.kill()
                 codes[role] = process.wait()
             if not self._children[role].spec.terminal:

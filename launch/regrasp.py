@@ -16,6 +16,7 @@ from handrail.intervention.keyboard import Keyboard, TerminalKeys
 from handrail.launch import arm_link
 from handrail.launch.options import Options
 from handrail.launch.supervisor import Interrupt
+from handrail.robot_env import realtime
 from handrail.robot_env.env import RobotEnv
 from handrail.robot_env.errors import ConfigError
 from handrail.robot_env.make import make_env
@@ -28,8 +29,9 @@ def main(options: Options, overrides: list[str]) -> int:
 
     Raises:
         ConfigError: the task has no regrasp, or its grasp pose lies outside the workspace.
-        ArmError: no arm server answers, or somebody else commands the arm.
-        ResetError: it took too long, or nothing was caught; the arm holds.
+        ArmError: no arm server answers, somebody else commands the arm, or a real one is to be moved without
+            real-time priority.
+        ResetError: it took too long, nothing was caught, or somebody else stopped the arm; it holds.
         DeviceError: the operator's device is missing, or not at rest.
     """
     config = arm_link.meant(options, overrides)
@@ -47,7 +49,9 @@ def main(options: Options, overrides: list[str]) -> int:
         check_at_rest(device, time.monotonic_ns())
         env = make_env(config.env)
         try:
-            with Interrupt().installed() as interrupt:
+            with realtime.control_loop(config.env.arm) as warning, Interrupt().installed() as interrupt:
+                if warning:
+                    console.print(warning)
                 held = guide(env, device, console, interrupt)
         finally:
             env.close()

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import platform
+import shutil
 import subprocess
 import time
 from collections.abc import Sequence
@@ -56,6 +57,11 @@ def find(name: str | None, root: str) -> RunDirectory:
     return run
 
 
+def name_of(run: RunDirectory) -> str:
+    """What follows `run=` in the next command."""
+    return run.id if run.path == path_of(run.id, "runs").absolute() else str(run.path)
+
+
 def existing(root: str) -> list[str]:
     """The names of the runs under `root`, oldest first."""
     folders = [each for each in Path(root).glob("[!.]*") if (each / "meta.json").is_file()]
@@ -78,6 +84,7 @@ def create(name: str | None, root: str, composed: Composed, overrides: Sequence[
     seed = composed.config.seed
     run = RunDirectory(path_of(name or fresh_name(seed), root))
     run.create(compose.dump(composed.config), describe(seed, composed.choices, overrides))
+    _know_cameras(run, composed)
     return run
 
 
@@ -107,6 +114,26 @@ def remake(run: RunDirectory, composed: Composed, overrides: Sequence[str]) -> N
         for file in [*run.segments.iterdir(), run.index_file, run.trunk_file]:  # of another schema, perhaps
             file.unlink(missing_ok=True)
         run.remake(compose.dump(composed.config), describe(composed.config.seed, composed.choices, overrides))
+        run.camera_pictures.unlink(missing_ok=True)
+        _know_cameras(run, composed)
+
+
+def _know_cameras(run: RunDirectory, composed: Composed) -> None:
+    """Give a new run its station's pictures, to know the cameras by; without any, it takes its own.
+
+    Raises:
+        RunError: they are there and cannot be copied.
+    """
+    from handrail.launch import compose
+
+    pictures = compose.station_pictures(composed.choices.get("station", ""))
+    if pictures is not None and pictures.is_file():
+        try:
+            shutil.copyfile(pictures, run.camera_pictures)
+        except OSError as error:
+            raise RunError(
+                f"{pictures} cannot be copied to {run.path}: {error.strerror}; make room."
+            ) from error
 
 
 def keep_config(run: RunDirectory, config: RunConfig) -> None:

@@ -57,6 +57,15 @@ def summarise(view: RunView, wall_s: float) -> dict[str, Any]:
     }
 
 
+def score(view: RunView) -> str:
+    """What the policy has shown so far, in words."""
+    if not view.evaluated:
+        unaided = view.success("unaided", TRAINING_WINDOW)
+        return f"{unaided} unaided in the last training episodes (a real arm is not evaluated meanwhile)"
+    final = view.final
+    return f"{final['successes']} of {final['episodes']} unaided" if final else "no evaluation yet"
+
+
 def write(path: Path, summary: dict[str, Any]) -> None:
     """Replace the summary at `path`: a reader sees the old one or the new one, whole."""
     write_durably(path, json.dumps(summary, indent=2) + "\n")

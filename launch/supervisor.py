@@ -17,10 +17,11 @@ from handrail.agent.history import RunHistory
 from handrail.intervention.log_reader import LogReader
 from handrail.intervention.run_directory import RunDirectory
 from handrail.launch import runs, summary, telemetry
-from handrail.launch.display import Display
+from handrail.launch.display import Display, clock
 from handrail.launch.errors import ChildFailed
 from handrail.launch.processes import MAX_RESTARTS, ProcessGroup, ProcessSpec
 from handrail.launch.view import RunView
+from handrail.robot_env.errors import HandrailError
 
 _POLL_S = 0.1
 _SUMMARY_EVERY_S = 10.0
@@ -41,7 +42,7 @@ class Outcome(Enum):
 
 
 class Interrupt:
-    """Whether a signal has asked for the end. A second one asks for the same."""
+    """Whether a signal has asked for the end. A second one asks for the same, to the last moment."""
 
     def __init__(self) -> None:
         self.number: int | None = None
@@ -52,14 +53,18 @@ class Interrupt:
 
     @contextmanager
     def installed(self) -> Iterator["Interrupt"]:
-        """Handle SIGINT, SIGTERM and SIGHUP until the block ends; main thread only."""
+        """Handle SIGINT, SIGTERM and SIGHUP until the block ends; main thread only.
+
+        Once one has come they are ignored after the block as well: what is still to be closed there is not to
+        be torn, and an interpreter that winds up would die of the next one.
+        """
         numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         before = {number: signal.signal(number, self) for number in numbers}
         try:
             yield self
         finally:
             for number, handler in before.items():
-                signal.signal(number, handler)
+                signal.signal(number, handler if self.number is None else signal.SIG_IGN)
 
 
 def process_specs(run: RunDirectory, config: RunConfig, arm_address: str | None = None) -> list[ProcessSpec]:
@@ -101,6 +106,9 @@ class Supervisor:
         view: takes the reports; it has the configuration.
         display: shows the view.
         specs: the processes; `process_specs` makes them.
+
+    Attributes:
+        result: what the run has come to, and what it took, in words; "" before the end.
     """
 
     def __init__(
@@ -113,6 +121,7 @@ class Supervisor:
         self._spent_at: float | None = None
         self._evaluations_then = 0
         self._relay: Callable[[telemetry.Report], None] = lambda _: None
+        self.result = ""
 
     @property
     def wall_s(self) -> float:
@@ -133,17 +142,28 @@ class Supervisor:
         relay = telemetry.Relay(telemetry.relay_address(sockets))
         self._relay = relay
         group = ProcessGroup(self._specs, on_event=self._tell)
+        outcome, why = "failed", "of an unexpected error; the terminal has more"
         try:
-            if not self._start(collector, group, interrupt):
-                return Outcome.STOPPED
-            return self._watch(collector, group, interrupt)
+            started = self._start(collector, group, interrupt)
+            ended = self._watch(collector, group, interrupt) if started else Outcome.STOPPED
+            outcome, why = ended.value, ""
+            return ended
+        except HandrailError as error:
+            why = " ".join(str(error).split())
+            raise
         finally:
-            group.stop()
-            self._take(collector, group, 0.05)
-            collector.close()
-            relay.close()
-            self._count_log()
-            self._summarise()
+            try:
+                # Before anything falls silent: whoever looks on is not to take the end for a loss.
+                self._say_end(outcome, why)
+                group.stop(optional=False)
+                self._take(collector, group, 0.05)
+                self._count_log()
+                self._say_end(outcome, why)
+                self._summarise()
+            finally:
+                group.stop()
+                collector.close()
+                relay.close()
 
     def _start(self, collector: telemetry.Collector, group: ProcessGroup, interrupt: Interrupt) -> bool:
         """Start everything, the arm server first: the actor needs it. False when interrupted meanwhile.
@@ -192,6 +212,13 @@ class Supervisor:
         """Something happened to a process: the display and whoever looks on should know."""
         self._display.tell(event)
         self._relay({"kind": "notice", "text": event})
+
+    def _say_end(self, outcome: str, why: str) -> None:
+        """Tell whoever looks on how it ends, and what it has come to as far as that is known."""
+        view = self._view
+        cost = f"{view.env_steps} steps, {view.robot_minutes:.1f} robot minutes, {clock(self.wall_s)} in all"
+        self.result = f"{summary.score(view)} after {cost}"
+        self._relay(telemetry.ending(outcome, why, self.result))
 
     def _budget_spent(self, now: float, *, actor_ended: bool) -> bool:
         """Whether nothing more can come: the budget is used up, and its last weights have been evaluated."""

@@ -15,6 +15,7 @@ Report = dict[str, Any]
 
 _QUEUE = 1000
 _LARGEST = 1 << 16
+_LAST_MS = 200
 
 
 def address(socket_dir: Path) -> str:
@@ -25,6 +26,17 @@ def address(socket_dir: Path) -> str:
 def relay_address(socket_dir: Path) -> str:
     """Where a run's supervisor tells again what has been reported to it, for whoever looks on."""
     return f"ipc://{socket_dir / 'reports'}"
+
+
+def ending(outcome: str, why: str, result: str) -> Report:
+    """What a supervisor says last.
+
+    Args:
+        outcome: "reached", "spent", "stopped" or "failed".
+        why: it failed; "" otherwise.
+        result: of the policy, and what it took.
+    """
+    return {"kind": "end", "outcome": outcome, "why": why, "result": result}
 
 
 class Reporter:
@@ -43,7 +55,7 @@ class Reporter:
         self._socket = self._context.socket(zmq.PUSH)
         self._socket.setsockopt(zmq.SNDHWM, _QUEUE)
         # At the end, what was reported last (an evaluation, a counter) may still leave: briefly.
-        self._socket.setsockopt(zmq.LINGER, 200)
+        self._socket.setsockopt(zmq.LINGER, _LAST_MS)
         self._socket.connect(where)
         self._lock = threading.Lock()  # a ZMQ socket belongs to one thread at a time
         self._encoder = msgspec.msgpack.Encoder(enc_hook=_scalar)
@@ -119,7 +131,7 @@ class Relay:
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.PUB)
         self._socket.setsockopt(zmq.SNDHWM, _QUEUE)
-        self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.setsockopt(zmq.LINGER, _LAST_MS)
         self._socket.bind(where)
         self._encoder = msgspec.msgpack.Encoder()
 

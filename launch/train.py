@@ -7,14 +7,13 @@ from rich.console import Console
 
 from handrail.agent.config import RunConfig
 from handrail.intervention.run_directory import RunDirectory
-from handrail.launch import arm_link, compose, run_trunk, runs, summary
+from handrail.launch import arm_link, compose, run_trunk, runs
 from handrail.launch.console.address import Address
 from handrail.launch.console.child import alongside
-from handrail.launch.display import Display, clock
+from handrail.launch.display import Display
 from handrail.launch.errors import GoalNotReached
 from handrail.launch.options import Options
 from handrail.launch.supervisor import Interrupt, Outcome, Supervisor, process_specs, view_of
-from handrail.launch.view import RunView
 from handrail.robot_env.errors import ConfigError
 
 CHANGEABLE = (
@@ -79,13 +78,10 @@ def main(options: Options, overrides: list[str]) -> int:
         with Display(view, console, options["display"]) as display:
             supervisor = Supervisor(run, view, display, specs)
             outcome = supervisor.supervise(interrupt)
-        minutes = f"{view.robot_minutes:.1f} robot minutes"
-        cost = f"{view.env_steps} steps, {minutes}, {clock(supervisor.wall_s)} in all"
+        result = supervisor.result
         if outcome is Outcome.SPENT and view.evaluated:
-            raise GoalNotReached(
-                f"the budget is spent and the goal is not reached: {_score(view)} after {cost} ({run.path})"
-            )
-        _conclude(console, outcome, f"{_score(view)} after {cost}", _name(run, options))
+            raise GoalNotReached(f"the budget is spent and the goal is not reached: {result} ({run.path})")
+        _conclude(console, outcome, result, runs.name_of(run))
     return 0
 
 
@@ -102,26 +98,20 @@ def page(text: str, tls: Path | None) -> Address | None:
     return Address.parse(text, certificate.names_of(tls), secure=True)
 
 
-def _score(view: RunView) -> str:
-    """What the policy has shown so far."""
-    if not view.evaluated:
-        unaided = view.success("unaided", summary.TRAINING_WINDOW)
-        return f"{unaided} unaided in the last training episodes (a real arm is not evaluated meanwhile)"
-    final = view.final
-    return f"{final['successes']} of {final['episodes']} unaided" if final else "no evaluation yet"
-
-
 def _conclude(console: Console, outcome: Outcome, result: str, name: str) -> None:
     lines = {
         Outcome.REACHED: (
             f"[bold green]Goal reached[/]: {result}.",
-            f"Look back: `handrail review run={name}`",
+            f"Look back: `handrail console run={name}` in a browser, `handrail review run={name}` here",
         ),
         Outcome.SPENT: (
             f"[bold]All steps taken[/]: {result}.",
             f"Try the policy by itself: `handrail evaluate run={name} episodes=20`",
         ),
-        Outcome.STOPPED: (f"Stopped: {result}. Nothing is lost: `handrail train run={name}` goes on.",),
+        Outcome.STOPPED: (
+            f"Stopped: {result}. Nothing is lost: `handrail train run={name}` goes on.",
+            f"Look back meanwhile: `handrail console run={name}`",
+        ),
     }
     for line in lines[outcome]:
         console.print(line, soft_wrap=True, highlight=False)
@@ -179,8 +169,3 @@ def _run_of(
     made = composed()
     runs.remake(run, made, overrides)
     return run, made.config
-
-
-def _name(run: RunDirectory, options: Options) -> str:
-    """The run as a person would name it in the next command."""
-    return run.id if options["runs"] == "runs" and run.path.parent.name == "runs" else str(run.path)

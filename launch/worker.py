@@ -50,7 +50,8 @@ def _run(
     role: str, run: RunDirectory, config: RunConfig, stop: threading.Event, report: telemetry.Reporter
 ) -> None:
     # Imported here: the learner's torch is no business of the actor's start, and the reverse.
-    module = importlib.import_module(f"handrail.agent.{role}")
+    with lifetime.loading(stop):
+        module = importlib.import_module(f"handrail.agent.{role}")
     more = {}
     if role == "actor" and config.env.reward.source == "classifier":
         judges = importlib.import_module("handrail.launch.judges")

@@ -24,7 +24,7 @@ class JudgedEpisode:
     Attributes:
         run: Name of the log.
         episode: Number in it.
-        purpose: "train", "demo" or "classify".
+        purpose: "train", "demo", "classify" or "evaluate".
         succeeds: Whether a frame of it shows success.
         claimed_step: The step at which the classifier would have called success; None for never.
         false: It would have done so where there was none.

@@ -55,7 +55,7 @@ class EpisodeFrames:
     Attributes:
         recording: Name of the log.
         episode: Number in it.
-        purpose: "train", "demo" or "classify".
+        purpose: "train", "demo", "classify" or "evaluate".
         images: (T, H, W, 3) uint8 by camera.
         labels: (T,) int8: `POSITIVE`, `NEGATIVE` or `LEFT_OUT`.
         coordinates: (T, 6) of the tool from the nominal seated pose [m, rad].
@@ -123,6 +123,8 @@ class LabelledFrames:
 def gather(recordings: Sequence[Recording], config: ClassifierConfig) -> LabelledFrames:
     """Read every frame that a label speaks of; of the episodes lived, the newest `max_episodes` of all logs.
 
+    Evaluations are left out: what a run is measured by is nothing to learn from, nor is its judge to.
+
     Raises:
         ConfigError: a camera was not recorded, or not in the same way everywhere.
         FramesError: a class is empty, an image is black or cannot be read, or labels contradict each other.
@@ -132,7 +134,12 @@ def gather(recordings: Sequence[Recording], config: ClassifierConfig) -> Labelle
         raise ConfigError(f"recordings {', '.join(names)} repeat a name; give each of them once")
     cameras = _cameras(recordings, config)
     chosen = [camera.name for camera in cameras]
-    known = [(recording, each) for recording in recordings for each in _spoken_of(recording)]
+    known = [
+        (recording, each)
+        for recording in recordings
+        for each in _spoken_of(recording)
+        if each.start.purpose != "evaluate"
+    ]
     lived = sorted(each.start.wall_ns for _, each in known if each.start.purpose != "classify")
     oldest = lived[-config.max_episodes :][:1]
     episodes = [

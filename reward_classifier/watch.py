@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import combinations
 
 import numpy as np
 
 from handrail.robot_env.cameras.config import CameraConfig
+from handrail.robot_env.cameras.exchanged import exchanged
 from handrail.robot_env.errors import CameraError, ConfigError
 from handrail.robot_env.judge import Situation
 from handrail.robot_env.observation import BLACK, is_black
@@ -17,7 +18,6 @@ FROZEN_LOOKS = 3
 MOVED_M, MOVED_RAD = 0.003, 0.03
 """Movement of the tool that any camera at it, or on it, must show."""
 _LEAST_SPREAD = 1e-3  # of a feature that never varied in training
-_CLEARLY = 0.9  # swapped cameras must fit better than this share of how badly they fit unswapped
 
 Statistics = Mapping[str, tuple[np.ndarray, np.ndarray]]
 """By camera: mean and standard deviation of the features it was trained on, arrays of one shape."""
@@ -119,17 +119,17 @@ def check_not_swapped(features: Mapping[str, np.ndarray], trained: Statistics) -
     Raises:
         CameraError: two cameras are swapped.
     """
-    for a, b in combinations(sorted(trained), 2):
-        if features[a].shape != features[b].shape:
-            continue
-        straight = _distance(features[a], trained[a]) + _distance(features[b], trained[b])
-        crossed = _distance(features[a], trained[b]) + _distance(features[b], trained[a])
-        if crossed < _CLEARLY * straight:
-            raise CameraError(
-                f"cameras {a} and {b} look swapped: each shows what the other one showed when the classifier "
-                f"was trained (distance {crossed:.2f} crossed, {straight:.2f} as they are); "
-                "exchange their serials in env.camera_devices"
-            )
+
+    def distance(a: str, b: str) -> float:
+        alike = features[a].shape == features[b].shape
+        return _distance(features[a], trained[b]) if alike else math.inf
+
+    for pair in exchanged(trained, distance):
+        raise CameraError(
+            f"cameras {pair.a} and {pair.b} look swapped: each shows what the other one showed when the "
+            f"classifier was trained (distance {pair.crossed:.2f} crossed, {pair.straight:.2f} as they are); "
+            "exchange their serials in env.camera_devices"
+        )
 
 
 def _distance(features: np.ndarray, trained: tuple[np.ndarray, np.ndarray]) -> float:

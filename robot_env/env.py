@@ -31,7 +31,7 @@ from handrail.robot_env.gate import GateFlag
 from handrail.robot_env.geometry import Array, pose_compose
 from handrail.robot_env.hand import follow
 from handrail.robot_env.judge import Judge, Situation, Verdict
-from handrail.robot_env.observation import Observation, Observer
+from handrail.robot_env.observation import Observation, Observer, images_of
 from handrail.robot_env.referee import Referee
 from handrail.robot_env.regrasp import RegraspProcedure
 from handrail.robot_env.reset import ResetSequence
@@ -39,7 +39,6 @@ from handrail.robot_env.spec import ActionSpec, schema_hash
 from handrail.robot_env.tasks import RamInsertion, Scene
 
 MAX_CONSECUTIVE_OVERRUNS = 3
-RESET_OPTIONS = ("start", "randomize")
 RENDER_MODES = ("rgb_array",)
 
 
@@ -134,6 +133,22 @@ class RobotEnv(gym.Env[Any, NDArray[np.float32]]):
             return ArmMode.DISARMED, str(error)
         return state.mode, state.fault
 
+    @property
+    def stops(self) -> int:
+        """Stops that somebody else asked the arm for since it was connected, also where nothing moved."""
+        return self._arm.stops
+
+    def hold(self) -> None:
+        """Have the arm stand still, for while nobody commands it; it is connected first. Ends an episode.
+
+        Raises:
+            ArmError: it cannot be reached, or somebody else commands it.
+            CameraError: a camera cannot be opened.
+        """
+        self._open()
+        self._running = False
+        self._arm.stop()
+
     def regrasp(self) -> RegraspProcedure:
         """A new procedure that takes a module; call its `step` once a tick, between two episodes.
 
@@ -197,14 +212,7 @@ class RobotEnv(gym.Env[Any, NDArray[np.float32]]):
         """
         super().reset(seed=seed)
         options = options or {}
-        for name in options:
-            if name not in RESET_OPTIONS:
-                raise ConfigError(
-                    f"reset option {name!r} is unknown; the options are {', '.join(RESET_OPTIONS)}"
-                )
-        start = self._task.sample_start(self.np_random)
-        if options.get("start") is not None:
-            start = self._task.fixed_start(options["start"])
+        start = self._task.start(self.np_random, options)
         self._open()
         self._running = False
         began_ns = self._clock.now_ns()
@@ -220,7 +228,7 @@ class RobotEnv(gym.Env[Any, NDArray[np.float32]]):
         state = self._resets.run(self._frame, at_home, self.interrupt)
         try:
             observation = self.observer.first(state, self._frame)
-            self._referee.begin(_images(observation))
+            self._referee.begin(images_of(observation))
         except CameraError:
             self._arm.stop()
             raise
@@ -285,7 +293,9 @@ class RobotEnv(gym.Env[Any, NDArray[np.float32]]):
                 why = state.fault or "the arm is in a latched fault"
                 raise ArmFault(f"{why}; find its cause, then recover")
             observation = self.observer.observe(state, self._frame)
-            verdict = self._referee.judge(_images(observation), self._situation(state, steps))
+            coordinates = np.array(self._frame.coordinates(state.pose))
+            situation = Situation(coordinates, state.wrench[:3], state.gripper_width_m, steps)
+            verdict = self._referee.judge(images_of(observation), situation)
         except (ArmError, CameraError):
             # A picture that is no observation, or an arm that cannot be read: stand still, store nothing.
             self._running = False
@@ -371,11 +381,6 @@ class RobotEnv(gym.Env[Any, NDArray[np.float32]]):
             return "overrun"
         return "time_limit" if self._steps >= self._task.config.max_steps else None
 
-    def _situation(self, state: ArmState, steps: int) -> Situation:
-        """What a judge may know beside the images."""
-        coordinates = np.array(self._frame.coordinates(state.pose))
-        return Situation(coordinates, state.wrench[:3], state.gripper_width_m, steps)
-
     def _info(
         self, state: ArmState, flags: GateFlag, verdict: Verdict, truncated_by: str | None
     ) -> dict[str, Any]:
@@ -392,8 +397,3 @@ class RobotEnv(gym.Env[Any, NDArray[np.float32]]):
             "reset_s": self._reset_s,
             "truncated_by": truncated_by,
         }
-
-
-def _images(observation: Observation) -> Observation:
-    """The images of an observation, by camera."""
-    return {name: image for name, image in observation.items() if name != "state"}

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from handrail.robot_env.config import CameraConfig, EnvConfig
+from handrail.robot_env.errors import RenderingUnavailable
 
 if TYPE_CHECKING:
     from handrail.robot_env.env import RobotEnv
@@ -56,7 +57,9 @@ def _in_lockstep(config: EnvConfig, render_mode: str | None, judge: "Judge | Non
 
     cell = SimCell(config.sim)
     task = RamInsertion(config.task, cell)
-    arm = LockstepArm(cell, config.limits, task.frame(), period_s=1.0 / config.hz)
+    arm = LockstepArm(
+        cell, config.limits, task.frame(), period_s=1.0 / config.hz, joint_speed=config.arm.joint_speed
+    )
     cameras, overview = [], None
     if config.cameras or render_mode is not None:
         from handrail.robot_env.cameras.mujoco import MujocoCamera
@@ -78,6 +81,11 @@ def _in_lockstep(config: EnvConfig, render_mode: str | None, judge: "Judge | Non
 
 def _served(config: EnvConfig, render_mode: str | None, judge: "Judge | None") -> "RobotEnv":
     """The arm of an arm server, in real time."""
+    if render_mode is not None and config.arm.real:
+        raise RenderingUnavailable(
+            f"render_mode is {render_mode!r}, but nobody can draw the {config.arm.kind} arm, which is real; "
+            "leave render_mode out, the station's cameras are in the observation"
+        )
     from handrail.robot_env.cameras.make import make_cameras
     from handrail.robot_env.clock import MonotonicClock
     from handrail.robot_env.env import RobotEnv
@@ -87,6 +95,11 @@ def _served(config: EnvConfig, render_mode: str | None, judge: "Judge | None") -
     arm = ArmClient(config)
     try:
         task = RamInsertion(config.task, arm.scene)
+        overview = None
+        if render_mode is not None and arm.scene is not None:
+            from handrail.robot_env.cameras.mirror import MirrorCamera, MirrorCell
+
+            overview = MirrorCamera(MirrorCell(config.sim, arm.scene), OVERVIEW)
         return RobotEnv(
             arm,
             task,
@@ -94,6 +107,7 @@ def _served(config: EnvConfig, render_mode: str | None, judge: "Judge | None") -
             config,
             scene=arm.scene,
             cameras=make_cameras(config, arm.scene),
+            render_camera=overview,
             render_mode=render_mode,
             judge=judge,
         )

@@ -4,7 +4,7 @@ The arm's pose is counted from the nominal socket or from where the episode bega
 (`EnvConfig.proprioception`); `spec.state_spec` names the fields of either.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from gymnasium import spaces
@@ -30,6 +30,11 @@ def is_black(image: np.ndarray) -> bool:
     return int(image.max()) < BLACK
 
 
+def images_of(observation: Mapping[str, np.ndarray]) -> Observation:
+    """The images of an observation, by camera."""
+    return {name: image for name, image in observation.items() if name != "state"}
+
+
 class Observer:
     """Makes observations: `{"state": (D,) float32}` and `{camera: (H, W, 3) uint8}` for each camera.
 
@@ -41,12 +46,14 @@ class Observer:
         spec: what the state is.
         shapes: of the images, (H, W, 3) by camera.
         space: the space of observations.
+        first_look: called as each episode begins, once its images are there; its `CameraError` refuses it.
 
     Raises:
         ConfigError: other cameras are given than configured.
     """
 
     def __init__(self, config: EnvConfig, cameras: Sequence[Camera]) -> None:
+        self.first_look: Callable[[], None] | None = None
         self.spec = state_spec(config)
         self.cameras = {camera.name: camera for camera in cameras}
         self.shapes = {c.name: (c.height, c.width, 3) for c in config.cameras}
@@ -69,7 +76,8 @@ class Observer:
         """The first observation of an episode, which starts where the arm is now.
 
         Raises:
-            CameraError: a camera gives no frame, or a black one: a covered lens, or no light.
+            CameraError: a camera gives no frame, or a black one: a covered lens, or no light; or `first_look`
+                refuses the cameras.
         """
         self._start = state.pose.copy()
         observation = self.observe(state, frame)
@@ -79,6 +87,8 @@ class Observer:
                     f"camera {name} shows nothing but black (brightest pixel {image.max()} of 255, at least "
                     f"{BLACK} needed); uncover its lens, or give it light or exposure"
                 )
+        if self.first_look is not None:
+            self.first_look()
         return observation
 
     def observe(self, state: ArmState, frame: WorkFrame) -> Observation:

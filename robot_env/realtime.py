@@ -14,11 +14,13 @@ kernel then takes the core from *every* such process for 50 ms.
 import ctypes
 import os
 import resource
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from handrail.robot_env.arms.config import ArmConfig
 from handrail.robot_env.errors import ArmError
 
 Level = Literal["fifo", "nice", "plain"]
@@ -75,6 +77,43 @@ def claim(role: str, *, required: bool) -> Granted:
     return Granted(
         level, lock_memory(), f"the {role} runs with {instead}: SCHED_FIFO is not permitted; {REMEDY}"
     )
+
+
+@contextmanager
+def control_loop(arm: ArmConfig) -> Iterator[str]:
+    """Put this process first while a loop of it commands a served arm, and back among the others after it.
+
+    Every program that moves an arm claims its priority here: `Session` for the loops that drive episodes. An
+    arm in lockstep waits for its loop and needs none.
+
+    Args:
+        arm: which is to be moved.
+
+    Yields:
+        What is missing and how to get it, in one line; "" when nothing is.
+
+    Raises:
+        ArmError: a real arm is to be moved without SCHED_FIFO; names the remedy.
+    """
+    if not arm.served:
+        yield ""
+        return
+    granted = claim("control loop", required=arm.needs_realtime)
+    try:
+        yield granted.warning
+    finally:
+        lower_priority()
+
+
+def lower_priority() -> None:
+    """Undo what `raise_priority` did for this process; its memory stays where it is."""
+    for task in Path("/proc/self/task").iterdir():
+        with suppress(ProcessLookupError):  # it has ended meanwhile
+            thread = int(task.name)
+            if os.sched_getscheduler(thread) == os.SCHED_FIFO:
+                os.sched_setscheduler(thread, os.SCHED_OTHER, os.sched_param(0))
+            elif os.getpriority(os.PRIO_PROCESS, thread) == NICE:
+                os.setpriority(os.PRIO_PROCESS, thread, 0)
 
 
 def raise_priority(*, alone: bool = False) -> Level:

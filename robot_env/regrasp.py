@@ -4,8 +4,9 @@ Up, over to the holder, and hold there. The operator takes what is held, acknowl
 opens; places a module in the holder, takes the hands away, acknowledges again. Down slowly, close, look at
 the width, lift, look again. A grasp that caught nothing opens and asks anew.
 
-While a hand is in the cell the arm is in HOLD: nothing commands it, and no command would move it. Nothing
-here waits: `step` is called once a tick of the loop that drives it.
+While a hand is in the cell the arm is in HOLD: nothing commands it, and no command would move it. A stop by
+anybody ends the procedure wherever it is, also where nothing moves: an acknowledgement that follows is no
+answer to it. Nothing here waits: `step` is called once a tick of the loop that drives it.
 """
 
 import math
@@ -23,6 +24,8 @@ from handrail.robot_env.geometry import Array, WorkFrame, pose_distance, pose_fr
 if TYPE_CHECKING:  # The settings below may become a part of those of `config`.
     from handrail.robot_env.config import LimitsConfig
 
+STOPPED = "somebody else stopped the arm; ask them whether it may go on"
+"""What is said of a stop by somebody who does not command the arm."""
 STILL_M = 0.0005
 """Jaws that moved by less over `settle_s` stand still [m]."""
 TURN_RAD_S = 0.5
@@ -194,6 +197,7 @@ class RegraspProcedure:
         config.require_inside(limits, frame)
         self._attempts = 0
         self._acknowledged = False
+        self._stops = arm.stops
         self._jaws: tuple[float, int] | None = None
         self._phase: RegraspPhase | None = None
         self._began_ns = clock.now_ns()
@@ -206,13 +210,15 @@ class RegraspProcedure:
             acknowledged: whether the operator's button is down; only its going down counts, once.
 
         Raises:
-            ResetError: something took too long, or went wrong; the arm holds, and the message says what to
-                do.
+            ResetError: something took too long or went wrong, or somebody stopped the arm; it holds, and the
+                message says what to do.
             ArmFault: the arm is in a latched fault.
         """
         pressed, self._acknowledged = acknowledged and not self._acknowledged, acknowledged
         try:
             state = self._arm.state()
+            if self._arm.stops != self._stops:
+                raise ResetError(f"{STOPPED}, then begin anew")
             if self._phase is None:
                 phase = self._enter(RegraspPhase.LIFT, state)
             elif (following := self._look(self._phase, state, pressed)) is not None:

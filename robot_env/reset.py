@@ -2,7 +2,8 @@
 
 Straight up out of the socket, past the home above it, to the start, at rest, tare. While the module is clear
 of the socket the next episode's circumstances are put in force. Each leg looks at the arm once a tick and
-has a deadline; a leg that misses it is a `ResetError`, and no episode begins.
+has a deadline; a leg that misses it is a `ResetError`, and no episode begins. Every so often the joints are
+reset on the way, in a motion of the arm's own; whoever may end a reset may end that as well.
 """
 
 import math
@@ -66,9 +67,7 @@ class ResetSequence:
             self._lift(frame)
             self._pass_home(frame)
             if self._joints_are_due():
-                self._arm.stop()
-                self._arm.move_joints(self._arm_config.joint_home)
-                self._arm.start()
+                self._reset_joints()
             self._settle(at_home())
         except BaseException:
             self._arm.stop()
@@ -85,6 +84,25 @@ class ResetSequence:
         # Never the first time: nobody has seen this arm reach a start yet, and a joint motion passes no gate.
         every = self._arm_config.joint_home_every
         return every > 0 and self._done > 0 and self._done % every == 0
+
+    def _reset_joints(self) -> None:
+        """Take the joints to their home, against the drift of the elbow; then through the gate again."""
+        self._look("joints")
+        self._arm.stop()
+        try:
+            self._arm.move_joints(self._arm_config.joint_home, self._interrupt)
+        except ArmFault:
+            raise
+        except ArmError as error:
+            self._look("joints")  # who ended it knows why; the arm only that it was ended
+            raise ResetError(f"reset leg 'joints': {error}") from error
+        self._look("joints")
+        self._arm.start()
+
+    def _look(self, leg: str) -> None:
+        """End the reset if there is reason to."""
+        if self._interrupt is not None and (reason := self._interrupt()):
+            raise ResetError(f"reset leg {leg!r} was ended: {reason}")
 
     def _lift(self, frame: WorkFrame) -> None:
         """Straight up, neither moving aside nor turning, until the module is free."""
@@ -134,8 +152,7 @@ class ResetSequence:
                 raise ResetError(f"reset leg {leg!r}: {error}") from error
             if arrived(state):
                 return
-            if self._interrupt is not None and (reason := self._interrupt()):
-                raise ResetError(f"reset leg {leg!r} was ended: {reason}")
+            self._look(leg)
             if self._clock.now_ns() >= deadline_ns:
                 distance_m, angle_rad = pose_distance(goal, state.pose)
                 raise ResetError(

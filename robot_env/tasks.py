@@ -5,9 +5,9 @@ Adding a task means adding a class like this one, never another environment.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from handrail.robot_env.sim.truth import RamTruth
 
 TOOL_DOWN: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0)
 """Orientation of a tool that points straight down with its x axis along the base's."""
+RESET_OPTIONS = ("start", "randomize")
+"""What an environment's reset may be told: see `RobotEnv.reset`."""
 
 
 class Scene(Protocol):
@@ -95,6 +97,20 @@ class RamInsertion:
         seated: Vector = self.seated_pose
         turned = quat_multiply(seated[3:7], [-TOOL_DOWN[0], 0.0, 0.0, 0.0])
         return WorkFrame(seated, turned)
+
+    def start(self, rng: np.random.Generator, options: Mapping[str, Any]) -> Start:
+        """An episode's start by the options of its reset; draws the same from `rng` whatever they are.
+
+        Raises:
+            ConfigError: an unknown option, or a start out of reach.
+        """
+        for name in options:
+            if name not in RESET_OPTIONS:
+                raise ConfigError(
+                    f"reset option {name!r} is unknown; the options are {', '.join(RESET_OPTIONS)}"
+                )
+        drawn, given = self.sample_start(rng), options.get("start")
+        return drawn if given is None else self.fixed_start(given)
 
     def sample_start(self, rng: np.random.Generator) -> Start:
         """Draw a start, uniform over the full range; always four numbers from `rng`."""

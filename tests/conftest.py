@@ -6,6 +6,7 @@ the top of this file.
 """
 
 import os
+import signal
 
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
@@ -86,6 +87,16 @@ def _log_to_nobody_s_stream() -> Iterator[None]:
     """A command run inside a test sets up its log; the next test's streams are others."""
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture(autouse=True)
+def _hear_signals_again() -> Iterator[None]:
+    """A command that was interrupted inside a test ignores whoever asks again: here, in the next test."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,8 @@ from handrail.intervention.console.messages import FrameHead, Live
 _LIVE, _FRAME = b"live", b"frame"
 _QUEUE = 100  # messages a slow subscriber may be behind; beyond, it loses them
 
+_LAST_MS = 200  # for so long the last word may be on its way when the socket closes
+
 
 class Feed:
     """The sending end; any thread of the control loop's process may call it. Nothing here waits.
@@ -23,7 +25,7 @@ class Feed:
     def __init__(self, address: str) -> None:
         self._socket = zmq.Context.instance().socket(zmq.PUB)
         self._socket.setsockopt(zmq.SNDHWM, _QUEUE)
-        self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.setsockopt(zmq.LINGER, _LAST_MS)
         self._socket.bind(address)
         self._lock = threading.Lock()
         self._encoder = msgspec.msgpack.Encoder()

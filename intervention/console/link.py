@@ -17,12 +17,14 @@ from handrail.intervention.config import ArbiterConfig
 from handrail.intervention.console.desk import Desk, Outcome
 from handrail.intervention.console.eyes import Eyes
 from handrail.intervention.console.feed import Feed
+from handrail.intervention.console.halt import Halt
 from handrail.intervention.console.hand import ConsoleHand, Press, SharedDevice
 from handrail.intervention.console.messages import (
     VERDICTS,
     Command,
     Ended,
     Hand,
+    Left,
     Now,
     Step,
     Steps,
@@ -31,13 +33,15 @@ from handrail.intervention.console.messages import (
 )
 from handrail.intervention.console.secretary import Secretary
 from handrail.intervention.device import Button, Device
-from handrail.intervention.log_format import EpisodeEnd
+from handrail.intervention.hold import RESUME
+from handrail.intervention.log_format import EpisodeEnd, Event
 from handrail.intervention.log_writer import LogWriter
 from handrail.intervention.run_directory import RunDirectory
 from handrail.intervention.transition import Source, Transition
 from handrail.robot_env.arms.arm import ArmMode, ArmState
 from handrail.robot_env.env import RobotEnv
 from handrail.robot_env.judge import Judge
+from handrail.robot_env.regrasp import STOPPED
 
 BEAT_S = 0.25
 _ATTENDED_S = 600.0
@@ -59,6 +63,7 @@ class ConsoleLink:
 
     Attributes:
         regrasp_wanted: whether an operator has asked for a part to be taken anew, and none has been yet.
+        halt: who has paused the policy from here, in words.
     """
 
     def __init__(
@@ -70,6 +75,7 @@ class ConsoleLink:
         judge: Judge | None = None,
     ) -> None:
         self.regrasp_wanted = False
+        self.halt = Halt()
         self._heard_s = -_ATTENDED_S
         self._env, self._judge = env, judge
         self._lock = threading.Lock()
@@ -102,6 +108,7 @@ class ConsoleLink:
         self._stop.set()
         self._beat.join(timeout=2.0)
         self._desk.close()
+        self._feed.send(Left(self._now.boot))
         self.eyes.close()
         self._feed.close()
 
@@ -144,7 +151,13 @@ class ConsoleLink:
         """Nothing moves between two episodes, and why."""
         mode, _ = self._env.arm_mode()
         fault = mode is ArmMode.FAULT
-        self.tell(driver="held", running=False, reason=reason, paused=paused, fault=fault, hand="")
+        halt = self._halt(paused)
+        reason = reason.removesuffix(f"; {RESUME}")  # at the device; the page has a way of its own
+        if reason == STOPPED and halt["stopped"]:  # this console's stop, which the arm has heard as well
+            reason = str(self.halt)
+        elif reason != str(self.halt):  # an incident says more than who pressed what meanwhile
+            halt |= {"stopped": False, "halted_by": ""}
+        self.tell(driver="held", running=False, reason=reason, fault=fault, hand="", **halt)
         self.eyes.see({})
 
     def prompt(self, words: str) -> None:
@@ -171,7 +184,7 @@ class ConsoleLink:
             driver="reset",
             reason="",
             fault=False,
-            paused=False,
+            **self._halt(False),
             hand="",
         )
 
@@ -191,11 +204,12 @@ class ConsoleLink:
             )
         )
         driver, hand = _DRIVERS[transition.source], self.hand.driver
-        reason = "paused by the operator" if paused else _SILENT if driver == "hold" and hand else ""
+        halt = self._halt(paused)
+        reason = str(self.halt) if paused else _SILENT if driver == "hold" and hand else ""
         self.tell(
             driver=driver,
             running=not (transition.terminated or transition.truncated),
-            paused=paused,
+            **halt,
             reason=reason,
             fault=False,
             step=transition.step + 1,
@@ -230,6 +244,13 @@ class ConsoleLink:
                 end.takeovers,
             )
         )
+
+    def _halt(self, paused: bool) -> dict[str, Any]:
+        """The fields of `Now` about a pause."""
+        self.halt.stands(paused)
+        if not paused:
+            return {"paused": False, "stopped": False, "halted_by": ""}
+        return {"paused": True, "stopped": self.halt.stopped, "halted_by": self.halt.who}
 
     @property
     def _threshold(self) -> float | None:
@@ -285,7 +306,7 @@ class ConsoleLink:
             case "success" | "failure" | "discard" | "reset":
                 return self._judged(command, now)
             case "pause" | "resume" | "stop":
-                return self.hand.press(Press(_PRESSED.get(verb, verb), command.who))
+                return self._halted(Press(_PRESSED.get(verb, verb), command.who))
             case "acknowledge":
                 if now.driver != "regrasp":
                     return "there is nothing to acknowledge now"
@@ -299,6 +320,15 @@ class ConsoleLink:
                 if self._secretary is None:
                     return "nothing is recorded here that could be labelled"
                 return self._secretary.write(command, self._running)
+
+    def _halted(self, press: Press) -> str:
+        """Stop, pause or resume; who did it is kept in the log."""
+        why = self.hand.press(press)
+        kind = None if why else self.halt.asked(press)
+        if kind is not None and self._secretary is not None:
+            at = self._now.episode
+            self._secretary.note(Event(kind, at, press.who, time.time_ns(), None, None, ""))
+        return why
 
     def _judged(self, command: Command, now: Now) -> str | Outcome:
         """A verdict on the running episode, and on no other; answered once the control loop has seen it."""
@@ -323,4 +353,4 @@ class ConsoleLink:
 
 def _headline(now: Now) -> tuple[object, ...]:
     """What is worth a message of its own at once; the rest waits for the next heartbeat."""
-    return now.driver, now.reason, now.paused, now.episode, now.running, now.hand, now.device
+    return now.driver, now.reason, now.paused, now.stopped, now.episode, now.running, now.hand, now.device

@@ -123,12 +123,14 @@ class Now(msgspec.Struct, frozen=True, tag="now"):
     Attributes:
         run_id: of the run.
         boot: names this process's life: another boot, another log position to read from.
-        purpose: "train", "demo" or "classify"; "setup" where nothing is recorded.
+        purpose: "train", "demo", "classify" or "evaluate"; "setup" where nothing is recorded.
         driver: "policy", "human", "hold" (an episode runs, nobody drives), "reset", "countdown", "regrasp",
             "waiting" (for weights) or "held" (between episodes, until somebody resumes or acknowledges).
         reason: why it holds, or what is prompted; one line.
         fault: whether the reason is a fault of the arm.
         paused: whether the policy is paused.
+        stopped: whether by a stop.
+        halted_by: who paused or stopped it at a console; "" where nobody there has, or an incident holds.
         episode: the number of the running or the last episode; -1 before the first.
         running: whether an episode runs.
         step: steps of it so far.
@@ -171,6 +173,8 @@ class Now(msgspec.Struct, frozen=True, tag="now"):
     pose: tuple[float, ...] = ()
     force_n: float = 0.0
     threshold: float | None = None
+    stopped: bool = False
+    halted_by: str = ""
 
 
 class Step(msgspec.Struct, frozen=True, array_like=True):
@@ -210,7 +214,13 @@ class Ended(msgspec.Struct, frozen=True, tag="ended"):
     takeovers: int
 
 
-Live = Now | Steps | Ended
+class Left(msgspec.Struct, frozen=True, tag="left"):
+    """The control loop has ended as it was meant to; nothing drives any more."""
+
+    boot: str
+
+
+Live = Now | Steps | Ended | Left
 
 
 class FrameHead(msgspec.Struct, frozen=True):

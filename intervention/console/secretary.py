@@ -4,6 +4,7 @@ In a thread of its own: an index may have to be waited for, or rebuilt from a lo
 hear a stop meanwhile.
 """
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from handrail.intervention.console.desk import Outcome
 from handrail.intervention.console.messages import Command
 from handrail.intervention.index import EpisodeIndex
 from handrail.intervention.labels import append_comment, append_label
+from handrail.intervention.log_format import Event, LogError
 from handrail.intervention.log_reader import LogReader
 from handrail.intervention.log_writer import LogWriter
 from handrail.intervention.run_directory import RunDirectory
@@ -30,7 +32,7 @@ class Secretary:
 
     def __init__(self, run: RunDirectory, writer: LogWriter) -> None:
         self._run, self._writer = run, writer
-        self._errands: queue.SimpleQueue[_Errand | None] = queue.SimpleQueue()
+        self._errands: queue.SimpleQueue[_Errand | Event | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="secretary", daemon=True)
         self._thread.start()
 
@@ -51,6 +53,10 @@ class Secretary:
         self._errands.put(errand)
         return errand.outcome
 
+    def note(self, event: Event) -> None:
+        """Append an event as it is; whoever asks does not wait for it."""
+        self._errands.put(event)
+
     def close(self) -> None:
         """Finish what was asked for, for a moment at most."""
         self._errands.put(None)
@@ -59,6 +65,10 @@ class Secretary:
     def _work(self) -> None:
         index: EpisodeIndex | None = None
         while (errand := self._errands.get()) is not None:
+            if isinstance(errand, Event):
+                with contextlib.suppress(LogError):  # the control loop's next step says the same, louder
+                    self._writer.append(errand)
+                continue
             try:
                 if index is None:
                     index = EpisodeIndex(self._run.index_file, LogReader(self._run.segments))

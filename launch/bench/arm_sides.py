@@ -184,7 +184,8 @@ def follow_a_hand(path: str, seconds: str) -> None:
         )
     finally:
         over.set()
-        hand.join()
+        if hand.ident is not None:  # it begins with the first step
+            hand.join()
         mouse.close()
         env.close()
     took = [(arm.answered_ns[n] - t) / 1e6 for n, t in reported_ns.items() if n in arm.answered_ns]

@@ -96,7 +96,7 @@ def _episode(
     states = _states(steps + 1, env, rng)
     actions = np.tanh(rng.normal(0.0, 0.5, (steps, 6))).astype(np.float32)
     yield [
-        EpisodeStart(number, (0, number), purpose, 0, start_ns, version),
+        EpisodeStart(number, (0, number), purpose, start_ns, start_ns, version),
         *_frames(number, 0, pictures),
     ]
     for step in range(steps):
@@ -113,7 +113,7 @@ def _episode(
             truncated=last and not success,
             next_observation=states[step + 1],
             source=Source.HUMAN if human else Source.POLICY,
-            t_ns=step * period_ns,
+            t_ns=start_ns + step * period_ns,
             wall_ns=start_ns + step * period_ns,
             weights_version=version,
             score=float(0.9 * (step / steps) ** 2) if success else 0.1,

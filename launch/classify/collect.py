@@ -24,7 +24,7 @@ from handrail.intervention.operator import SYNTHETIC_MAPPING
 from handrail.intervention.run_directory import RunDirectory
 from handrail.intervention.transition import Transition
 from handrail.launch import runs
-from handrail.launch.classify.tally import NEXT, PROMPTS, Tally, Wanted
+from handrail.launch.classify.tally import NEXT, PROMPTS, Fresh, Tally, Wanted
 from handrail.launch.options import Options
 from handrail.launch.supervisor import Interrupt
 from handrail.launch.train import prepare
@@ -101,6 +101,7 @@ def collect(
     tally.read(reader)
     counts = [0, 0]
     posture, prompted = Posture.SEATED, set[Posture]()
+    fresh = Fresh()
     streak = 0
 
     with Session(run, _showing(config, wanted)) as session:
@@ -108,8 +109,8 @@ def collect(
         device, mapping = _hand(config, session.env)
 
         def prompt() -> None:
-            nonlocal posture
-            posture = wanted.next_posture(tally)
+            nonlocal fresh, posture
+            fresh, posture = Fresh(), wanted.next_posture(tally)
             if isinstance(device, SyntheticCollector):
                 device.posture = posture
             words = "" if posture in prompted else f": {PROMPTS[posture]} {NEXT}"
@@ -118,7 +119,8 @@ def collect(
             counts[:] = tally.negatives, tally.positives
 
         def count(transition: Transition) -> bool:
-            counts[transition.reward > 0.0] += 1
+            if fresh.shows(transition.reward, transition.source, transition.t_ns):
+                counts[transition.reward > 0.0] += 1
             on_step(counts[1], counts[0])
             return not stopped()
 

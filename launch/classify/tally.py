@@ -6,6 +6,8 @@ from handrail.intervention.collector import NEAR_MISSES, Posture
 from handrail.intervention.labeller import Label
 from handrail.intervention.log_format import EpisodeStart, Event, Record, StepRecord
 from handrail.intervention.log_reader import LogReader
+from handrail.intervention.transition import Source
+from handrail.robot_env.clock import NS_PER_S
 from handrail.robot_env.errors import ConfigError
 
 FEWEST_EPISODES = 10
@@ -27,6 +29,24 @@ PROMPTS = {
 NEXT = "The FAILURE button goes on to the next one, DISCARD throws this one away."
 
 
+class Fresh:
+    """Tells the steps of an episode that show something from those that only show it once more.
+
+    Of an arm that nobody drives one a second counts, so that waiting is no way to enough examples.
+    """
+
+    def __init__(self) -> None:
+        self._counted_ns: int | None = None
+
+    def shows(self, reward: float, source: int, t_ns: int) -> bool:
+        """Whether the next step is an example; with the success button held it always is."""
+        waited = self._counted_ns is None or t_ns - self._counted_ns >= NS_PER_S
+        if reward > 0.0 or source != Source.SCRIPT or waited:
+            self._counted_ns = t_ns
+            return True
+        return False
+
+
 @dataclass
 class Tally:
     """Counts the examples in a log; feed it every record in order.
@@ -38,6 +58,7 @@ class Tally:
     sequence: int = 0
     _examples: dict[int, list[int]] = field(default_factory=dict)
     _excluded: set[int] = field(default_factory=set)
+    _fresh: Fresh = field(default_factory=Fresh)
 
     def read(self, reader: LogReader) -> None:
         """Count what the log holds beyond what has been counted."""
@@ -49,8 +70,10 @@ class Tally:
         match record:
             case EpisodeStart(purpose="classify"):
                 self._examples[record.episode] = [0, 0]
+                self._fresh = Fresh()
             case StepRecord() if record.episode in self._examples:
-                self._examples[record.episode][record.reward > 0.0] += 1
+                if self._fresh.shows(record.reward, record.source, record.t_ns):
+                    self._examples[record.episode][record.reward > 0.0] += 1
             case Event(kind="label"):
                 exclude = record.new == Label.EXCLUDE
                 (self._excluded.add if exclude else self._excluded.discard)(record.episode)
@@ -76,7 +99,7 @@ class Tally:
 
     @property
     def negatives(self) -> int:
-        """Steps that led to none."""
+        """Steps that led to none, and of an arm that nobody drove one a second."""
         return sum(negatives for negatives, _ in self._kept)
 
 
@@ -85,7 +108,7 @@ class Wanted:
     """How much is to be collected.
 
     Attributes:
-        positives, negatives: steps that led to a success, and that did not.
+        positives, negatives: examples of success, and others, as `Tally` counts them.
         longest_s: an episode ends after so long [s].
     """
 

@@ -104,6 +104,11 @@ class Door:
         self.cookie = f"__Host-handrail-{port}" if secure else f"handrail-{port}"
         key = hashlib.sha256(f"{tokens.operator},{tokens.viewer}".encode()).digest()
         self._signer = URLSafeTimedSerializer(key, salt="handrail console session")
+        self._signed_out: set[str] = set()
+
+    def role(self, token: str) -> Literal["operator", "viewer"] | None:
+        """Whose token it is; None for nobody's."""
+        return self._tokens.role(token)
 
     def sign_in(self, token: str, name: str) -> tuple[Identity, str] | None:
         """Somebody with a token; returns who they are from now on, and the `Set-Cookie` header.
@@ -124,8 +129,9 @@ class Door:
         assert isinstance(value, str)
         return identity, self._header(value, COOKIE_S)
 
-    def sign_out(self) -> str:
-        """The `Set-Cookie` header that forgets somebody."""
+    def sign_out(self, identity: Identity) -> str:
+        """Know a session no more; returns the `Set-Cookie` header that has its browser forget it, too."""
+        self._signed_out.add(identity.sid)
         return self._header("", 0)
 
     def know(self, connection: HTTPConnection) -> Identity | None:
@@ -134,9 +140,10 @@ class Door:
         if value is None:
             return None
         try:
-            return msgspec.convert(self._signer.loads(value, max_age=COOKIE_S), Identity)
+            identity = msgspec.convert(self._signer.loads(value, max_age=COOKIE_S), Identity)
         except (BadData, msgspec.ValidationError):
             return None
+        return None if identity.sid in self._signed_out else identity
 
     def _header(self, value: str, age_s: int) -> str:
         secure = "; Secure" if self._secure else ""

@@ -1,6 +1,5 @@
 """The console as an application: one table of everything that may be asked."""
 
-from collections.abc import Awaitable, Callable
 from urllib.parse import parse_qs
 
 import structlog
@@ -11,11 +10,12 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from handrail.launch.console import critic, downloads, episodes, setup
-from handrail.launch.console.access import Door
+from handrail.launch.console.access import Door, identity_of
 from handrail.launch.console.answers import Refused, refuse
 from handrail.launch.console.files import Files
 from handrail.launch.console.hand import Hands
 from handrail.launch.console.live import Live
+from handrail.launch.console.sessions import Sessions, Socket
 from handrail.launch.console.site import Handler, RouteSpec, Site
 from handrail.launch.console.stopping import Stopper
 from handrail.launch.console.video import Video
@@ -23,26 +23,30 @@ from handrail.robot_env.errors import ConfigError, HandrailError
 
 PUBLIC = ("/login", "/static/")
 
-Socket = Callable[[WebSocket], Awaitable[None]]
 
-
-def table(site: Site, door: Door) -> list[RouteSpec]:
+def table(site: Site, door: Door, sessions: Sessions) -> list[RouteSpec]:
     """Everything that may be asked over HTTP."""
-    own = [
-        *Pages(door, Files()).routes(),
-        RouteSpec("/logout", "POST", "viewer", lambda _: _signed_out(door)),
-    ]
+
+    async def sign_out(request: Request) -> Response:
+        identity = identity_of(request)
+        site.lease.release(identity)
+        forget = door.sign_out(identity)
+        sessions.end(identity.sid)
+        return RedirectResponse("/login", 303, headers={"Set-Cookie": forget})
+
+    own = [*Pages(door, Files()).routes(), RouteSpec("/logout", "POST", "viewer", sign_out)]
     return own + [route for part in (episodes, critic, setup, downloads) for route in part.routes(site)]
 
 
-def sockets(site: Site, video: Video, stopper: Stopper) -> dict[str, Socket]:
-    """Every WebSocket; each asks the site who it is."""
+def sockets(site: Site, video: Video, stopper: Stopper, sessions: Sessions) -> dict[str, Socket]:
+    """Every WebSocket; each asks the site who it is, and ends when they sign out."""
     live, hands = Live(site, stopper), Hands(site)
 
     async def show(socket: WebSocket) -> None:
         await video.serve(site, socket)
 
-    return {"/ws/live": live.serve, "/ws/video": show, "/ws/hand": hands.serve}
+    opened: dict[str, Socket] = {"/ws/live": live.serve, "/ws/video": show, "/ws/hand": hands.serve}
+    return {path: sessions.until_signed_out(serve) for path, serve in opened.items()}
 
 
 def application(site: Site, routes: list[RouteSpec], opened: dict[str, Socket]) -> Starlette:
@@ -111,10 +115,17 @@ class Pages:
         return self._files.answer(request, request.path_params["name"])
 
     async def _login(self, request: Request) -> Response:
-        token = request.query_params.get("token")
-        if token is None:
+        token, name = (request.query_params.get(each, "").strip() for each in ("token", "name"))
+        if not token:
             return self._files.answer(request, "login.html")
-        return self._let_in(token, request.query_params.get("name", ""))
+        if name:
+            return self._let_in(token, name)
+        role, known = self._door.role(token), self._door.know(request)
+        if role is None:
+            return RedirectResponse("/login?refused=1", 303)
+        if known is not None and known.role == role:  # who comes again stays who they are
+            return RedirectResponse("/", 303)
+        return self._files.answer(request, "login.html")  # which has the token then, and asks for the name
 
     async def _sign_in(self, request: Request) -> Response:
         try:
@@ -122,7 +133,7 @@ class Pages:
         except ValueError:
             return RedirectResponse("/login?refused=1", 303)
         name = form.get("name", [""])[0]
-        if not name.strip():  # the form asks for one; only a printed address goes without
+        if not name.strip():
             return RedirectResponse("/login?refused=name", 303)
         return self._let_in(form.get("token", [""])[0].strip(), name)
 
@@ -134,10 +145,6 @@ class Pages:
         if let_in is None:
             return RedirectResponse("/login?refused=1", 303)
         return RedirectResponse("/", 303, headers={"Set-Cookie": let_in[1]})
-
-
-async def _signed_out(door: Door) -> Response:
-    return RedirectResponse("/login", 303, headers={"Set-Cookie": door.sign_out()})
 
 
 async def _nothing_here(request: Request, error: Exception) -> Response:

@@ -28,6 +28,7 @@ from handrail.intervention.log_format import (
 )
 from handrail.intervention.log_reader import LogReader
 from handrail.launch.console.answers import Refused
+from handrail.launch.export.verdict import counted_steps, judge
 from handrail.robot_env.config import EnvConfig
 from handrail.robot_env.spec import state_spec
 
@@ -67,11 +68,7 @@ def pack_episode(reader: LogReader, row: EpisodeRow, env: EnvConfig, largest: in
                 )
         elif isinstance(record, StepRecord) and record.episode == row.episode:
             steps.append(record)
-    if len(steps) != row.steps:
-        raise LogError(
-            f"Episode {row.episode} has {len(steps)} whole steps in the log, {row.steps} in the index; part "
-            "of the log is damaged or missing. Delete index.db, and it is made anew of what there is."
-        )
+    _require_whole(row, steps)
     head = {
         "episode": row.episode,
         "period_s": 1.0 / env.hz,
@@ -82,11 +79,43 @@ def pack_episode(reader: LogReader, row: EpisodeRow, env: EnvConfig, largest: in
     return b"".join((_LENGTH.pack(len(encoded)), encoded, *pictures.encoded))
 
 
+def worth(reader: LogReader, row: EpisodeRow) -> list[float | None]:
+    """The rewards of the N steps under the label that the episode has now; None after the labelled step.
+
+    Raises:
+        LogError: the episode is not in the log as the index has it.
+    """
+    steps = [
+        record
+        for record in _records(reader, row)
+        if isinstance(record, StepRecord) and record.episode == row.episode
+    ]
+    _require_whole(row, steps)
+    counted = steps[: counted_steps(row)]
+    if not counted:
+        return []
+    verdict = judge(
+        row,
+        np.array([step.reward for step in counted]),
+        np.array([step.terminated for step in counted]),
+        np.array([step.truncated for step in counted]),
+    )
+    return [*map(_rounded, verdict.reward.tolist()), *[None] * (len(steps) - len(counted))]
+
+
+def _require_whole(row: EpisodeRow, steps: list[StepRecord]) -> None:
+    if len(steps) != row.steps:
+        raise LogError(
+            f"Episode {row.episode} has {len(steps)} whole steps in the log, {row.steps} in the index; part "
+            "of the log is damaged or missing. Delete index.db, and it is made anew of what there is."
+        )
+
+
 def columns(steps: list[StepRecord], env: EnvConfig) -> dict[str, list[Any]]:
     """The N steps as columns.
 
     `action`, `policy_action`: N times six numbers in [-1, 1]; `force`: on the tool after the step [N];
-    `reward`, `value` (the critics' opinion of the proposal), `score` (of the reward classifier); `source`:
+    `reward` as recorded (`worth` has it under the label); `value` (the critics' opinion of the proposal), `score` (of the reward classifier); `source`:
     see `transition.Source`; `gate`: `GateFlag` bits; `latency_ms`; `weights`: version. null where not known.
     """
     spec = state_spec(env)

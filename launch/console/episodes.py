@@ -3,6 +3,7 @@
     GET  /api/episodes?<filter>          rows (the newest 2,000), totals, what the filters can be set to
     GET  /api/episodes/{n}?<filter>      one row, its history, and its neighbours in the filter
     GET  /api/episodes/{n}/blob          its steps and pictures (see `blob`)
+    GET  /api/episodes/{n}/reward        what its steps are worth under its label
     GET  /api/statistics?by=…&<filter>   what groups of episodes come to
     POST /api/episodes/{n}/label         {id, label, why, step}
     POST /api/episodes/{n}/comment       {id, text}
@@ -27,7 +28,7 @@ from handrail.intervention.index import EpisodeIndex
 from handrail.intervention.index_query import GROUPINGS, EpisodeRow, GroupBy, Statistics
 from handrail.intervention.log_reader import LogReader
 from handrail.launch.console.answers import Busy, Refused, ok, read
-from handrail.launch.console.blob import pack_episode
+from handrail.launch.console.blob import pack_episode, worth
 from handrail.launch.console.site import RouteSpec, Site
 from handrail.launch.labelling import LONGEST_TEXT, comment, relabel
 from handrail.robot_env.errors import ConfigError
@@ -65,6 +66,7 @@ def routes(site: Site) -> list[RouteSpec]:
         RouteSpec("/api/episodes", "GET", "viewer", episodes.table),
         RouteSpec("/api/episodes/{episode:int}", "GET", "viewer", episodes.one),
         RouteSpec("/api/episodes/{episode:int}/blob", "GET", "viewer", episodes.blob),
+        RouteSpec("/api/episodes/{episode:int}/reward", "GET", "viewer", episodes.reward),
         RouteSpec("/api/statistics", "GET", "viewer", episodes.statistics),
         RouteSpec("/api/episodes/{episode:int}/label", "POST", "operator", episodes.label, lease=True),
         RouteSpec("/api/episodes/{episode:int}/comment", "POST", "operator", episodes.remark, lease=True),
@@ -154,6 +156,19 @@ class Episodes:
             if not wanted:
                 self._wanted.pop(sid, None)
         return Response(packed, media_type="application/octet-stream")
+
+    async def reward(self, request: Request) -> Response:
+        """The rewards of one episode's steps as a learner is given them: a label changes them."""
+        number = _number(request)
+
+        def look() -> list[float | None]:
+            with self._index() as index:
+                row = _found(index, number)
+            with self._packing:
+                return worth(self._archive, row)
+
+        async with self._turn:
+            return ok({"reward": await self._site.blocking(look)})
 
     async def statistics(self, request: Request) -> Response:
         """What groups of the chosen episodes come to."""

@@ -19,6 +19,7 @@ from handrail.intervention.console.feed import FeedReader
 from handrail.intervention.console.messages import (
     Ended,
     FrameHead,
+    Left,
     Live,
     Now,
     Step,
@@ -30,6 +31,7 @@ from handrail.intervention.run_directory import RunDirectory
 from handrail.launch import runs, telemetry
 from handrail.launch.console.audience import Audience, message
 from handrail.launch.console.logbook import Entry, Logbook
+from handrail.launch.driven import holds
 from handrail.launch.view import RunView
 
 ALIVE_S = 2.0
@@ -41,6 +43,8 @@ _WATCH_EVERY = 20
 _MOST_STEPS = 20_000
 _EVALUATIONS = 50
 _WINDOWS = (20, 50, 100)
+_KINDS = ("unaided", "assisted")
+_RECENT = 10  # finished training episodes that are shown one by one
 _RELAYED_S = 5.0
 _LOOK_EVERY_S = 1.0
 _ADVICE_EVERY_S = 2.0
@@ -68,6 +72,7 @@ class Hub:
         episode: the running or the last episode; -1 before the first.
         steps: its steps so far.
         advice: the newest, as it was told.
+        end: how the supervisor's session has ended; {} while it goes on, or where none was heard of.
     """
 
     def __init__(
@@ -85,6 +90,7 @@ class Hub:
         self.now: Now | None = None
         self.episode, self.steps = -1, list[Step]()
         self.advice: dict[str, Any] = {"rules": [], "coach": None}
+        self.end: dict[str, Any] = {}
         self.on_tick: Callable[[], None] = lambda: None
         self._run, self._config = run, config
         self._on_frame, self._watch, self._advise = on_frame, watch, advise
@@ -97,7 +103,7 @@ class Hub:
         self._reports.setsockopt(zmq.SUBSCRIBE, b"")
         self._reports.connect(telemetry.relay_address(run.socket_dir()))
         self._heard_s = self._relayed_s = -1e9
-        self._changed = False
+        self._changed = self._lost = self._left = self._free = False
         self._told_steps = 0
         self._logbook = Logbook(run)
         self._entry = Entry()
@@ -112,6 +118,16 @@ class Hub:
     def supervised(self) -> bool:
         """Whether a supervisor relays the processes' reports."""
         return time.monotonic() - self._relayed_s < _RELAYED_S
+
+    @property
+    def rest(self) -> str:
+        """Why nothing can move: "nobody" drives, the loop that did has "left", or "" where that is not known.
+
+        A loop that fell silent without a word is an alarm, whatever the locks say.
+        """
+        if self.alive or self._lost or not self._free:
+            return ""
+        return "left" if self._left else "nobody"
 
     def greeting(self) -> list[str]:
         """What somebody who has just come is told, beside who they are."""
@@ -129,6 +145,7 @@ class Hub:
         config = self._config
         return {
             "run": self._run.id,
+            "again": f"run={runs.name_of(self._run)}",
             "server_ms": server_ms(),
             "task": self._task,
             "hz": config.env.hz,
@@ -147,14 +164,15 @@ class Hub:
             "arm": view.arm,
             "evaluations": view.evaluations[-_EVALUATIONS:],
             "notices": view.notices,
-            "phase": view.phase if self.supervised else "idle",
+            "phase": "ended" if self.end else view.phase if self.supervised else "idle",
             "supervised": self.supervised,
             "env_steps": view.env_steps,
             "robot_minutes": view.robot_minutes,
             "success": {
                 kind: {str(window): self._rate(kind, window) for window in _WINDOWS}
-                for kind in ("unaided", "assisted")
+                for kind in _KINDS
             },
+            "recent": list(zip(*(view.actor.get(kind, ())[-_RECENT:] for kind in _KINDS), strict=True)),
             "cycle_s": pace.cycle_s,
             "human_share": pace.human_share,
             "evaluated": view.evaluated,
@@ -187,7 +205,11 @@ class Hub:
                 self._heard_s = time.monotonic()
                 if self.now is None or self.now.boot != news.boot:
                     self._begin(news.episode)
+                    self.end = {}
                 self.now, self._changed = news, True
+                self._lost = self._left = False
+            case Left():
+                self._heard_s, self._left = -1e9, True
             case Steps():
                 self._take_steps(news)
             case Ended():
@@ -216,14 +238,20 @@ class Hub:
         while True:
             data = await self._reports.recv()
             with self._heeding("report"):
-                if (report := telemetry.decode(data)) is not None:
-                    self._relayed_s = time.monotonic()
-                    self.view.take(report)
+                if (report := telemetry.decode(data)) is None:
+                    continue
+                self._relayed_s = time.monotonic()
+                self.view.take(report)
+                if report["kind"] == "end":
+                    self.end = {name: report.get(name, "") for name in ("outcome", "why", "result")}
+                    self._changed = True
 
     async def _follow_log(self) -> None:
         while True:
             try:
                 entry = await asyncio.to_thread(self._logbook.look)
+                free = not any(holds(self._run, role) for role in ("actor", "supervisor"))
+                self._free, self._changed = free, self._changed or free is not self._free
             except Exception as error:  # whatever is wrong with the files, the page shows the rest
                 self._complain("log", error)
             else:
@@ -257,7 +285,7 @@ class Hub:
 
     def _tell_now(self) -> None:
         if self.now is not None and not self.alive:
-            self.now, self._changed = None, True
+            self.now, self._changed, self._lost = None, True, not self._left
         if self._changed:
             self._changed = False
             if self.audience:
@@ -294,7 +322,8 @@ class Hub:
             structlog.get_logger().error(about, exc_info=error)
 
     def _now_message(self) -> str:
-        return message("now", now=_facts(self.now) if self.now is not None else None, alive=self.alive)
+        now = _facts(self.now) if self.now is not None else None
+        return message("now", now=now, alive=self.alive, rest=self.rest, end=self.end or None)
 
     def close(self) -> None:
         """Close the sockets."""

@@ -9,6 +9,7 @@ import codecs
 import contextlib
 import os
 import re
+import secrets
 import shlex
 import signal
 import time
@@ -52,6 +53,7 @@ class Job:
         words: of the command line, behind `handrail`.
 
     Attributes:
+        id: tells it from every other job, of a console before this one too.
         state: "running"; then "done" (exit code 0), "failed", or "stopped" by the operator.
         code: its exit code, once it has ended.
         first: number of the oldest line that is still kept.
@@ -59,6 +61,7 @@ class Job:
 
     def __init__(self, kind: Kind, words: Sequence[str]) -> None:
         self.kind, self.words = kind, tuple(words)
+        self.id = secrets.token_hex(4)
         self.state: State = "running"
         self.code: int | None = None
         self.first = 0
@@ -89,6 +92,7 @@ class Job:
         ended_s = time.monotonic() if self._ended_s is None else self._ended_s
         return {
             "kind": self.kind.name,
+            "id": self.id,
             "state": self.state,
             "code": self.code,
             "seconds": ended_s - self._began_s,

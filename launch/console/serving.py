@@ -23,6 +23,7 @@ from handrail.launch.console.gate import Gate
 from handrail.launch.console.hub import Hub
 from handrail.launch.console.lease import Lease
 from handrail.launch.console.relay import Relay
+from handrail.launch.console.sessions import Sessions
 from handrail.launch.console.site import Site
 from handrail.launch.console.stopping import Stopper
 from handrail.launch.console.video import Video
@@ -89,8 +90,9 @@ class ConsoleServer:
         self._site = Site(run, config, self._hub, self._relay, Lease())
         door = Door(tokens, address.port, secure=address.secure)
         hosts = Hosts((address.host, *address.names), secure=address.secure)
-        self.routes = table(self._site, door)
-        self.sockets = sockets(self._site, self._video, self._stopper)
+        sessions = Sessions()
+        self.routes = table(self._site, door, sessions)
+        self.sockets = sockets(self._site, self._video, self._stopper, sessions)
         self.inner = application(self._site, self.routes, self.sockets)
         self._gate = Gate(self.inner, door, hosts, PUBLIC)
 

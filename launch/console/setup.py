@@ -5,8 +5,8 @@
     POST /api/setup/draft               {name, crops, box}: the file as it would be written
     POST /api/setup/save                the same and {seen}: writes it
 
-and the jobs (`setup_jobs`), examples and disagreements of a classifier (`setup_examples`). Only saving and
-jobs change anything, and take the lease.
+and the jobs (`setup_jobs`), a classifier's examples and disagreements (`setup_examples`), and what is known
+of it (`setup_classifier`). Only saving and jobs change anything, and take the lease.
 """
 
 from dataclasses import replace
@@ -16,7 +16,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from handrail.launch.console import setup_examples, setup_jobs
+from handrail.launch.console import setup_classifier, setup_examples, setup_jobs
 from handrail.launch.console.answers import ok, read
 from handrail.launch.console.jobs import Jobs
 from handrail.launch.console.site import RouteSpec, Site
@@ -72,6 +72,7 @@ def routes(site: Site) -> list[RouteSpec]:
         RouteSpec("/api/setup/draft", "POST", "operator", setup.draft),
         RouteSpec("/api/setup/save", "POST", "operator", setup.save, lease=True),
         *setup_jobs.routes(site, jobs),
+        *setup_classifier.routes(site),
         *setup_examples.routes(site),
     ]
 

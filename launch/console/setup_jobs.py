@@ -1,6 +1,8 @@
 """The jobs of the set-up page over HTTP.
 
-GET  /api/setup/jobs/{kind}?since=<n>    the newest of a kind: its state, and its lines from number n on
+GET  /api/setup/jobs/{kind}?since=<n>&of=<id>
+                                         the newest of a kind: its state, and its lines from number n on; all
+                                         of them where n was counted of another job
 POST /api/setup/jobs/{kind}              starts one; what it takes is in `Asked`
 POST /api/setup/jobs/{kind}/stop         asks it to end
 """
@@ -13,6 +15,7 @@ from starlette.responses import Response
 
 from handrail.launch.console.answers import Refused, ok, read
 from handrail.launch.console.jobs import Jobs, Kind
+from handrail.launch.console.setup_classifier import CLASSIFIERS, NAME
 from handrail.launch.console.site import RouteSpec, Site
 from handrail.launch.driven import holds
 
@@ -26,7 +29,8 @@ KINDS = (
 _HOLDS_THE_RUN = ("rig", "collect", "accept")
 _SINCE_DIGITS = 12
 
-_Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$")]
+_Name = Annotated[str, msgspec.Meta(pattern=NAME)]
+_Version = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{12})?$")]
 _Count = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
 
 
@@ -37,12 +41,14 @@ class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         hand: of preflight: somebody is there to move the device.
         positives, negatives: of collect: steps that show success, and that do not.
         name: of train and accept: the classifier's.
+        version: of accept: the one that was looked at; "" for the newest.
     """
 
     hand: bool = False
     positives: _Count = 200
     negatives: _Count = 600
     name: _Name = "ram"
+    version: _Version = ""
 
 
 def make(site: Site) -> Jobs:
@@ -70,7 +76,7 @@ def routes(site: Site, jobs: Jobs) -> list[RouteSpec]:
         job = jobs.find(request.path_params["kind"])
         if job is None:
             return ok({"state": "none", "lines": [], "next": 0})
-        lines, following = job.since(since)
+        lines, following = job.since(since if request.query_params.get("of", job.id) == job.id else 0)
         return ok({**job.facts(), "lines": lines, "next": following})
 
     async def start(request: Request) -> Response:
@@ -95,6 +101,7 @@ def routes(site: Site, jobs: Jobs) -> list[RouteSpec]:
 def words(site: Site, kind: str, asked: Asked) -> list[str]:
     """The command line of a job, behind `handrail`."""
     run = [f"run={site.run.path}", f"runs={site.run.path.parent}"]
+    classifier = [f"name={asked.name}", f"classifiers={CLASSIFIERS}"]
     match kind:
         case "preflight":
             return ["doctor", *run, "--lines", *(["--hand"] if asked.hand else [])]
@@ -104,8 +111,11 @@ def words(site: Site, kind: str, asked: Asked) -> list[str]:
             shown = [f"positives={asked.positives}", f"negatives={asked.negatives}"]
             nobody = site.config.actor.device in ("synthetic", "none")
             return ["classify", "collect", *run, *shown, *(["actor.device=console"] if nobody else [])]
-        case "train" | "accept":
-            return ["classify", kind, f"name={asked.name}", *run]
+        case "train":
+            return ["classify", "train", *classifier, *run]
+        case "accept":
+            looked_at = [f"version={asked.version}"] if asked.version else []
+            return ["classify", "accept", *classifier, *looked_at, *run]
     return []  # refused by name
 
 

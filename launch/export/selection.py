@@ -13,9 +13,9 @@ from handrail.launch.export.material import Selection
 def select(index: EpisodeIndex, asked: EpisodeFilter, *, everything: bool = False) -> Selection:
     """The episodes to export, oldest first.
 
-    Left out, and counted, are episodes that are excluded by their label, have no result, or were only shown
-    to a classifier; unless the filter asks for that very kind, or for everything. Never exported is what
-    still runs, and what has no step.
+    Left out, and counted, are episodes that are excluded by their label, have no result, were only shown to a
+    classifier, or are of an evaluation, which nothing is to learn from; unless the filter asks for that very
+    kind, or for everything. Never exported is what still runs, and what has no step.
 
     Args:
         index: refreshed.
@@ -64,4 +64,6 @@ def _why_not(row: EpisodeRow, asked: EpisodeFilter, everything: bool) -> str:
         return "aborted"
     if row.purpose == "classify" and asked.purpose != "classify" and asked.outcome != "shown":
         return "shown to a classifier"
+    if row.purpose == "evaluate" and asked.purpose != "evaluate":
+        return "of an evaluation"
     return ""

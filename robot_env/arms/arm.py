@@ -6,7 +6,7 @@ environment does to the tool; each driver converts its vendor's. Whatever the dr
 safety gate before it reaches the motors.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -124,6 +124,11 @@ class Arm(Protocol):
 
     gripper: Gripper | None
 
+    @property
+    def stops(self) -> int:
+        """Stops that anybody but its commander asked for since it was connected, in whatever mode."""
+        ...
+
     def connect(self) -> None:
         """Reach the arm; it comes up in HOLD.
 
@@ -176,11 +181,16 @@ class Arm(Protocol):
         """Move within the limits for resets instead of those for policy steps, or go back to the latter."""
         ...
 
-    def move_joints(self, q: Sequence[float] | Array) -> None:
+    def move_joints(self, q: Sequence[float] | Array, interrupt: Callable[[], str] | None = None) -> None:
         """Move to joint angles [rad] in a joint motion of the driver's own; HOLD before and after.
 
+        Args:
+            q: where to, (J,) [rad].
+            interrupt: asked every 50 ms while it lasts; a reason ends it, and the arm brakes.
+
         Raises:
-            ArmError: the arm cannot do this, or is in RUN.
+            ArmFault: a fault ended it.
+            ArmError: the arm cannot do this, is in RUN, or the motion was ended.
         """
         ...
 

@@ -31,6 +31,7 @@ class ArmServerConfig:
         lease_s: time without a heartbeat after which the commander loses its lease [s].
         command_age_s: age beyond which a command is dropped [s].
         reading_age_s: age of the robot's reading beyond which the arm faults [s].
+        gripper_age_s: the same for the width of a gripper that is asked separately [s].
         recoveries: recoveries an operator may acknowledge within `recovery_window_s`.
         recovery_window_s: that window [s].
         require_realtime: refuse to drive a real arm without SCHED_FIFO.
@@ -47,6 +48,7 @@ class ArmServerConfig:
     lease_s: float = 1.0
     command_age_s: float = 0.1
     reading_age_s: float = 0.1
+    gripper_age_s: float = 0.5
     recoveries: int = 3
     recovery_window_s: float = 600.0
     require_realtime: bool = True
@@ -61,6 +63,7 @@ class ArmServerConfig:
         require_range("arm.server", 0.1, 30.0, lease_s=self.lease_s)
         require_range("arm.server", 0.01, 5.0, command_age_s=self.command_age_s)
         require_range("arm.server", 0.01, 5.0, reading_age_s=self.reading_age_s)
+        require_range("arm.server", 0.1, 5.0, gripper_age_s=self.gripper_age_s)
         require_range("arm.server", 1.0, 86_400.0, recovery_window_s=self.recovery_window_s)
         if not 0 <= self.recoveries <= 10:
             raise ConfigError(f"arm.server.recoveries is {self.recoveries}, outside [0, 10]; use 3")

@@ -31,6 +31,9 @@ class DriverReading:
         q: (J,) joint angles [rad].
         dq: (J,) joint velocities [rad/s].
         gripper_width_m: opening of the gripper [m]; 0 without one.
+        gripper_ns: when the gripper said so, host monotonic clock [ns]; 0 where the width comes with every
+            reading of the arm, or there is no gripper.
+        gripper_stroke_m: that opening when the jaws are fully open [m]; 0 without a gripper to command.
         fault: why the robot will not move, in words; "" when it would. Derived from the robot's *mode*: a
             latched reflex can read "no error".
         estop: whether the cause is an emergency stop or an enabling device, which software never clears.
@@ -45,6 +48,8 @@ class DriverReading:
     q: Array
     dq: Array
     gripper_width_m: float = 0.0
+    gripper_ns: int = 0
+    gripper_stroke_m: float = 0.0
     fault: str = ""
     estop: bool = False
     engaged: bool = False

@@ -6,7 +6,7 @@ arm gets; only the thread that would run it is missing.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from handrail.robot_env.arms.arm import ArmMode, ArmState, Gains
@@ -18,6 +18,10 @@ from handrail.robot_env.geometry import Array, Vector, WorkFrame
 from handrail.robot_env.gripper import Gripper
 from handrail.robot_env.servo import Servo
 from handrail.robot_env.sim.cell import SimCell
+from handrail.robot_env.sim.joint_motion import JointMotion
+
+_LOOK_NS = 10_000_000
+"""Simulated time between two looks at a joint motion."""
 
 
 class LockstepArm:
@@ -28,12 +32,22 @@ class LockstepArm:
         limits: what the gate enforces.
         frame: work frame of the limits.
         period_s: time between two commands [s].
+        joint_speed: speed of a joint motion, as a share of the arm's rated one.
     """
 
     gripper: Gripper | None = None  # the simulated hand holds the module for good
+    stops: int = 0  # nobody else can reach it
 
-    def __init__(self, cell: SimCell, limits: LimitsConfig, frame: WorkFrame, period_s: float) -> None:
+    def __init__(
+        self,
+        cell: SimCell,
+        limits: LimitsConfig,
+        frame: WorkFrame,
+        period_s: float,
+        joint_speed: float = 0.2,
+    ) -> None:
         self._cell = cell
+        self._joint_speed = joint_speed
         self._limits = limits
         self._servo = Servo(cell, limits, frame, period_s)
         self._mode = ArmMode.DISARMED
@@ -101,13 +115,21 @@ class LockstepArm:
         """Plan with the limits for resets, or with those for policy steps."""
         self._servo.use(self._limits.reset_motion if resetting else self._limits.motion)
 
-    def move_joints(self, q: Sequence[float] | Array) -> None:
-        """Refused: this arm is under Cartesian impedance only.
-
-        Raises:
-            ArmError: always.
-        """
-        raise ArmError("the simulated arm has no joint motion; reach the pose with set_target()")
+    def move_joints(self, q: Sequence[float] | Array, interrupt: Callable[[], str] | None = None) -> None:
+        """Move to joint angles (J,) [rad], at the share `joint_speed` of the rated speeds; time passes."""
+        self._require_connection()
+        if self._mode is ArmMode.FAULT:
+            raise latched()
+        if self._mode is not ArmMode.HOLD:
+            raise ArmError(f"the arm is in {self._mode.name}; stop() it before a joint motion")
+        while not self._servo.resting(self._cell.time_ns):
+            self.advance(_LOOK_NS)
+        motion = JointMotion(self._cell, q, self._joint_speed)
+        self._servo.forget()  # it has no part in this; `start` begins anew from where the arm is then
+        while not motion.advance(_LOOK_NS):
+            self.advance(_LOOK_NS)
+            if interrupt is not None and interrupt():
+                motion.brake()
 
     def stop(self) -> None:
         """Brake within the limits while time passes, then stay; commands are dropped until `start`."""

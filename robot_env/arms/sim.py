@@ -7,16 +7,19 @@ second lets the difference go: simulated time is then slower than real time, and
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 
 import numpy as np
 
 from handrail.robot_env.arms.arm import Gains
 from handrail.robot_env.arms.driver import DriverReading
-from handrail.robot_env.errors import ArmError, ArmFault
+from handrail.robot_env.arms.refusals import not_connected
+from handrail.robot_env.errors import ArmError, ArmFault, HandrailError
 from handrail.robot_env.geometry import Array, Vector
 from handrail.robot_env.gripper import Gripper
 from handrail.robot_env.sim.cell import SimCell
+from handrail.robot_env.sim.joint_motion import JointMotion
 from handrail.robot_env.sim.randomize import Draw
 from handrail.robot_env.sim.truth import RamTruth
 
@@ -49,6 +52,8 @@ class SimDriver:
         self._thread: threading.Thread | None = None
         self._closed = threading.Event()
         self._setpoint: Array | None = None
+        self._motion: JointMotion | None = None
+        self._moved: Future[None] = Future()  # how the newest joint motion ended
         self._engaged = False
         self._fault = ""
         self._estop = False
@@ -69,6 +74,8 @@ class SimDriver:
         if self._thread is not None:
             self._thread.join()
             self._thread = None
+            with self._lock:
+                self._end_motion(not_connected())
 
     def read(self) -> DriverReading:
         """The reading of the last step."""
@@ -101,11 +108,29 @@ class SimDriver:
             self._cell.set_gains(gains)
 
     def move_joints(self, q: Sequence[float] | Array, speed: float) -> None:
-        """Refused: this arm is under Cartesian impedance only."""
-        raise ArmError("the simulated arm has no joint motion; set env.arm.joint_home_every to 0")
+        """Move to joint angles (J,) [rad] at `speed`, a share of the arm's rated speeds in (0, 1].
+
+        Raises:
+            ArmFault: a fault ended the motion.
+            ArmError: the angles are refused, the arm is engaged or not connected, or `abort` ended it.
+        """
+        with self._lock:
+            if self._fault:
+                raise ArmFault(self._fault)
+            if self._engaged:
+                raise ArmError("the simulated arm follows set-points; disengage it before a joint motion")
+            if self._thread is None:
+                raise not_connected()
+            motion = JointMotion(self._cell, q, speed)
+            self._moved = Future()
+            self._motion = motion
+        self._moved.result()
 
     def abort(self) -> None:
-        """Nothing here takes long."""
+        """End a joint motion early; it brakes."""
+        with self._lock:
+            if self._motion is not None:
+                self._motion.brake()
 
     def clear_fault(self) -> None:
         """Be ready again, if the physics is sound and nobody keeps the fault up."""
@@ -132,6 +157,7 @@ class SimDriver:
         with self._lock:
             self._cause = self._fault = cause
             self._estop = estop
+            self._end_motion(ArmFault(cause))
             self._stand()
             self._reading = self._read_cell()
 
@@ -149,6 +175,16 @@ class SimDriver:
         if np.isfinite(pose).all():
             self._cell.set_setpoint(pose)
 
+    def _end_motion(self, error: HandrailError | None) -> None:
+        """Let whoever asked for a joint motion know how it ended."""
+        if self._motion is None:
+            return
+        self._motion = None
+        if error is None:
+            self._moved.set_result(None)
+        else:
+            self._moved.set_exception(error)
+
     def _run(self) -> None:
         step_s = STEP_NS / NS_PER_S / self._speed
         due_s = time.monotonic()
@@ -162,11 +198,16 @@ class SimDriver:
             self._cell.set_setpoint(self._setpoint)
             self._setpoint = None
         try:
+            if self._motion is not None and self._motion.advance(STEP_NS):
+                self._end_motion(None)
             if not self._diverged:
                 self._cell.advance(STEP_NS)
         except ArmFault as error:
             self._diverged, self._fault = True, str(error)
             self._engaged = False
+            self._end_motion(error)
+        except ArmError as error:
+            self._end_motion(error)
         self._reading = self._read_cell()
 
     def _read_cell(self) -> DriverReading:

@@ -9,7 +9,7 @@ streams.
 """
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,40 @@ RECORDINGS = (".db3", ".bag")
 NS_PER_MS = 1_000_000
 COARSE_EXPOSURE_MAX = 10_000
 """Colour sensors count exposure from 1 to 10000 in 100 µs, as UVC does; a D405's stereo module in 1 µs."""
+
+
+def load_sdk() -> Any:
+    """Intel's SDK.
+
+    Raises:
+        MissingExtra: It is not installed.
+    """
+    try:
+        import pyrealsense2
+    except ImportError as error:
+        raise MissingExtra("realsense", "libusb-1.0-0") from error
+    return pyrealsense2
+
+
+def connected() -> str:
+    """The RealSense cameras there are, by serial number, for a message.
+
+    Raises:
+        MissingExtra: The SDK is not installed.
+    """
+    rs = load_sdk()
+    return _listed(rs, rs.context().query_devices())
+
+
+def _listed(rs: Any, devices: Iterable[Any]) -> str:
+    found = [f"{_info(rs, each, 'serial_number')} ({_info(rs, each, 'name')})" for each in devices]
+    return ", ".join(found) or "no RealSense camera"
+
+
+def _info(rs: Any, device: Any, name: str) -> str:
+    """A fact that a camera states of itself; empty where it does not."""
+    info = getattr(rs.camera_info, name)
+    return device.get_info(info) if device.supports(info) else ""
 
 
 class RealSenseDriver:
@@ -43,11 +77,7 @@ class RealSenseDriver:
     def __init__(
         self, config: CameraDeviceConfig, devices: Callable[[], Sequence[Any]] | None = None
     ) -> None:
-        try:
-            import pyrealsense2
-        except ImportError as error:
-            raise MissingExtra("realsense", "libusb-1.0-0") from error
-        self._rs: Any = pyrealsense2
+        self._rs = load_sdk()
         self._context: Any = None
         self._devices = devices or self._query
         if not config.serial:
@@ -128,14 +158,11 @@ class RealSenseDriver:
         return self._context
 
     def _info(self, device: Any, name: str) -> str:
-        """A fact that the camera states of itself; empty where it does not."""
-        info = getattr(self._rs.camera_info, name)
-        return device.get_info(info) if device.supports(info) else ""
+        return _info(self._rs, device, name)
 
     def _connected(self) -> str:
         """What is connected, for a message."""
-        found = [f"{self._info(d, 'serial_number')} ({self._info(d, 'name')})" for d in self._devices()]
-        return ", ".join(found) or "no RealSense camera"
+        return _listed(self._rs, self._devices())
 
     def _find(self) -> Any:
         for device in self._devices():

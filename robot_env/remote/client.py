@@ -8,7 +8,7 @@ import os
 import platform
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import numpy as np
@@ -153,6 +153,11 @@ class ArmClient:
         return state
 
     @property
+    def stops(self) -> int:
+        """Stops that somebody else asked for since the connection; 0 without one."""
+        return 0 if self._feed is None else self._feed.stops
+
+    @property
     def feed(self) -> StateFeed:
         """What the server says.
 
@@ -222,31 +227,43 @@ class ArmClient:
         """Limits and impedance of resets, or of episodes."""
         self.command(SetResetting(resetting))
 
-    def move_joints(self, q: Sequence[float] | Array) -> None:
+    def move_joints(self, q: Sequence[float] | Array, interrupt: Callable[[], str] | None = None) -> None:
         """Move to the configured joint home; the server refuses any other."""
-        self.command(MoveJoints([float(x) for x in q]), SLOW_S)
+
+        def look() -> None:
+            self._still_there()
+            if interrupt is not None and interrupt():
+                self._stop_from_aside()  # again and again, until the server says that the motion has ended
+
+        with self._lock:
+            self._sequence += 1
+            self._ask(MoveJoints([float(x) for x in q]), SLOW_S, self._sequence, look)
 
     def stop(self) -> None:
         """Brake and hold. Also while another thread waits for a slow motion, which this ends."""
         if not self._lock.acquire(blocking=False):
-            try:
-                requester = Requester(self._endpoints)
-            except HandrailError:
-                return
-            try:
-                requester.ask(Stop(), self._command_s, self._lease.token)
-            except HandrailError:
-                pass  # a server that does not hear this hears no commands either: its watchdog holds the arm
-            finally:
-                requester.close()
+            self._stop_from_aside()
             return
         try:
             if self._requester is not None:
                 self._ask(Stop(), self._command_s)
         except HandrailError:
-            pass  # as above
+            pass  # a server that does not hear this hears no commands either: its watchdog holds the arm
         finally:
             self._lock.release()
+
+    def _stop_from_aside(self) -> None:
+        """Stop over a socket of its own, while a slow command waits for its answer on the usual one."""
+        try:
+            requester = Requester(self._endpoints)
+        except HandrailError:
+            return
+        try:
+            requester.ask(Stop(), self._command_s, self._lease.token)
+        except HandrailError:
+            pass  # as in `stop`
+        finally:
+            requester.close()
 
     def recover(self, by: str = "operator") -> None:
         """Acknowledge a fault, by order of an operator."""
@@ -270,11 +287,14 @@ class ArmClient:
             self._sequence += 1
             return self._ask(body, timeout_s or self._command_s, self._sequence)
 
-    def _ask(self, body: Body, timeout_s: float, sequence: int = 0) -> Reply:
+    def _ask(
+        self, body: Body, timeout_s: float, sequence: int = 0, look: Callable[[], None] | None = None
+    ) -> Reply:
         with self._lock:
             if self._requester is None:
                 raise not_connected()
-            return self._requester.ask(body, timeout_s, self._lease.token, sequence, self._still_there)
+            look = look or self._still_there
+            return self._requester.ask(body, timeout_s, self._lease.token, sequence, look)
 
     def _acquire(self) -> None:
         settings = agreement(self._config)

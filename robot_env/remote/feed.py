@@ -17,6 +17,7 @@ from handrail.robot_env.arms.arm import ArmMode, ArmState
 from handrail.robot_env.errors import ArmError
 from handrail.robot_env.remote.endpoints import Endpoints
 from handrail.robot_env.remote.messages import State
+from handrail.robot_env.remote.stops import ForeignStops
 from handrail.robot_env.remote.timing import SenderAge
 from handrail.robot_env.remote.wire import MAX_MESSAGE_BYTES, PROTOCOL, Malformed, unpack_state
 
@@ -33,6 +34,7 @@ class StateFeed:
 
     Attributes:
         malformed: states that could not be unpacked.
+        stops: stops that others than the commander asked for since the first state.
         ages_ns: of the newest readings when they arrived here [ns]; where both ends have one clock.
     """
 
@@ -40,6 +42,8 @@ class StateFeed:
         self, endpoints: Endpoints, beat: Callable[[], None] = lambda: None, beat_s: float = 1.0
     ) -> None:
         self.malformed = 0
+        self.stops = 0
+        self._foreign = ForeignStops()
         self.ages_ns: deque[int] = deque(maxlen=4096)
         self._beat = beat
         self._beat_ms = max(1, round(1000 * beat_s))
@@ -154,6 +158,7 @@ class StateFeed:
                 self._age = SenderAge()
             self._age.arrived(state.sent_ns, now_ns)
             self._newest = state
+            self.stops += self._foreign.new(state)
             self._flags |= state.gate_flags
             self._peak_n = max(self._peak_n, force_n)
             self._changed.notify_all()

@@ -259,6 +259,9 @@ class State(Struct, frozen=True):
         dq: (J,).
         setpoint: (7,) what the driver was last told; empty while it is told nothing.
         gripper_width_m: opening of the gripper [m].
+        gripper_ns: when the gripper said so; 0 where that comes with every reading, or there is no gripper.
+        gripper_stroke_m: that opening when fully open [m]; 0 without a gripper to command. Here, and not in
+            `Welcome`, for whoever reads states alone, and because a gripper is there once the robot is.
         force_n: force on the tool in this tick [N].
         mode: value of an `ArmMode`.
         mode_ns: when that mode was entered.
@@ -285,6 +288,8 @@ class State(Struct, frozen=True):
     dq: tuple[float, ...] = ()
     setpoint: tuple[float, ...] = ()
     gripper_width_m: float = 0.0
+    gripper_ns: int = 0
+    gripper_stroke_m: float = 0.0
     force_n: float = 0.0
     mode: str = "disarmed"
     mode_ns: int = 0

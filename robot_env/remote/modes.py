@@ -31,6 +31,8 @@ JOINT_MOTION_BELOW_M = 0.01
 """The same downwards, where the table is."""
 JOINT_MOTION_TURN_RAD = 0.5
 """How far beyond the rotation limits a joint motion may turn the tool."""
+_AS_READ = ("t_ns", "device_ns", "gripper_width_m", "gripper_ns", "gripper_stroke_m", "estop")
+"""Fields of a reading that a `State` has under the same name, besides the arrays."""
 
 
 class _Output:
@@ -74,6 +76,7 @@ class ModeMachine:
         self._output = _Output(driver)
         self._servo = Servo(self._output, config.limits, frame, 1.0 / config.hz)
         self._reading_age_ns = round(config.arm.server.reading_age_s * NS_PER_S)
+        self._gripper_age_ns = round(config.arm.server.gripper_age_s * NS_PER_S)
         self.mode = ArmMode.DISARMED
         self.reading: DriverReading | None = None
         self.engaged = False
@@ -162,6 +165,14 @@ class ModeMachine:
             )
         if not math.isfinite(float(reading.pose.sum()) + float(reading.twist.sum()) + float(reading.q.sum())):
             return "the robot's reading is not finite; look at its controller"
+        width_age_ns = self.now - reading.gripper_ns
+        if reading.gripper_ns and width_age_ns > self._gripper_age_ns:
+            return (
+                f"the gripper was last heard {width_age_ns / 1e6:.0f} ms ago "
+                f"(limit {self._gripper_age_ns / 1e6:.0f} ms); look at its cable and its power"
+            )
+        if not math.isfinite(reading.gripper_width_m):
+            return "the gripper's width is not finite; look at its controller"
         return ""
 
     def watch_force(self) -> bool:
@@ -311,9 +322,7 @@ class ModeMachine:
                 name: tuple(getattr(reading, name).tolist())
                 for name in ("pose", "twist", "wrench", "q", "dq")
             }
-            facts |= {
-                name: getattr(reading, name) for name in ("t_ns", "device_ns", "gripper_width_m", "estop")
-            }
+            facts |= {name: getattr(reading, name) for name in _AS_READ}
         return facts
 
     def _enter(self, mode: ArmMode, why: str) -> None:

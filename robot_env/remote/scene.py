@@ -94,31 +94,25 @@ class RemoteScene:
 
     Attributes:
         seated_pose: (7,) tool pose with the module seated in the nominal socket, base frame.
+        episode: the `sim.randomize.Draw` that was last put in force from here; the nominal one before.
     """
 
     def __init__(self, ask: Callable[[Body], Reply], seated_pose: tuple[float, ...]) -> None:
+        # Loads the physics: only where a cell is simulated, and now, not while an arm in motion waits for it.
+        from handrail.robot_env.sim.randomize import Draw, draw
+
         self._ask = ask
+        self._draw: Callable[[np.random.Generator, RandomizationConfig], Draw] = draw
         self.seated_pose: Array = np.array(seated_pose)
-        self._episode: Any = None
-
-    @property
-    def episode(self) -> Any:
-        """The `sim.randomize.Draw` that was last put in force from here; the nominal one before."""
-        if self._episode is None:
-            from handrail.robot_env.sim.randomize import Draw
-
-            self._episode = Draw()
-        return self._episode
+        self._nominal = self.episode = Draw()
 
     def randomize(self, rng: np.random.Generator, config: RandomizationConfig | None = None) -> object:
         """Draw the next episode's circumstances here and put them in force there."""
-        from handrail.robot_env.sim.randomize import Draw, draw  # loads the physics: only where it is used
-
-        episode = Draw() if config is None else draw(rng, config)
+        episode = self._nominal if config is None else self._draw(rng, config)
         body = self._ask(Randomize(asdict(episode))).body
         assert isinstance(body, Seated)
         self.seated_pose = np.array(body.pose)
-        self._episode = episode
+        self.episode = episode
         return episode
 
     def success(self) -> bool:

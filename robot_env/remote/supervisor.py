@@ -229,6 +229,8 @@ class ArmSupervisor:
 
         def work() -> None:
             self._driver.disengage()
+            if attempt.aborted is not None:  # while it let go, when there was no motion yet to end
+                raise attempt.aborted
             self._driver.move_joints(home, speed)
 
         def ended(error: HandrailError | None) -> None:
@@ -273,9 +275,13 @@ class ArmSupervisor:
     # Requests of anybody
 
     def asked_to_stop(self, now_ns: int, stamp: Stamp) -> None:
-        """Stop for whoever asks; one who is not the commander is counted, also where nothing moves."""
+        """Stop for whoever asks; one who is not the commander is counted, also where nothing moves.
+
+        A commander whose lease has ended stops the arm by way of good order: where nobody has taken the arm
+        since, that is no news to anybody.
+        """
         holder = self._desk.holder
-        if holder is None or stamp.token != holder.token:
+        if stamp.token != holder.token if holder else not stamp.token:
             self.foreign_stops += 1
         self.stop(now_ns)
 

@@ -28,6 +28,7 @@ from handrail.robot_env.gate import GateFlag
 from handrail.robot_env.geometry import Array
 from handrail.robot_env.gripper import Gripper
 from handrail.robot_env.remote.client import ArmClient
+from handrail.robot_env.remote.stops import ForeignStops
 from handrail.robot_env.serl.calls import Call, WaitingCalls
 
 T = TypeVar("T")
@@ -41,7 +42,7 @@ log = logging.getLogger(__name__)
 
 
 class NotOffered(ArmError):
-    """This arm cannot do what was asked: it has no gripper, or no joint home."""
+    """This arm cannot do what was asked: it has no gripper, no joint home, or no kinematics that we know."""
 
 
 class SerlCommander:
@@ -73,7 +74,7 @@ class SerlCommander:
         self._running = False
         self._stopped = ""
         self._told = False
-        self._stops: tuple[str, int] | None = None  # run of the arm server, stops of others seen in it
+        self._stops = ForeignStops()
         self._goal: Array | None = None
         self._params = dict(SERL_DEFAULTS)
         self._gains: Gains | None = None
@@ -136,7 +137,7 @@ class SerlCommander:
 
     def start(self) -> None:
         """`startimp`: take the lease and enter RUN where the arm is, whoever stopped it before."""
-        self._stopped, self._stops = "", None
+        self._stopped, self._stops = "", ForeignStops()
         self._drive()
 
     def update_param(self, params: Mapping[str, float]) -> None:
@@ -240,11 +241,8 @@ class SerlCommander:
 
     def _look_for_stops(self, arm: ArmClient) -> None:
         """Somebody else may have asked for a stop where nothing moved, or while another had the lease."""
-        state = arm.newest
-        stops = state.counters.stops
-        if self._stops is not None and stops > (self._stops[1] if self._stops[0] == state.boot else 0):
+        if self._stops.new(arm.newest):
             self._latch("by somebody else")
-        self._stops = (state.boot, stops)
 
     def _command(self, arm: ArmClient) -> None:
         """Send the goal; an arm that refuses it is no longer running."""

@@ -71,9 +71,11 @@ class SerlLink:
         self.session.open()
         try:
             self.look()
-        except ArmError:
+        except ArmError as error:
             self.session.close()
-            raise
+            raise ArmError(
+                f"{error}; start the SERL server, or correct env.arm.serl_http.url if it runs"
+            ) from error
         self._wake, self._sending = asyncio.Event(), asyncio.Lock()  # of the session's present loop
         for loop in (self._poll(), self._send()):
             self.session.submit(loop).add_done_callback(self._ended)
@@ -274,5 +276,6 @@ class SerlLink:
                 q=state.q,
                 dq=state.dq,
                 gripper_width_m=state.opening * config.gripper_open_m,
+                gripper_stroke_m=0.0 if config.gripper == "none" else config.gripper_open_m,
             )
         return True

@@ -6,8 +6,9 @@ from ours:
 - **Wrench.** It passes on libfranka's `K_F_ext_hat_K`: what the *robot* does to the environment, along the
   tool's axes, not tared. Ours is what the environment does to the tool: the sign turns.
 - **Gripper.** It reads an opening from 0 (closed) to 1 (open): the width over 80 mm for a Franka hand, the
-  jaws' position for a Robotiq. `move_gripper` takes 0 to 255, which is a tenth of a metre for a Franka hand,
-  and runs the other way (255 is closed) for a Robotiq.
+  jaws' position for a Robotiq. `move_gripper` takes 0 to 255, which is a tenth of a metre for a Franka hand
+  (an opening of 1.25), and runs the other way (255 is closed) for a Robotiq. Ours counts like a Franka hand's
+  with the stroke of the gripper that is there in place of 80 mm.
 - **Load.** Its centre of mass is in the flange's frame, ours in the tool's.
 - **Joints.** There are always seven; an arm with six pads them, and its Jacobian, with zeros.
 
@@ -36,7 +37,7 @@ SERL_JOINTS = 7
 FRANKA_OPEN_M = 0.08
 """Width that a Franka hand's server calls 1 [m]."""
 _MOVE_COUNTS = 255
-_MOVE_METRES = 0.1  # What 255 asks of a Franka hand.
+_MOVE_OPENING = 1.25  # What 255 asks of a Franka hand: a tenth of a metre.
 FRANKA_HAND = (0.0, 0.0, 0.1034, 0.0, 0.0, -math.sin(math.pi / 8), math.cos(math.pi / 8))
 """(7,) the Franka hand's tool frame in the flange's, as the robot comes."""
 
@@ -209,12 +210,13 @@ def width_of_counts(counts: float, kind: GripperKind = "franka", open_m: float =
         ValueError: not a finite number.
     """
     share = min(1.0, max(0.0, numbers("gripper_pos", [counts], 1)[0] / _MOVE_COUNTS))
-    return (1.0 - share) * open_m if kind == "robotiq" else min(open_m, share * _MOVE_METRES)
+    return open_m * (1.0 - share if kind == "robotiq" else min(1.0, share * _MOVE_OPENING))
 
 
 def counts_of_width(width_m: float, kind: GripperKind = "franka", open_m: float = FRANKA_OPEN_M) -> int:
     """What to ask `move_gripper` for, so that the jaws stand `width_m` apart [m]."""
-    share = 1.0 - width_m / open_m if kind == "robotiq" else width_m / _MOVE_METRES
+    opening = width_m / open_m
+    share = 1.0 - opening if kind == "robotiq" else opening / _MOVE_OPENING
     return round(_MOVE_COUNTS * min(1.0, max(0.0, share)))
 
 

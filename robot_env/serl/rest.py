@@ -21,7 +21,6 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from handrail.robot_env.arms.arm import ArmState
-from handrail.robot_env.arms.kinematics import FRANKA, UR, DHTable
 from handrail.robot_env.config import EnvConfig
 from handrail.robot_env.errors import ArmError, ArmFault, ConfigError
 from handrail.robot_env.remote.client import ArmClient
@@ -29,8 +28,10 @@ from handrail.robot_env.remote.endpoints import Endpoints, is_loopback
 from handrail.robot_env.remote.feed import StateFeed
 from handrail.robot_env.remote.timing import watchdog_ns
 from handrail.robot_env.serl.commander import NotOffered, SerlCommander
-from handrail.robot_env.serl.jacobian import tool_jacobian
+from handrail.robot_env.serl.jacobian import ToolJacobian
 from handrail.robot_env.serl.protocol import (
+    FRANKA_OPEN_M,
+    SERL_JOINTS,
     LoadBody,
     MoveGripperBody,
     PoseBody,
@@ -73,7 +74,8 @@ class SerlRest:
     Args:
         commander: does what is commanded.
         reading: the arm's newest state; called in the server's thread, must not wait.
-        kinematics: of this arm, for the Jacobian.
+        jacobian: of this arm's tool.
+        stroke_m: opening of its gripper when fully open [m]; as `reading`, asked at every call.
         loopback: whether only this machine can reach the server; then the Host header must name it.
     """
 
@@ -81,12 +83,14 @@ class SerlRest:
         self,
         commander: SerlCommander,
         reading: Reading,
-        kinematics: DHTable = FRANKA,
+        jacobian: ToolJacobian,
+        stroke_m: Callable[[], float],
         loopback: bool = True,
     ) -> None:
         self._commander = commander
         self._reading = reading
-        self._kinematics = kinematics
+        self._jacobian = jacobian
+        self._stroke_m = stroke_m
         self._loopback = loopback
         self._questions: dict[str, Callable[[ArmState], object]] = {
             "getstate": self._state,
@@ -98,7 +102,7 @@ class SerlRest:
             "getq": lambda s: {"q": padded(s.q)},
             "getdq": lambda s: {"dq": padded(s.dq)},
             "getjacobian": lambda s: {"jacobian": self._jacobian_of(s)},
-            "get_gripper": lambda s: {"gripper": opening_of(s.gripper_width_m)},
+            "get_gripper": lambda s: {"gripper": self._opening_of(s)},
         }
         c = commander
         self._commands: dict[str, tuple[str, Callable[[Body], Callable[[], Any]]]] = {
@@ -143,6 +147,8 @@ class SerlRest:
         if name in self._questions:
             try:
                 answer = self._questions[name](self._reading())
+            except NotOffered as error:
+                raise Refused(501, str(error)) from error
             except ArmError as error:
                 raise Refused(503, str(error)) from error
             return Response(msgspec.json.encode(answer), media_type="application/json")
@@ -194,7 +200,7 @@ class SerlRest:
         return lambda: self._commander.update_param(params)
 
     def _move_gripper(self, body: Body) -> Callable[[], None]:
-        width_m = width_of_counts(_decode(body, MoveGripperBody).gripper_pos)
+        width_m = width_of_counts(_decode(body, MoveGripperBody).gripper_pos, open_m=self._stroke_m())
         return lambda: self._commander.gripper().move(width_m, GRIP_N)
 
     def _set_load(self, body: Body) -> Callable[[], None]:
@@ -205,6 +211,10 @@ class SerlRest:
 
     def _state(self, state: ArmState) -> object:
         force, torque = wrench_reply(state.wrench)
+        try:
+            jacobian = self._jacobian_of(state)
+        except NotOffered:  # of all that is asked for here, a client may want the rest
+            jacobian = [[0.0] * SERL_JOINTS] * 6
         return {
             "pose": state.pose.tolist(),
             "vel": state.twist.tolist(),
@@ -212,13 +222,24 @@ class SerlRest:
             "torque": torque,
             "q": padded(state.q),
             "dq": padded(state.dq),
-            "jacobian": self._jacobian_of(state),
-            "gripper_pos": opening_of(state.gripper_width_m),
+            "jacobian": jacobian,
+            "gripper_pos": self._opening_of(state),
         }
 
+    def _opening_of(self, state: ArmState) -> float:
+        """0 to 1, of whatever gripper it is."""
+        return opening_of(state.gripper_width_m, self._stroke_m())
+
     def _jacobian_of(self, state: ArmState) -> list[list[float]]:
-        """Six rows of seven."""
-        return [padded(row) for row in tool_jacobian(self._kinematics, state.q, state.pose)]
+        """Six rows of seven.
+
+        Raises:
+            NotOffered: it is not known which arm this is: a wrong Jacobian would be worse than none.
+        """
+        jacobian = self._jacobian.of(state.q, state.pose)
+        if isinstance(jacobian, str):
+            raise NotOffered(jacobian)
+        return [padded(row) for row in jacobian]
 
 
 class RestServer:
@@ -248,7 +269,13 @@ class RestServer:
             lambda: ArmClient(config, name="serl"), period_s, config.arm.joint_home, pursue_s, idle_s
         )
         loopback = is_loopback(server.rest_host)
-        app = SerlRest(self._commander, lambda: self._feed.take(limit_ns), _kinematics(config), loopback)
+        app = SerlRest(
+            self._commander,
+            lambda: self._feed.take(limit_ns),
+            ToolJacobian(config),
+            self._stroke_m,
+            loopback,
+        )
         self._http = HttpThread(
             app, server.rest_host, server.rest_port if port is None else port, name="serl-rest"
         )
@@ -278,6 +305,11 @@ class RestServer:
         self._commander.close()
         self._feed.close()
 
+    def _stroke_m(self) -> float:
+        """Of the arm's gripper; a Franka hand's, where none says it [m]."""
+        state = self._feed.newest
+        return state.gripper_stroke_m if state is not None and state.gripper_stroke_m else FRANKA_OPEN_M
+
 
 def serve_rest(config: EnvConfig, stop: threading.Event) -> threading.Thread:
     """Offer the protocol until `stop` is set. Returns once it is offered.
@@ -298,15 +330,6 @@ def serve_rest(config: EnvConfig, stop: threading.Event) -> threading.Thread:
     thread = threading.Thread(target=end, name="serl-rest-end", daemon=True)
     thread.start()
     return thread
-
-
-def _kinematics(config: EnvConfig) -> DHTable:
-    """Of the arm behind the server."""
-    arm = config.arm
-    if arm.kind in ("sim", "sim_server"):
-        return FRANKA if config.sim.arm == "panda" else UR["ur5e"]
-    six = arm.kind == "ur" or (arm.kind == "serl_http" and arm.serl_http.joints == 6)
-    return UR["ur5e"] if six else FRANKA
 
 
 def _decode(body: Body, kind: Any) -> Any:

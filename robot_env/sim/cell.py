@@ -71,6 +71,8 @@ class SimCell:
         nominal_socket: Where the socket is *said* to be, (7,); only the visible displacement moves it.
         seated_pose: Tool pose with the module seated in the nominal socket, (7,).
         home_pose: Tool pose at construction, (7,).
+        kinematics: The arm's joints: their limits, and the angles that reach a pose.
+        rated_rad_s: Fastest speed of each joint, by the arm's data sheet [rad/s], (J,).
         episode: The circumstances in force.
     """
 
@@ -85,7 +87,8 @@ class SimCell:
         self.data = mj.MjData(self.model)
         self.on_chunk: Callable[[int], None] | None = None
         parts = ARM_PARTS[self.config.arm]
-        self._kinematics = ArmKinematics(self.model, parts.joints, parts.posture)
+        self.kinematics = ArmKinematics(self.model, parts.joints, parts.posture)
+        self.rated_rad_s = np.array(parts.rated_rad_s)
         self._randomizer = Randomizer(self.model)
         self._tcp_site = self.model.site("tcp").id
         self._tip_site = self.model.site("tip").id
@@ -109,7 +112,7 @@ class SimCell:
         self.home_pose = self.seated_pose.copy()
         self.home_pose[2] += self.config.home_height_m
         self._place(self.home_pose)
-        self._kinematics.posture = self.data.qpos[self._kinematics.qpos_at].copy()
+        self.kinematics.posture = self.data.qpos[self.kinematics.qpos_at].copy()
 
     @property
     def time_ns(self) -> int:
@@ -136,7 +139,7 @@ class SimCell:
                 self.on_chunk(self._time_ns)
             if self._delayed:
                 self._apply_delayed()
-            if self._kinematics.redundant and self._time_ns >= self._posture_ns:
+            if self.kinematics.redundant and self._time_ns >= self._posture_ns:
                 self._pull_elbow()
             count = min(per_chunk, steps)
             mj.mj_step(model, data, nstep=count)
@@ -173,14 +176,14 @@ class SimCell:
             wrench += self.episode.wrench_bias
             wrench += self._noise.normal(0.0, 1.0, 6) * self.episode.wrench_noise
         peak, self._peak_unread_n = self._peak_unread_n, 0.0
-        kinematics = self._kinematics
+        q, dq = self.joints()
         return CellState(
             t_ns=self._time_ns,
             pose=self._tcp_pose(),
             twist=self._twist_now(),
             wrench=wrench,
-            q=self.data.qpos[kinematics.qpos_at].copy(),
-            dq=self.data.qvel[kinematics.dof_at].copy(),
+            q=q,
+            dq=dq,
             gripper_width_m=MODULE_THICKNESS_M,
             peak_force_n=peak,
         )
@@ -205,7 +208,17 @@ class SimCell:
         Raises:
             ArmError: The pose is out of reach.
         """
-        return self._kinematics.solve(pose, start)
+        return self.kinematics.solve(pose, start)
+
+    def joints(self) -> tuple[Array, Array]:
+        """Joint angles (J,) [rad] and velocities (J,) [rad/s]; looking takes no peak force."""
+        return self.data.qpos[self.kinematics.qpos_at].copy(), self.data.qvel[self.kinematics.dof_at].copy()
+
+    def follow_joints(self, q: Array) -> None:
+        """Pull the tool to where joint angles (J,) [rad] put it, and the elbow with it; it stays there."""
+        self._delayed.clear()
+        self._write_setpoint(self.kinematics.pose(q).tolist())
+        self.kinematics.posture = q
 
     def randomize(self, rng: np.random.Generator, config: RandomizationConfig | None = None) -> Draw:
         """Draw the next episode's circumstances and put them in force; the arm does not move.
@@ -266,7 +279,7 @@ class SimCell:
         """Set the joints for a tool pose, everything at rest and the sensor tared."""
         data = self.data
         data.qpos[:] = self.model.qpos0
-        data.qpos[self._kinematics.qpos_at] = self._kinematics.solve(pose)
+        data.qpos[self.kinematics.qpos_at] = self.kinematics.solve(pose)
         data.qvel[:] = data.qacc_warmstart[:] = data.qfrc_applied[:] = 0.0
         self._delayed.clear()
         self._write_setpoint(pose.tolist())
@@ -294,7 +307,7 @@ class SimCell:
 
     def _pull_elbow(self) -> None:
         """Renew the pull towards the home posture: slow enough to be done twenty times a second."""
-        kinematics = self._kinematics
+        kinematics = self.kinematics
         torque = kinematics.posture_torque(self.data, self.config.posture_stiffness_nm)
         self.data.qfrc_applied[kinematics.dof_at] = torque
         self._posture_ns = self._time_ns + POSTURE_PERIOD_NS

@@ -1,5 +1,7 @@
 """Inverse kinematics and the elbow's posture, both on the arm's own joints."""
 
+from collections.abc import Sequence
+
 import mujoco as mj
 import numpy as np
 
@@ -36,6 +38,32 @@ class ArmKinematics:
     def redundant(self) -> bool:
         """Whether the arm can move without moving its tool."""
         return len(self.posture) > 6
+
+    def require_joints(self, q: Sequence[float] | Array) -> Array:
+        """Joint angles (J,) [rad] that the arm can take, as an array of their own.
+
+        Raises:
+            ArmError: not so many finite ones, or one beyond its limits.
+        """
+        angles = np.array(q, dtype=np.float64)
+        count = len(self.posture)
+        if angles.shape != (count,) or not np.isfinite(angles).all():
+            raise ArmError(f"joint angles are {angles.tolist()}; this arm takes {count} finite ones")
+        for number, (angle, low, high) in enumerate(zip(angles, self._low, self._high, strict=True), start=1):
+            if not low <= angle <= high:
+                raise ArmError(
+                    f"joint {number} is to go to {angle:.3f} rad, outside its limits "
+                    f"[{low:.3f}, {high:.3f}]; choose other angles"
+                )
+        return angles
+
+    def pose(self, q: Array) -> Array:
+        """Tool pose (7,), base frame, at joint angles (J,) [rad]."""
+        data = self._scratch
+        data.qpos[self.qpos_at] = q
+        mj.mj_kinematics(self._model, data)
+        w, x, y, z = data.xquat[self._body].tolist()
+        return np.array([*data.site_xpos[self._site].tolist(), x, y, z, w])
 
     def solve(self, pose: Vector, start: Array | None = None) -> Array:
         """Joint angles (J,) [rad] that put the tool centre point at `pose` (7,), base frame.

@@ -27,15 +27,16 @@ FORCE_LIMITS = (15.0, 15.0, 20.0, 4.0, 4.0, 4.0)
 
 @dataclass(frozen=True)
 class ArmParts:
-    """What differs between the arms: how to build one, its joints and a comfortable posture [rad]."""
+    """What differs between the arms: joints, a comfortable posture [rad], rated speeds [rad/s]."""
 
     joints: tuple[str, ...]
     posture: tuple[float, ...]
+    rated_rad_s: tuple[float, ...]
 
 
 ARM_PARTS = {
-    "panda": ArmParts(panda.JOINTS, panda.POSTURE),
-    "ur5e": ArmParts(ur5e.JOINTS, ur5e.POSTURE),
+    "panda": ArmParts(panda.JOINTS, panda.POSTURE, panda.RATED_RAD_S),
+    "ur5e": ArmParts(ur5e.JOINTS, ur5e.POSTURE, ur5e.RATED_RAD_S),
 }
 
 

@@ -53,6 +53,8 @@ _LINKS = (
 JOINTS = tuple(f"joint{number}" for number in range(1, 8))
 POSTURE = (0.0, -0.19, 0.0, -2.51, 0.0, 2.32, 0.785)
 """A comfortable elbow-up posture near the cell's home pose [rad]; also the start of inverse kinematics."""
+RATED_RAD_S = (2.175,) * 4 + (2.61,) * 3
+"""Fastest speed of each joint, by the data sheet [rad/s]."""
 
 
 def add_panda(build: Builder, root: mj.MjsBody) -> mj.MjsBody:

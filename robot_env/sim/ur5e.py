@@ -44,6 +44,8 @@ _LINKS = (
 JOINTS = tuple(f"{link.name}_joint" for link in _LINKS)
 POSTURE = (0.0, -1.7, 2.0, -1.87, -pi / 2, 0.0)
 """Elbow up, tool down, near the cell's home pose [rad]; the start of inverse kinematics."""
+RATED_RAD_S = (pi,) * 6
+"""Fastest speed of each joint, by the data sheet [rad/s]."""
 
 
 def add_ur5e(build: Builder, root: mj.MjsBody) -> mj.MjsBody:

@@ -11,7 +11,7 @@ from logged import Log
 from handrail.agent.config import ActorConfig, AgentConfig, LearnerConfig, RunConfig
 from handrail.agent.history import RunHistory
 from handrail.agent.learner import Learner, LearnerDiverged
-from handrail.intervention.log_format import decode_record
+from handrail.intervention.log_format import EpisodeStart, decode_record
 from handrail.intervention.run_directory import RunDirectory
 from handrail.robot_env.errors import ConfigError
 
@@ -44,6 +44,32 @@ def test_demonstrations_are_selected_by_label(run):
     assert len(learner.memory.demo) == 20 + 25 + 2
     assert (learner.history.demonstrations, learner.history.online_steps) == (2, 10)
     assert learner.history.demonstration_steps == 82
+
+
+def test_an_evaluation_is_neither_learned_from_nor_counted(run):
+    log, learner, without = Log(), Learner(run, CONFIG), RunHistory()
+    demonstrated(log)
+    log.episode(10, human=(3, 4))
+    first = log.episode(30, purpose="evaluate", label="success")
+    log.episode(30, purpose="evaluate", human=(1, 2), success=False)
+    log.event(first, "failure", old="success")
+    log.episode(12, success=False)
+    log.feed(learner)
+    apart: set[int] = set()
+    for sequence, payload in log.records:
+        record = decode_record(payload)
+        if isinstance(record, EpisodeStart) and record.purpose == "evaluate":
+            apart.add(record.episode)
+        if getattr(record, "episode", None) not in apart:
+            without.ingest(sequence, record)
+    assert len(learner.memory.replay) == 20 + 20 + 10 + 12
+    assert len(learner.memory.demo) == 20 + 20 + 2
+    counted, expected = vars(learner.history), vars(without)
+    assert {name: counted[name] for name in counted if name != "robot_ns"} == {
+        name: expected[name] for name in expected if name != "robot_ns"
+    }
+    assert counted["robot_ns"] < expected["robot_ns"]  # nor is their time the training's
+    assert list(learner.history.finished) == [(True, False), (False, True)]
 
 
 def test_cloning_waits_for_all_demonstrations_and_happens_once(run):

@@ -3,18 +3,15 @@
 Times of a hand are short (150 ms of silence end it), so these tests have the machine to themselves.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
+from console_hand import by_human, hold_down, human_steps
 from console_page import Person
 from console_run import ConsoleRun, Witness, fresh
 from playwright.sync_api import expect
 
-from handrail.intervention.console.messages import Now, Step
 from handrail.intervention.transition import Source
-
-_TRIES = 8
-_TRY_S = 5.0
 
 pytestmark = [pytest.mark.slow, pytest.mark.realtime, pytest.mark.timeout(180)]
 
@@ -26,28 +23,6 @@ def _the_policy_drives_on(live: ConsoleRun, olga: Person) -> Iterator[None]:
     yield
     olga.at_rest()
     live.heard.until(lambda now: not now.paused and now.driver != "held", "the policy to go on")
-
-
-def human_steps(heard: Witness, episode: int, since: int = 0) -> list[Step]:
-    """What the human did in an episode, from a step on."""
-    return [
-        step for step in heard.steps.get(episode, []) if step.source == Source.HUMAN and step.step >= since
-    ]
-
-
-def hold_down(live: ConsoleRun, person: Person, key: str, seen: Callable[[Witness], object]) -> None:
-    """Hold a key until something is seen. A hand that a slow machine lost for a moment has to begin anew."""
-    for _ in range(_TRIES):
-        person.page.keyboard.down(key)
-        if live.heard.saw(seen, _TRY_S):
-            return
-        person.page.keyboard.up(key)
-        live.heard.until(lambda now: now.driver == "policy", "the policy, after the hand was lost")
-    live.heard.wait(seen, f"what {key} should have done", 0.0)
-
-
-def by_human(now: Now | None) -> bool:
-    return now is not None and now.driver == "human"
 
 
 @pytest.mark.parametrize("how", ["button", "key", "key on a focused button"])

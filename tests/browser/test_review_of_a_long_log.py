@@ -57,9 +57,13 @@ def known(kept: Kept, wanted: Callable[..., bool]) -> set[int]:
         return {row.episode for row in index.episodes() if wanted(row)}
 
 
-def test_without_a_control_loop_the_banner_says_so(rita: Person) -> None:
-    rita.expect_driver("gone")
-    expect(rita.page.locator("#driver")).to_contain_text("NO CONTROL LOOP")
+def test_a_run_that_nobody_drives_is_at_rest(kept: Kept, rita: Person) -> None:
+    rita.expect_driver("rest")
+    expect(rita.page.locator("#driver")).to_contain_text(f"handrail train run={kept.run.path} goes on.")
+    rita.go("run")
+    expect(rita.page.locator("#coach")).not_to_contain_text("Next:")
+    expect(rita.page.locator('#advice [data-rule="all-well"]')).to_have_count(0)
+    rita.go("review")
 
 
 @pytest.mark.parametrize(
@@ -116,6 +120,39 @@ def test_a_label_goes_to_the_log_itself(kept: Kept, rita: Person) -> None:
     rita.page.click('button[data-label="exclude"]')
     expect(rita.page.locator("#history li").filter(has_text="seen again")).to_be_visible()
     assert known(kept, lambda row: row.label == "exclude") == {episode}
+
+
+def test_rewards_are_drawn_under_the_label_and_beside_those_recorded(rita: Person) -> None:
+    rita.go("review/45")
+    row = rita.page.locator('#episode figure[data-timeline="reward"]')
+    names, value = row.locator(".key"), row.locator(".value")
+    expect(value).to_have_text("0.00")
+    expect(names.first).to_be_hidden()
+    for label, shown, apart in (("success", "1.00  0.00", True), ("failure", "0.00", False)):
+        rita.page.click(f'button[data-label="{label}"]')
+        expect(value).to_have_text(shown, use_inner_text=True)
+        for name, words in zip(names.all(), ("under its label", "as recorded"), strict=True):
+            expect(name).to_be_visible(visible=apart)
+            expect(name).to_have_text(words)
+
+
+def test_whoever_looks_on_takes_tables_away_and_is_told_why_no_more(
+    kept: Kept, browser: Browser, people: list[Person]
+) -> None:
+    vera = Person(browser, kept.console.address)
+    people.append(vera)
+    vera.sign_in(kept.console.tokens["viewer"], "Vera")
+    vera.go("review")
+    for form, name in (("mp4", "Film"), ("lerobot", "Dataset")):
+        button = vera.page.locator(f'button[data-export="{form}"]')
+        expect(button).to_have_attribute("aria-disabled", "true")
+        expect(button).to_have_attribute("title", "you are signed in as a viewer")
+        button.click(force=True)
+        vera.expect_message(f"{name}: you are signed in as a viewer")
+    with vera.page.expect_download() as saved:
+        vera.page.click('button[data-export="episodes"]')
+    assert saved.value.path().read_text().startswith("episode,")
+    vera.leave()
 
 
 def test_the_failure_reel_shows_one_failure_after_another(kept: Kept, rita: Person, table: Locator) -> None:

@@ -101,3 +101,15 @@ def test_a_selection_is_exported(live: ConsoleRun, olga: Person, finished: int) 
     text = saved.value.path().read_text()
     assert len(text.splitlines()) >= len([row for row in live.episodes() if row.status == "ended"]) - 2
     assert str(finished) in text
+
+
+def test_no_film_is_offered_where_there_are_no_pictures(live: ConsoleRun, olga: Person) -> None:
+    olga.go("review")
+    film = olga.page.locator('button[data-export="mp4"]')
+    expect(film).to_have_attribute("aria-disabled", "true")
+    expect(film).to_have_attribute("title", "this run has no cameras, so there is no film")
+    expect(olga.page.locator("select[name=end_s]")).to_be_disabled()
+    expect(olga.page.locator('button[data-export="lerobot"]')).not_to_have_attribute("aria-disabled", "true")
+    film.click(force=True)
+    olga.expect_message("Film: this run has no cameras")
+    expect(olga.page.locator(".exports .jobs li")).to_have_count(0)

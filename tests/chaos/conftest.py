@@ -61,13 +61,19 @@ class SmallRun:
     frames: list[tuple[int, int]] = field(default_factory=list)
     processes: dict[str, subprocess.Popen[str]] = field(default_factory=dict)
 
-    def spawn(self, *words: str) -> subprocess.Popen[str]:
-        """Start `handrail <words> run=…`; what it says is kept for `output`."""
+    def spawn(self, *words: str, terminal: int | None = None) -> subprocess.Popen[str]:
+        """Start `handrail <words> run=…`; what it says is kept for `output`.
+
+        Args:
+            words: of the command line.
+            terminal: what it reads from, and hears Ctrl-C by; None for neither.
+        """
+        before = () if terminal is None else ("setsid", "--ctty")
         return subprocess.Popen(
-            [*_command(*words), f"run={self.directory.path}"],
+            [*before, *_command(*words), f"run={self.directory.path}"],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL if terminal is None else terminal,
             text=True,
         )
 
@@ -176,9 +182,22 @@ def _command(*words: str) -> list[str]:
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Iterator[SmallRun]:
-    """A fresh run, with nothing started yet."""
-    directory = runs.create("small", str(tmp_path), compose.compose(SETTINGS), SETTINGS)
-    small = SmallRun(directory, telemetry.Collector(telemetry.address(directory.socket_dir())))
-    yield small
-    small.end()
+def make_run(tmp_path: Path) -> Iterator[Callable[..., SmallRun]]:
+    """Makes fresh runs, with nothing started yet, from settings beside the small ones."""
+    made: list[SmallRun] = []
+
+    def make(*more: str) -> SmallRun:
+        settings = (*SETTINGS, *more)
+        directory = runs.create(f"small-{len(made)}", str(tmp_path), compose.compose(settings), settings)
+        made.append(SmallRun(directory, telemetry.Collector(telemetry.address(directory.socket_dir()))))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.end()
+
+
+@pytest.fixture
+def run(make_run: Callable[..., SmallRun]) -> SmallRun:
+    """A fresh run in lockstep, with nothing started yet."""
+    return make_run()

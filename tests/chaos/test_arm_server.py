@@ -14,6 +14,11 @@ import zmq
 from arm_process import configured, spawn
 from commander import RawCommander
 
+from handrail.intervention.run_directory import RunDirectory
+from handrail.launch import compose
+from handrail.launch.bench.arm_sides import train_flat_out
+from handrail.launch.bench.side import other_side
+from handrail.robot_env import realtime
 from handrail.robot_env.arms.arm import ArmMode
 from handrail.robot_env.errors import ArmError
 from handrail.robot_env.gate import GateFlag
@@ -26,9 +31,8 @@ pytestmark = pytest.mark.realtime
 
 SOON_S = 20.0
 KILLS, SERVER_KILLS = 20, 3
-MARGIN_NS = 20_000_000
-NOISE_NS = 250_000_000
-"""What a machine that is busy with other tests may add to the worst case; the median gets none of it."""
+LIMIT_MS, MARGIN_MS = 125.0, 20.0
+"""The watchdog's time at 20 Hz, and what may be added to it."""
 
 
 @contextmanager
@@ -53,16 +57,16 @@ def settings(tmp_path):
     return {"address": f"ipc://{tmp_path}", "hz": 20.0}
 
 
-def serve(settings):
+def serve(settings, ahead=False):
     """A server process that answers."""
-    process = spawn("serve", **settings)
+    process = spawn("serve", ahead=ahead, **settings)
     greet(configured(**settings), timeout_s=SOON_S)
     return process
 
 
-def commander(settings):
+def commander(settings, ahead=False):
     """A commander process, up to where it would connect."""
-    process = spawn("drive", **settings)
+    process = spawn("drive", ahead=ahead, **settings)
     assert process.stdout is not None and process.stdout.readline() == "ready\n"
     return process
 
@@ -81,17 +85,33 @@ def until(watch, wanted):
     return newest
 
 
+@contextmanager
+def training(folder):
+    """A learner beside the test that trains flat out, as in `handrail bench arm`."""
+    config = compose.compose().config
+    run = RunDirectory(folder / "run").create(compose.dump(config), {})
+    with other_side(train_flat_out, str(run.path), threads=config.learner.torch_threads) as learner:
+        learner.lines.next("training")
+        yield
+        assert learner.process.poll() is None
+
+
 @pytest.mark.slow
-def test_a_killed_commander_is_noticed_within_the_watchdog_twenty_times(settings, figure):
+@pytest.mark.skipif(not realtime.fifo_permitted(), reason="SCHED_FIFO is not permitted here: no time holds")
+def test_twenty_killed_commanders_are_noticed_in_time_beside_a_training_learner(settings, tmp_path, figure):
+    """Every one of them: both ends at the priority of an arm server and an actor, the learner at nice 19."""
     settings["lease_s"] = 0.3
-    limit_ns = 125_000_000
     phase = random.Random(0)
-    took_ns = []
-    with ended(serve(settings)), ArmOperator(configured(**settings)) as watch:
-        following = commander(settings)
+    took_ms = []
+    with (
+        training(tmp_path),
+        ended(serve(settings, ahead=True)),
+        ArmOperator(configured(**settings)) as watch,
+    ):
+        following = commander(settings, ahead=True)
         for _ in range(KILLS):
             with ended(following) as present:
-                following = commander(settings)
+                following = commander(settings, ahead=True)
                 go(present)
                 until(watch, lambda state: state.mode == "run")
                 time.sleep(phase.uniform(0.05, 0.15))
@@ -99,16 +119,18 @@ def test_a_killed_commander_is_noticed_within_the_watchdog_twenty_times(settings
                 assert present.poll() is None
                 present.kill()
                 state = until(watch, lambda state: state.mode == "hold")
-                took_ns.append(state.mode_ns - state.command_ns)
-                figure("commander killed: last command to HOLD", took_ns[-1] / 1e6, "ms", limit=145.0)
+                took_ms.append((state.mode_ns - state.command_ns) / 1e6)
+                limit_ms = LIMIT_MS + MARGIN_MS
+                figure(
+                    "commander killed, learner training: last command to HOLD", took_ms[-1], "ms", limit_ms
+                )
                 assert watch.state().gate_flags & GateFlag.WATCHDOG
                 until(watch, lambda state: state.lease == 0)
         with ended(following):
             pass
-    took = np.sort(took_ns)
-    said = f"HOLD after {np.percentile(took, [0, 50, 90, 100]) / 1e6} ms (0, 50, 90, 100 %)"
-    assert (took >= limit_ns).all(), said
-    assert np.median(took) <= limit_ns + MARGIN_NS and took[-1] <= limit_ns + MARGIN_NS + NOISE_NS, said
+    took = np.sort(took_ms)
+    said = f"HOLD after {np.percentile(took, [0, 50, 90, 100])} ms (0, 50, 90, 100 %)"
+    assert len(took) == KILLS and (took >= LIMIT_MS).all() and (took <= LIMIT_MS + MARGIN_MS).all(), said
 
 
 def test_a_killed_server_is_missed_and_the_next_one_holds(settings, figure):

@@ -79,6 +79,11 @@ def press(bench: Bench) -> ArmState:
     pytest.fail(f"it never pressed: {state.wrench}")
 
 
+def require_joint_home(bench: Bench) -> None:
+    if not bench.joint_home:
+        pytest.skip("this arm makes no joint motion that can be ended")
+
+
 def settings(bench: Bench) -> EnvConfig:
     assert bench.config is not None
     return bench.config
@@ -235,6 +240,53 @@ def test_a_fault_is_latched_until_its_cause_is_gone_and_an_operator_recovers(ben
     bench.reach(bench.above())
 
 
+def test_a_joint_motion_goes_home_and_the_set_point_begins_there(bench):
+    require_joint_home(bench)
+    bench.arm.start()
+    bench.reach(bench.above(x=0.03, y=-0.02, z=0.06, yaw=0.15))
+    with pytest.raises(ArmError, match=r"RUN; stop\(\)"):
+        bench.arm.move_joints(bench.joint_home)
+    bench.arm.stop()
+    bench.arm.move_joints(bench.joint_home)
+    arrived = bench.arm.state()
+    assert arrived.mode is ArmMode.HOLD
+    np.testing.assert_allclose(arrived.q, bench.joint_home, atol=0.01)
+    bench.arm.start()
+    bench.wait(0.3)
+    assert pose_distance(arrived.pose, bench.arm.state().pose)[0] < 2e-3  # nothing pulls it back
+    bench.reach(bench.above())
+
+
+def test_whoever_is_asked_in_a_joint_motion_ends_it(bench):
+    ended_in_the_middle(bench, lambda: "that is far enough")
+
+
+def ended_in_the_middle(bench: Bench, reason: Callable[[], str]) -> None:
+    """Ask for `reason` when a joint motion is under way; the arm then holds, and can go on."""
+    require_joint_home(bench)
+    home, began, asked = np.array(bench.joint_home), np.zeros(0), 0
+    bench.arm.start()
+    began = bench.reach(bench.above(x=0.03, y=-0.02, z=0.06, yaw=0.15)).q
+    bench.arm.stop()
+
+    def interrupt() -> str:
+        nonlocal asked
+        asked += 1
+        return reason() if np.abs(bench.arm.state().q - began).max() > 0.01 else ""
+
+    with pytest.raises(ArmError, match="ended"):
+        bench.arm.move_joints(home, interrupt)
+    stopped = bench.arm.state()
+    assert asked > 1 and stopped.mode is ArmMode.HOLD and np.abs(stopped.q - home).max() > 0.02
+    bench.wait(0.3)
+    np.testing.assert_allclose(bench.arm.state().q, stopped.q, atol=5e-3)
+    bench.wait(0.3)
+    bench.arm.move_joints(home)  # nothing is wrong with it
+    np.testing.assert_allclose(bench.arm.state().q, home, atol=0.01)
+    bench.arm.start()
+    bench.reach(bench.above())
+
+
 def test_it_can_be_closed_twice_and_says_so_when_used_afterwards(bench):
     bench.arm.close()
     bench.arm.close()
@@ -275,6 +327,17 @@ def test_anybody_may_stop_it(served):
     commander = served.arm
     assert isinstance(commander, ArmClient)  # which hears of what others do when the next state comes
     assert commander.feed.wait(lambda state: state.mode == ArmMode.HOLD.value, SEVERAL_S)
+
+
+@behind_the_server
+def test_anybody_may_stop_a_joint_motion(served):
+    with ArmOperator(settings(served)) as operator:
+
+        def somebody_stops_it() -> str:
+            operator.stop()
+            return ""
+
+        ended_in_the_middle(served, somebody_stops_it)
 
 
 @behind_the_server

@@ -6,12 +6,17 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
+import zmq
 from console_end import BY_NOBODY, Console
 
 from handrail.agent.config import ActorConfig
+from handrail.intervention.console.feed import FeedReader
+from handrail.intervention.console.messages import Left, Live, feed_address
 from handrail.intervention.index import EpisodeIndex
+from handrail.intervention.log_format import HALTS
 from handrail.intervention.log_reader import LogReader, iter_transitions
 from handrail.intervention.transition import Source
 
@@ -161,6 +166,53 @@ def test_a_stop_pauses_whoever_drives(console: Console) -> None:
     console.until(lambda: console.now and console.now.driver == "human")
     assert console.desk.ask("stop", "bob", issued_ns=0).status == "done"
     console.until(lambda: console.now and console.now.paused and console.now.driver in ("hold", "held"))
+
+
+def test_who_paused_and_who_stopped_is_told_and_kept(console: Console) -> None:
+    def told(driver: str, stopped: bool, by: str, reason: str) -> None:
+        wanted = (driver, stopped, by, reason)
+        console.until(
+            lambda: (
+                console.now
+                and wanted
+                == (console.now.driver, console.now.stopped, console.now.halted_by, console.now.reason)
+            )
+        )
+
+    episode = console.running(steps=2).episode
+    assert console.desk.ask("pause", "ada").status == "done"
+    told("hold", False, "ada", "paused by ada")
+    assert console.desk.ask("pause", "bob").status == "done"  # paused it is already, and by ada
+    assert console.desk.ask("stop", "bob").status == "done"
+    told("hold", True, "bob", "stopped by bob")
+    console.until(lambda: episode in console.ended)  # given up
+    told("held", True, "bob", "stopped by bob")
+    assert console.desk.ask("resume", "ada").status == "done"
+    console.until(lambda: console.now and console.now.running)
+    assert console.now and (console.now.stopped, console.now.halted_by) == (False, "")
+    with EpisodeIndex(console.run.index_file, LogReader(console.run.segments)) as index:
+
+        def said() -> list[tuple[str, str]]:
+            index.refresh()
+            return [(event.kind, event.who) for _, event in index.events(episode) if event.kind in HALTS]
+
+        console.until(lambda: len(said()) >= 3)
+        assert said() == [("paused", "ada"), ("stopped", "bob"), ("resumed", "ada")]
+        row = index.episode(episode)
+        assert row is not None and row.operator not in ("ada", "bob"), "who stops an arm does not operate it"
+
+
+def test_a_control_loop_that_ends_as_it_was_told_to_says_so(tmp_path: Path) -> None:
+    console = Console(tmp_path)
+    with FeedReader(feed_address(console.run.socket_dir())).socket as socket:
+        socket.setsockopt(zmq.SUBSCRIBE, b"live")
+        boot = console.running().boot
+        console.close()
+        assert socket.poll(20_000)
+        live = msgspec.msgpack.Decoder(Live)
+        while not isinstance(last := live.decode(socket.recv_multipart()[1]), Left):
+            assert socket.poll(20_000), "the last word"
+    assert last.boot == boot
 
 
 def test_what_an_arm_is_driven_by_does_not_depend_on_a_console(tmp_path: Path) -> None:

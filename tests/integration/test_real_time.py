@@ -10,12 +10,12 @@ import pytest
 from benches.served import RunningServer, served_config
 from emulators.camera import Film, until
 from figures import Figure
+from person import Person
 
 from handrail.agent import session as session_module
 from handrail.agent.config import ActorConfig, RunConfig
 from handrail.agent.session import Session
 from handrail.intervention.config import MappingConfig, OperatorConfig
-from handrail.intervention.device import Reading
 from handrail.intervention.log_format import EpisodeEnd, EpisodeStart, Event, StepRecord
 from handrail.intervention.log_reader import LogReader
 from handrail.intervention.run_directory import RunDirectory
@@ -203,23 +203,6 @@ def test_a_step_without_a_picture_is_not_stored_and_the_next_episode_comes_with_
     assert aborted.episode == 0 and "CameraError: camera wrist" in aborted.why
     stored = [r.step for r in records if isinstance(r, StepRecord) and r.episode == 0]
     assert stored == [step.step for step in steps if step.episode == 0] and len(stored) in (5, 6)
-
-
-@dataclasses.dataclass
-class Person:
-    """Somebody at a device who lets the policy do it, and presses pause when told to."""
-
-    name: str = "person"
-    pause: threading.Event = dataclasses.field(default_factory=threading.Event)
-
-    def open(self) -> None: ...
-
-    def close(self) -> None: ...
-
-    def read(self, now_ns: int) -> Reading:
-        pressed = self.pause.is_set()
-        self.pause.clear()
-        return Reading(np.zeros(6), now_ns, frozenset({"pause"} if pressed else ()))
 
 
 def stopped_session(

@@ -16,7 +16,7 @@ from handrail.robot_env.clock import LockstepClock
 from handrail.robot_env.config import EnvConfig, TaskConfig
 from handrail.robot_env.env import RobotEnv
 from handrail.robot_env.errors import ConfigError, ResetError
-from handrail.robot_env.regrasp import RegraspPhase, RegraspStep
+from handrail.robot_env.regrasp import STOPPED, RegraspPhase, RegraspStep
 from handrail.robot_env.sim.cell import SimCell
 from handrail.robot_env.tasks import RamInsertion
 
@@ -251,6 +251,29 @@ def test_a_regrasp_that_is_paused_or_no_longer_wanted_is_cancelled(monkeypatch, 
     monkeypatch.setattr(env, "regrasp", lambda: procedure)
     assert not Hold(env, rollout, lambda: True, lambda: hand.looks < looks, told.append).regrasp()
     assert procedure.cancelled
+
+
+def test_a_regrasp_ends_where_somebody_else_stops_the_arm(monkeypatch):
+    stops = iter([0, 0, 1])
+    monkeypatch.setattr(RobotEnv, "stops", property(lambda _: next(stops)))
+    env, rollout, told = station(Hand())
+    procedure = Procedure()
+    monkeypatch.setattr(env, "regrasp", lambda: procedure)
+    assert not Hold(env, rollout, lambda: True, lambda: True, told.append).regrasp()
+    assert procedure.cancelled and len(procedure.acknowledged) == 2
+    assert rollout.paused and told[-1] == STOPPED
+
+
+def test_a_stop_that_was_answered_is_the_pasts(monkeypatch):
+    stops = [1]
+    monkeypatch.setattr(RobotEnv, "stops", property(lambda _: stops[0]))
+    env, rollout, told = station(Hand())
+    hold = Hold(env, rollout, lambda: True, lambda: True, told.append, answered=1)
+    assert hold.until_resumed() and hold.interruption() == "" and told == []
+    stops[0] = 2
+    assert hold.interruption() == STOPPED and rollout.paused and hold.answered == 1
+    rollout.resume()
+    assert hold.until_resumed() and hold.answered == 2
 
 
 def test_no_regrasp_without_a_holder_to_take_from():

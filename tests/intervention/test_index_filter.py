@@ -94,6 +94,7 @@ def found(index: EpisodeIndex, **words: object) -> list[int]:
         ({"human": "true"}, [0, 3]),
         ({"human": False}, [1, 2, 4, 5, 6, 7]),
         ({"purpose": "classify"}, [5]),
+        ({"purpose": "evaluate"}, []),
         ({"weights": "none"}, [0]),
         ({"weights": "10-30"}, [1, 2, 3]),
         ({"weights": "60-"}, [6, 7]),

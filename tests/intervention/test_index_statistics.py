@@ -27,7 +27,9 @@ NS = 1_000_000_000
 
 @pytest.fixture
 def index(samples, tmp_path: Path) -> Iterator[EpisodeIndex]:
-    """Two sessions of five episodes of four steps, a minute apart, their versions 0, 15, … 135.
+    """Two sessions of five episodes of four steps, their versions 0, 15, … 135.
+
+    They are a minute apart by the wall's clock, and twelve seconds by the robot's.
 
     Of each session the first was demonstrated, the second succeeded alone, the third with help, the fourth
     failed and the fifth, a success, was excluded.
@@ -39,9 +41,10 @@ def index(samples, tmp_path: Path) -> Iterator[EpisodeIndex]:
             for place in range(5):
                 number = 5 * session + place
                 start_ns = (number * 60 + session * 100_000) * NS
+                robot_ns = place * 12 * NS
                 purpose = "demo" if place == 0 else "train"
                 human = {0: 4, 2: 1}.get(place, 0)
-                writer.append(EpisodeStart(number, (0, number), purpose, 0, start_ns, 15 * number))
+                writer.append(EpisodeStart(number, (0, number), purpose, robot_ns, start_ns, 15 * number))
                 for step in range(4):
                     source = Source.HUMAN if step < human else Source.POLICY
                     writer.append(samples.step(number, step, source=source))
@@ -70,7 +73,7 @@ def test_the_figures_of_all_are_those_of_the_training_episodes_that_count(index:
     assert (total.group, total.episodes, total.counted) == ("", 10, 6)
     assert (total.unaided, total.assisted, total.takeovers) == (2, 4, 2)
     assert total.human_share == pytest.approx(2 / 24)
-    assert (total.cycle_s, total.peak_force_n) == (60.0, 18.0)
+    assert (total.cycle_s, total.peak_force_n) == (12.0, 18.0)
     assert total.unaided_bounds == wilson_interval(2, 6)
     assert total.assisted_bounds == wilson_interval(4, 6)
 
@@ -99,19 +102,19 @@ def test_nothing_is_nothing(index: EpisodeIndex) -> None:
     assert index.statistics("day", EpisodeFilter(episodes="100-")) == []
 
 
-def test_a_cycle_ends_with_the_next_start_and_none_spans_two_sessions(index: EpisodeIndex) -> None:
+def test_a_cycle_is_robot_time_to_the_next_start_and_none_spans_two_sessions(index: EpisodeIndex) -> None:
     rows = index.select()
-    assert [row.cycle_s for row in rows] == [60.0] * 4 + [None] + [60.0] * 4 + [None]
+    assert [row.cycle_s for row in rows] == [12.0] * 4 + [None] + [12.0] * 4 + [None]
     assert {row.duration_s for row in rows} == {40.0}
     chosen = index.select(EpisodeFilter(episodes="2"))  # the filter does not change who was next
-    assert [row.cycle_s for row in chosen] == [60.0]
+    assert [row.cycle_s for row in chosen] == [12.0]
 
 
 def test_the_pace_is_that_of_the_last_training_episodes(index: EpisodeIndex) -> None:
-    assert index.pace(2) == Pace(cycle_s=60.0, human_share=0.0)  # the failure, and the session's last
+    assert index.pace(2) == Pace(cycle_s=12.0, human_share=0.0)  # the failure, and the session's last
     assert index.pace(1) == Pace(cycle_s=None, human_share=0.0)
     assert index.pace(3).human_share == pytest.approx(1 / 12)
-    assert index.pace(100) == Pace(cycle_s=60.0, human_share=2 / 32)
+    assert index.pace(100) == Pace(cycle_s=12.0, human_share=2 / 32)
 
 
 def test_neighbours_are_those_that_the_filter_lets_through(index: EpisodeIndex) -> None:

@@ -27,8 +27,10 @@ class Log:
         self.reader = LogReader(self.segments)
         self.index = EpisodeIndex(folder / "index.db", LogReader(self.segments))
 
-    def episode(self, number: int, *, end: bool = True, label: str | None = None) -> None:
-        self.writer.append(EpisodeStart(number, (number,), "train", 0, 0, 0))
+    def episode(
+        self, number: int, *, end: bool = True, label: str | None = None, purpose: str = "train"
+    ) -> None:
+        self.writer.append(EpisodeStart(number, (number,), purpose, 0, 0, 0))
         for n in range(3):
             self.writer.append(self.samples.step(number, n))
         if end:
@@ -144,6 +146,13 @@ def test_what_does_not_exist_is_refused_and_what_does_is_listed(log: Log) -> Non
     ):
         with pytest.raises(LabelError, match="Episode 7 is not in the log, which holds 0 to 1"):
             act()
+
+
+def test_an_episode_of_an_evaluation_is_no_demonstration(log: Log) -> None:
+    log.episode(0, purpose="evaluate", label="success")
+    with pytest.raises(LabelError, match="Episode 0 is of an evaluation, which nothing learns from"):
+        append_label(log.writer, log.index, 0, "demo", who="ana")
+    assert append_label(log.writer, log.index, 0, "failure", who="ana") is not None
 
 
 def test_only_an_episode_without_an_end_is_marked_aborted_and_only_once(log: Log) -> None:

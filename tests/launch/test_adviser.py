@@ -26,6 +26,8 @@ from handrail.launch.adviser import LINGER_S, LOOK_EVERY_S, Adviser
 from handrail.launch.view import RunView
 
 CLASSIFIER = "0123456789ab"
+BETWEEN = Now("run", "boot", "train", "reset", 0, episode=-1)
+"""A control loop between two episodes."""
 
 
 class Clock:
@@ -52,7 +54,7 @@ class Told:
 
     def names(self, after_s: float = 0.0) -> list[str]:
         self.clock.s += after_s
-        return [rule["name"] for rule in self.adviser.say(self.view, None)["rules"]]
+        return [rule["name"] for rule in self.adviser.say(self.view, BETWEEN)["rules"]]
 
 
 @pytest.fixture
@@ -100,9 +102,16 @@ def write(
 
 
 def test_a_run_that_has_not_begun_has_nothing_wrong(told: Told) -> None:
-    said = told.adviser.say(told.view, None)
+    said = told.adviser.say(told.view, BETWEEN)
     assert [rule["name"] for rule in said["rules"]] == ["all-well"]
     assert said["coach"]["state"] == "wait"
+
+
+def test_a_run_that_nobody_drives_is_not_coached_and_not_called_well(told: Told) -> None:
+    assert told.adviser.say(told.view, None) == {"rules": [], "coach": {"sentence": "", "state": ""}}
+    told.report("learner", phase="train", rollbacks=1)
+    said = told.adviser.say(told.view, None)
+    assert [rule["name"] for rule in said["rules"]] == ["diverged"], "what is wrong is wrong at rest, too"
 
 
 def test_the_log_says_how_long_there_has_been_no_unaided_success(told: Told) -> None:
@@ -262,13 +271,13 @@ def test_the_advice_never_contradicts_the_coach(told: Told) -> None:
     unaided: list[bool] = []
     stages = set()
     for episode in range(300):
-        at_rest = told.adviser.say(told.view, None)
+        between = told.adviser.say(told.view, BETWEEN)
         skill = 0.5 + 0.5 * math.sin(episode / 25)  # gets better and worse
         unaided.append(rng.random() < skill)
         told.report("actor", unaided=list(unaided[-100:]), assisted=list(unaided[-100:]))
         now = Now("run", "boot", "train", "policy", 0, episode=episode, running=True, step=40, most_steps=100)
         told.clock.s += LINGER_S
-        for said in (at_rest, told.adviser.say(told.view, now)):
+        for said in (between, told.adviser.say(told.view, now)):
             well = [rule["sentence"] for rule in said["rules"] if rule["name"] == "all-well"]
             hands_off = said["coach"]["sentence"].startswith("Hands off")
             stages.add(told.adviser.coach.stage)

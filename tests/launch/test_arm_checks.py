@@ -12,6 +12,7 @@ from handrail.launch import arm_checks, preflight
 from handrail.launch.arm import sentence
 from handrail.launch.checks import Check
 from handrail.launch.compose import compose
+from handrail.robot_env.arms.kinematics import UR
 from handrail.robot_env.cameras import make
 from handrail.robot_env.cameras.config import CameraDeviceConfig
 from handrail.robot_env.config import EnvConfig
@@ -96,7 +97,7 @@ def test_kinematics_within_two_millimetres_and_half_a_degree(words, pose, verdic
 def test_a_ur_is_recognised_by_its_joints() -> None:
     q = (0.3, -1.2, 1.5, -1.9, -1.5, 0.4)
     tcp = "env.arm.ur.tcp=[0,0,0.163,0,0,0,1]"
-    flange = arm_checks.UR["ur10e"].flange(q)
+    flange = UR["ur10e"].flange(q)
     pose = tuple(pose_compose(flange, (0, 0, 0.163, 0, 0, 0, 1)).tolist())
     check = arm_checks.kinematics(config("arm=ur", tcp), state(q=q, pose=pose))
     assert check.verdict == "ok" and "ur10e" in check.text
@@ -107,7 +108,7 @@ def test_a_ur_is_recognised_by_its_joints() -> None:
 )
 def test_a_ur_s_calibration_is_no_failure_but_a_larger_difference_is(off_m: float, verdict: str) -> None:
     q = (0.3, -1.2, 1.5, -1.9, -1.5, 0.4)
-    pose = tuple(pose_compose(arm_checks.UR["ur5e"].flange(q), (off_m, 0, 0.163, 0, 0, 0, 1)).tolist())
+    pose = tuple(pose_compose(UR["ur5e"].flange(q), (off_m, 0, 0.163, 0, 0, 0, 1)).tolist())
     check = arm_checks.kinematics(
         config("arm=ur", "env.arm.ur.tcp=[0,0,0.163,0,0,0,1]"), state(q=q, pose=pose)
     )
@@ -139,6 +140,23 @@ def test_static_force() -> None:
     assert check.verdict == "fail" and "3.5 N at rest, limit 3 N" in check.text and "load" in check.text
     assert arm_checks.static_force([state(mode="run")]).verdict == "skip"
     assert arm_checks.static_force([state(twist=(0.02, 0, 0, 0, 0, 0))]).verdict == "skip"
+
+
+@pytest.mark.parametrize(
+    ("changes", "verdict", "part"),
+    [
+        ({}, "skip", "none to command"),
+        ({"gripper_stroke_m": 0.08}, "ok", "30.0 of 80 mm open, said with every state"),
+        ({"gripper_stroke_m": 0.085, "gripper_ns": 9_500_000_000}, "ok",
+         "85 mm open, widths up to 500 ms old"),
+        ({"gripper_stroke_m": 0.085, "gripper_ns": 9_400_000_000}, "fail",
+         "last heard 600 ms ago, limit 500 ms; look at its cable"),
+    ],
+)  # fmt: skip
+def test_the_gripper_and_how_old_its_width_is(changes, verdict: str, part: str) -> None:
+    newest = state(sent_ns=10_000_000_000, gripper_width_m=0.03, **changes)
+    check = arm_checks.gripper(config("arm=ur"), [newest])
+    assert (check.name, check.verdict) == ("gripper", verdict) and part in check.text
 
 
 def test_the_tool_s_place() -> None:
@@ -213,7 +231,7 @@ def test_workspace(words, verdict: str, part: str) -> None:
 def test_a_camera_that_is_not_there_fails_in_one_line() -> None:
     pytest.importorskip("cv2")
     words = ["env.camera_devices=[{name: side, driver: opencv, serial: /nowhere/side.mp4}]"]
-    (check,) = preflight._cameras(compose(words).config)
+    (check,) = preflight.cameras(compose(words).config)
     assert (check.name, check.verdict) == ("camera side", "fail")
     assert "/nowhere/side.mp4" in check.text and "\n" not in check.text
 
@@ -231,7 +249,7 @@ def cameras(monkeypatch: pytest.MonkeyPatch, *words: str) -> dict[str, Check]:
         listed = ",".join(f"{{name: {d.name}, serial: {d.name}, width: 64, height: 48}}" for d in devices)
         found = [word for word in words if "=" in word]
         config = compose([f"env.camera_devices=[{listed}]", *found]).config
-        return {check.name: check for check in preflight._cameras(config)}
+        return {check.name: check for check in preflight.cameras(config)}
 
 
 def test_cameras_are_watched_together(monkeypatch: pytest.MonkeyPatch) -> None:

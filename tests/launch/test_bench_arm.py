@@ -1,11 +1,18 @@
 """`handrail bench arm` with a station of one's own: it measures the computer, and nothing of the station."""
 
+import subprocess
+import sys
+from contextlib import closing
 from pathlib import Path
+
+from benches.served import RunningServer
 
 from handrail.launch import compose
 from handrail.launch.bench import arm
 from handrail.launch.options import split
+from handrail.robot_env.arms.sim import SimDriver
 from handrail.robot_env.remote.make import make_server
+from handrail.robot_env.sim.cell import SimCell
 
 
 def test_a_real_station_s_place_and_hand_are_left_out(tmp_path: Path) -> None:
@@ -34,3 +41,19 @@ def test_a_real_station_s_place_and_hand_are_left_out(tmp_path: Path) -> None:
     assert env.cameras == env.camera_devices == ()
     assert compose.load(run.config_file) == config
     make_server(env)  # the simulated cell says where its task is
+
+
+def test_a_hand_whose_first_reset_fails_says_why(tmp_path: Path) -> None:
+    run, config = arm._prepare(tmp_path, split([], arm.OPTIONS)[0], compose.compose([]).config)
+    driver = SimDriver(SimCell(config.env.sim))
+    hand = "import sys; from handrail.launch.bench.arm_sides import follow_a_hand as f; f(sys.argv[1], '1')"
+    with closing(RunningServer(driver, config.env)):
+        driver.inject_fault("a reflex, for the test")
+        result = subprocess.run(
+            [sys.executable, "-c", hand, str(run.path)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert result.returncode and "a reflex, for the test" in result.stderr.splitlines()[-1]

@@ -131,3 +131,5 @@ def test_demonstrations_are_counted() -> None:
     done = Coach().advise(Scene(purpose="demo", demonstrations=20, wanted=20))
     assert done.state == "wait" and done.sentence.startswith("Wait: it is learning")
     assert Coach().advise(Scene(purpose="classify")).state == "wait"
+    counted = Coach().advise(Scene(purpose="evaluate"))
+    assert counted == Coaching("Hands off: what it can do alone is being counted.", "hands-off")

@@ -144,15 +144,24 @@ def test_a_ur_is_driven_away_from_whoever_stands_behind_it() -> None:
 
 def test_an_arm_server_s_station_composes_before_anything_is_taught() -> None:
     """What is read from the arm itself cannot be known before its server runs; all else is asked for."""
-    facts = [word for word in FACTS["station=franka_cell"] if "joint_home" not in word]
+    facts = [word for word in FACTS["station=franka_cell"] if "env.arm.franka" in word]
     env = compose.compose(["station=franka_cell", "task=ram_insertion_real", *facts], "taught").config.env
     assert (env.task.seated_pose, env.regrasp, env.regrasp_every) == (None, None, 0)
     assert (env.arm.joint_home, env.arm.joint_home_every) == ((), 0)
     assert env.arm.franka.host == "172.16.0.2" and env.limits.force_limit_n == 30.0
     with pytest.raises(ConfigError, match=r"no value for env\.arm\.franka\.host: "):
         compose.compose(["station=franka_cell", *facts[1:]], "taught")
-    # Whoever only wants to know where the server is gives nothing at all.
-    env = compose.compose(["station=franka_cell", "task=ram_insertion_real"], "ignored").config.env
+    # Whoever only wants to know where the server is, or says what is missing, gives nothing at all.
+    composed = compose.compose(
+        ["station=franka_cell", "task=ram_insertion_real", "device=gamepad"], "ignored"
+    )
+    words = [*FACTS["station=franka_cell"], *FACTS["task=ram_insertion_real"]]
+    assert set(composed.missing) == {word.partition("=")[0] for word in words}
+    assert compose.compose(["station=franka_cell", "arm=sim"], "ignored").missing == (
+        "env.camera_devices.0.serial",
+        "env.camera_devices.1.serial",
+    )
+    env = composed.config.env
     assert (env.arm.kind, env.arm.name) == ("franka", "franka-cell")
     assert [device.name for device in env.camera_devices] == ["wrist_1", "wrist_2"]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 import websockets.exceptions
-from consoled import TOKENS, Consoled, Person, consoled, make_run
+from consoled import PATIENCE_S, TOKENS, Consoled, Person, consoled, make_run
 from starlette.routing import Route, WebSocketRoute
 
 from handrail.launch.console.access import Door, Tokens
@@ -259,17 +259,41 @@ def test_a_wrong_token_lets_nobody_in(site: Consoled) -> None:
     assert site.nobody().ask("POST", "/login", content=b"\xff\xfe=&&&&&;=").status_code == 303
 
 
-def test_a_link_with_the_token_signs_in_and_leaves_no_trace(site: Consoled) -> None:
-    answer = site.nobody().ask("GET", f"/login?token={TOKENS.viewer}")
+def test_a_link_with_the_token_and_a_name_signs_in_and_leaves_no_trace(site: Consoled) -> None:
+    answer = site.nobody().ask("GET", f"/login?token={TOKENS.viewer}&name=Vera")
     assert answer.status_code == 303 and answer.headers["location"] == "/"
     assert (
         answer.headers["referrer-policy"] == "same-origin" and "no-store" in answer.headers["cache-control"]
     )
 
 
-def test_signing_out_forgets_the_cookie(site: Consoled) -> None:
-    answer = site.viewer().ask("POST", "/logout")
-    assert answer.status_code == 303 and "Max-Age=0" in answer.headers["set-cookie"]
+def test_a_link_with_the_token_alone_asks_who_comes_once(site: Consoled) -> None:
+    answer = site.nobody().ask("GET", f"/login?token={TOKENS.operator}")
+    assert answer.status_code == 200 and 'name="name"' in answer.text
+    assert "set-cookie" not in answer.headers and TOKENS.operator not in answer.text
+    ada = site.operator("Ada")
+    again = ada.ask("GET", f"/login?token={TOKENS.operator}")
+    assert again.status_code == 303 and again.headers["location"] == "/" and "set-cookie" not in again.headers
+    assert ada.ask("GET", f"/login?token={TOKENS.viewer}").status_code == 200, "as somebody who may do less"
+
+
+def test_signing_out_ends_the_session_and_what_it_holds(site: Consoled) -> None:
+    ada, bo = site.operator("Ada"), site.viewer("Bo")
+    with bo.socket() as onlooker, ada.socket() as page, ada.socket("/ws/video") as video:
+        page.send(kind="claim")
+        page.hear("lease", mine=True)
+        onlooker.hear("lease", holder="Ada")
+        with ada.socket("/ws/hand") as hand:
+            answer = ada.ask("POST", "/logout")
+            assert answer.status_code == 303 and "Max-Age=0" in answer.headers["set-cookie"]
+            for socket in (page, video, hand):
+                with pytest.raises(websockets.exceptions.ConnectionClosed):
+                    while True:
+                        socket.connection.recv(PATIENCE_S)
+        onlooker.hear("lease", holder=None)
+        onlooker.send(kind="ping", t=1)
+        onlooker.hear("pong")  # nobody else is touched
+    assert ada.ask("GET", "/api/episodes").status_code == 401, "a cookie that was kept is of no use"
 
 
 def test_sockets_open_to_pages_of_ours_alone(site: Consoled, people: dict[str, Person]) -> None:

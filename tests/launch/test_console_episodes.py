@@ -23,7 +23,7 @@ from handrail.intervention.run_directory import RunDirectory
 from handrail.launch import compose
 from handrail.launch.bench.long_log import write_long_log
 from handrail.launch.console.answers import Refused
-from handrail.launch.console.blob import pack_episode
+from handrail.launch.console.blob import pack_episode, worth
 from handrail.robot_env.config import EnvConfig
 
 EPISODES, STEPS = 30, 12
@@ -94,6 +94,7 @@ def test_the_query_is_the_filter(site: Consoled, run: RunDirectory, asked: dict[
         ("/api/episodes/3?order=1", 400),
         ("/api/episodes/999", 404),
         ("/api/episodes/999/blob", 404),
+        ("/api/episodes/999/reward", 404),
         (f"/api/episodes/{10**40}", 404),
         ("/api/episodes/-1", 404),
         ("/api/episodes/..%2f..%2fmeta.json", 404),
@@ -173,6 +174,8 @@ def test_an_episode_of_which_a_part_is_lost_is_refused_and_not_shown_wrong(tmp_p
     newest.write_bytes(newest.read_bytes()[:-20_000])
     with pytest.raises(LogError, match="whole steps in the log, 12 in the index"):
         pack_episode(LogReader(run.segments), row, EnvConfig())
+    with pytest.raises(LogError, match="whole steps in the log, 12 in the index"):
+        worth(LogReader(run.segments), row)
 
 
 def test_a_label_is_in_the_log_and_every_page_is_told(site: Consoled, run: RunDirectory) -> None:
@@ -196,6 +199,23 @@ def test_a_label_is_in_the_log_and_every_page_is_told(site: Consoled, run: RunDi
     assert [event["kind"] for event in told(ada, path)["history"]] == ["label", "label", "comment"]
     with EpisodeIndex(run.index_file, LogReader(run.segments)) as index:
         assert [event.who for _, event in index.events(24)] == ["task", "Ada", "Ada"]
+
+
+def test_rewards_are_those_of_the_label_an_episode_has_now(site: Consoled) -> None:
+    ada, path = site.operator("Ada"), "/api/episodes/26"
+    recorded = [0.0] * (STEPS - 1) + [1.0]
+    assert unpacked(ada.ask("GET", f"{path}/blob").content)[0]["steps"]["reward"] == recorded
+    assert told(site.viewer(), f"{path}/reward") == {"reward": recorded}
+    with holding(ada):
+        for label, step, reward in (
+            ("failure", None, [0.0] * STEPS),
+            ("success", 7, [0.0] * 7 + [1.0] + [None] * (STEPS - 8)),
+            ("demo", None, recorded),
+        ):
+            body = {"id": uuid.uuid4().hex, "label": label, "step": step}
+            assert ada.ask("POST", f"{path}/label", json=body).status_code == 200
+            assert told(ada, f"{path}/reward") == {"reward": reward}
+    assert unpacked(ada.ask("GET", f"{path}/blob").content)[0]["steps"]["reward"] == recorded
 
 
 @pytest.mark.parametrize(

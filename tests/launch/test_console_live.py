@@ -11,7 +11,7 @@ import pytest
 import websockets.exceptions
 from consoled import Consoled, Loop, consoled, heard, make_run, until
 
-from handrail.intervention.console.messages import Ended, Step, Steps
+from handrail.intervention.console.messages import Ended, Left, Step, Steps
 from handrail.intervention.run_directory import RunDirectory
 from handrail.launch import telemetry
 from handrail.launch.console import audience
@@ -96,6 +96,29 @@ def test_a_control_loop_that_ends_is_told_of(site: Consoled, loop: Loop) -> None
         assert page.hear("now", alive=False)["now"] is None
         loop.be(boot="another")
         assert page.hear("now", alive=True)["now"]["boot"] == "another"
+        loop.state = None
+        gone = page.hear("now", alive=False)
+        assert gone["rest"] == "", "that fell silent without a word"
+
+
+def test_a_run_that_nobody_drives_is_at_rest_and_one_that_is_held_is_not(
+    site: Consoled, loop: Loop, run: RunDirectory
+) -> None:
+    with site.viewer().socket() as page:
+        loop.state = None
+        if page.hear("now")["alive"]:
+            heard(site, loop)
+        loop.be(boot="third")
+        assert page.hear("now", alive=True)["rest"] == ""
+        loop.state = None
+        loop.feed.send(Left("third"))
+        assert page.hear("now", alive=False, rest="left")
+        lock = run.lock("supervisor")
+        assert page.hear("now", rest="")
+        lock.release()
+        assert page.hear("now", rest="left")
+        with site.viewer().socket() as later:
+            assert later.hear("now")["rest"] == "left"
 
 
 def test_the_holder_s_commands_reach_the_desk_with_their_name_and_age(site: Consoled, loop: Loop) -> None:
@@ -215,7 +238,7 @@ def test_real_time_is_the_holder_s_alone_and_the_most_wanted_rate_wins(site: Con
         until(lambda: loop.watches[-1].real_time, "real time")
 
 
-def test_reports_of_the_processes_are_shown(site: Consoled, run: RunDirectory) -> None:
+def test_reports_of_the_processes_are_shown(site: Consoled, run: RunDirectory, loop: Loop) -> None:
     relay = telemetry.Relay(telemetry.relay_address(run.socket_dir()))
     try:
         with site.viewer().socket() as page:
@@ -241,6 +264,16 @@ def test_reports_of_the_processes_are_shown(site: Consoled, run: RunDirectory) -
             assert shown["success"]["unaided"]["20"]["successes"] == 9
             assert shown["success"]["unaided"]["20"]["low"] == pytest.approx(0.596, abs=1e-3)
             assert page.hear("run", notices=["the evaluator died"])["evaluations"][-1]["successes"] == 9
+            result = "9 of 10 unaided after 600 steps"
+            relay(telemetry.ending("reached", "", result))
+            end = page.hear(
+                "now", end={"outcome": "reached", "why": "", "result": "9 of 10 unaided after 600 steps"}
+            )
+            assert page.hear("run")["phase"] == "ended"
+            with site.viewer().socket() as later:
+                assert later.hear("now")["end"] == end["end"]
+            loop.be(boot="the next session's")
+            assert page.hear("now", alive=True)["end"] is None
     finally:
         relay.close()
 

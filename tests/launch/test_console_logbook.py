@@ -83,6 +83,8 @@ def test_a_finished_run_is_shown_and_its_labels_are_followed(run: RunDirectory) 
         assert shown["phase"] == "idle" and shown["supervised"] is False
         wins = sum(expected.actor["unaided"][-20:])
         assert shown["success"]["unaided"]["20"]["successes"] == wins
+        kinds = zip(expected.actor["unaided"], expected.actor["assisted"], strict=True)
+        assert shown["recent"] == [list(each) for each in kinds][-10:] and len(shown["recent"]) == 10
         assert (shown["cycle_s"], shown["human_share"]) == (expected.pace.cycle_s, expected.pace.human_share)
         relabel(run, 5, "failure", "Ada", "not seated")
         assert page.hear("labelled")["episodes"] == [5]

@@ -145,6 +145,21 @@ def test_a_since_that_is_no_number_is_refused(site: Consoled, since: str) -> Non
     )
 
 
+def test_lines_that_were_counted_of_another_job_count_for_nothing(site: Consoled) -> None:
+    ada, path = site.operator("Ada"), "/api/setup/jobs/accept"
+
+    def ended() -> dict[str, Any]:
+        told(ada.ask("POST", path, json={"name": "nobody_made_this"}))
+        return until(lambda: (now := told(ada.ask("GET", path)))["state"] == "failed" and now, "its end")
+
+    with holding(ada):
+        first, second = ended(), ended()
+    assert first["id"] != second["id"] and first["next"] == second["next"] > 0
+    assert told(ada.ask("GET", f"{path}?since={second['next']}&of={second['id']}"))["lines"] == []
+    assert told(ada.ask("GET", f"{path}?since={first['next']}&of={first['id']}"))["lines"] == second["lines"]
+    assert told(ada.ask("GET", "/api/setup"))["jobs"]["accept"]["id"] == second["id"]
+
+
 def test_jobs_take_checked_values_and_no_words(site: Consoled) -> None:
     ada = site.operator("Ada")
     with holding(ada):

@@ -24,6 +24,7 @@ EPISODES = [
     Told(steps=0, end="aborted"),
     Told(),
     Told(end="open"),
+    Told(purpose="evaluate"),
 ]
 
 
@@ -64,13 +65,15 @@ def test_the_summary_says_what_was_left_out(
             "shown to a classifier": 1,
             "without a step": 1,
             "still running": 1,
+            "of an evaluation": 1,
         },
     }
     assert main(["export", "csv", f"run={run.path}", "to=again.csv"]) == 0
     line = capsys.readouterr().out
     assert line.startswith("3 episodes, 12 steps -> again.csv (0.0 MB in ") and line.count("\n") == 1
     assert (
-        "left out: 1 excluded, 2 aborted, 1 shown to a classifier, 1 without a step, 1 still running" in line
+        "left out: 1 excluded, 2 aborted, 1 shown to a classifier, 1 without a step, 1 still running, "
+        "1 of an evaluation" in line
     )
 
 
@@ -78,15 +81,16 @@ def test_the_summary_says_what_was_left_out(
     ("words", "episodes"),
     [
         ((), [0, 1, 7]),
-        (("--all",), [0, 1, 2, 3, 4, 5, 7]),
+        (("--all",), [0, 1, 2, 3, 4, 5, 7, 9]),
         (("last=2",), [1, 7]),
         (("outcome=failure",), [1]),
         (("outcome=aborted",), [3, 5]),
         (("labelled=exclude",), [2]),
         (("purpose=classify",), [4]),
         (("outcome=shown",), [4]),
+        (("purpose=evaluate",), [9]),
         (("episodes=0-3,7",), [0, 1, 7]),
-        (("episodes=2-", "--all", "last=3"), [4, 5, 7]),
+        (("episodes=2-", "--all", "last=3"), [5, 7, 9]),
     ],
 )
 def test_what_teaches_nothing_is_taken_only_when_it_is_asked_for(
@@ -105,7 +109,7 @@ def test_what_teaches_nothing_is_taken_only_when_it_is_asked_for(
         (("csv", "end_s=3"), 2, "end_s= goes with mp4"),
         (("mp4", "instruction=x"), 2, "instruction= goes with lerobot"),
         (("mp4", "to=-"), 2, "only csv can go to stdout"),
-        (("csv", "episodes=6"), 26, "no episode to export of those with episodes=6: the run has 0 to 8"),
+        (("csv", "episodes=6"), 26, "no episode to export of those with episodes=6: the run has 0 to 9"),
         (("lerobot", "operator=Zoe"), 26, "no episode to export of those with operator=Zoe"),
         (("csv", "to=taken"), 2, "to=taken: is there already"),
         (("csv", "to=taken/file/x.csv"), 26, "taken/file/x.csv cannot be written: "),

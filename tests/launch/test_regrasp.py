@@ -1,15 +1,25 @@
 """The operator is told each step once, acknowledges with a button, and may leave at any time."""
 
 import signal
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
+from benches.served import SERVER, RunningServer, served_config
+from person import Person
 from rich.console import Console
 
+from handrail.agent.config import ActorConfig, RunConfig
 from handrail.intervention.device import Reading
+from handrail.launch import regrasp
 from handrail.launch.regrasp import guide
 from handrail.launch.supervisor import Interrupt
-from handrail.robot_env.regrasp import PROMPTS, RegraspPhase, RegraspStep
+from handrail.robot_env import realtime
+from handrail.robot_env.arms.sim import SimDriver
+from handrail.robot_env.errors import ArmError
+from handrail.robot_env.regrasp import PROMPTS, RegraspConfig, RegraspPhase, RegraspStep
+from handrail.robot_env.sim.cell import SimCell
 
 
 class Procedure:
@@ -57,3 +67,20 @@ def test_ctrl_c_holds_the_arm() -> None:
     env = SimpleNamespace(regrasp=lambda: procedure)
     assert not guide(env, device(), Console(quiet=True), interrupt)  # pyright: ignore[reportArgumentType]
     assert procedure.cancelled
+
+
+def test_a_real_arm_is_not_moved_without_real_time_priority(monkeypatch) -> None:
+    real = served_config("ur", server=replace(SERVER, require_realtime=True))
+    task = replace(real.task, seated_pose=tuple(SimCell().seated_pose.tolist()))
+    holder = RegraspConfig(grasp_pose=(0.0, 0.03, 0.0, 0.0, 0.0, 0.0))
+    running = RunningServer(SimDriver(SimCell()), replace(real, task=task, regrasp=holder))
+    person = Person()
+    config = RunConfig(env=running.config, actor=ActorConfig(device="spacemouse"))
+    monkeypatch.setattr(regrasp.arm_link, "meant", lambda *_: config)
+    monkeypatch.setattr(regrasp, "make_operator_device", lambda _: person)
+    monkeypatch.setattr(realtime, "raise_priority", lambda: "nice")
+    try:
+        with pytest.raises(ArmError, match="SCHED_FIFO, which a real arm needs"):
+            regrasp.main({}, [])
+    finally:
+        running.close()

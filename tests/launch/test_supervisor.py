@@ -1,5 +1,7 @@
 """A session with real processes that report over real sockets: ends at the goal, the budget or a signal."""
 
+import contextlib
+import dataclasses
 import json
 import re
 import signal
@@ -8,6 +10,7 @@ import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from rich.console import Console
 
@@ -100,6 +103,50 @@ def test_a_failed_process_ends_the_others(run: RunDirectory, config: RunConfig) 
     with pytest.raises(ChildFailed, match="the learner stopped: diverged"):
         supervise(run, config, [actor, learner])
     assert run.summary_file.exists()
+
+
+@pytest.mark.parametrize(
+    ("actor", "outcome", "why"),
+    [
+        ("stop.wait()", "stopped", ""),
+        ("print('handrail: no room', file=sys.stderr); sys.exit(2)", "failed", "the actor stopped: no room"),
+    ],
+)
+def test_whoever_looks_on_is_told_how_it_ends_before_the_console_does(
+    run: RunDirectory, config: RunConfig, actor: str, outcome: str, why: str
+) -> None:
+    """The console is the last to go: it still tells what the log has come to."""
+    told = run.path / "told"
+    looks_on = f"""
+        import os, zmq, msgspec
+        socket = zmq.Context.instance().socket(zmq.SUB)
+        socket.setsockopt(zmq.SUBSCRIBE, b"")
+        socket.connect({telemetry.relay_address(run.socket_dir())!r})
+        heard = []
+        while not stop.is_set():
+            if socket.poll(50):
+                report = msgspec.msgpack.decode(socket.recv())
+                if report["kind"] == "here":
+                    open({str(told)!r} + ".hears", "w").close()
+                heard += [report] if report["kind"] == "end" else []
+        open({str(told)!r}, "wb").write(msgspec.msgpack.encode(heard))
+    """
+    begins = f"""
+        import os
+        while not os.path.exists({str(told)!r} + ".hears"):
+            report({{"kind": "here"}})
+            stop.wait(0.05)
+        report({{"kind": "actor", "env_steps": 700}})
+        if {outcome == "stopped"}:
+            os.kill(os.getppid(), signal.SIGINT)
+        {actor}
+    """
+    console = dataclasses.replace(spec(run, "console", looks_on), optional=True)
+    with Interrupt().installed() as interrupt, contextlib.suppress(ChildFailed):
+        supervise(run, config, [spec(run, "actor", begins), console], interrupt)
+    first, last = msgspec.msgpack.decode(told.read_bytes())
+    assert (last["outcome"], last["why"]) == (first["outcome"], first["why"]) == (outcome, why)
+    assert " after 0 steps" in last["result"], "the log is the truth, and nothing was logged"
 
 
 def test_a_second_supervisor_is_refused_and_names_the_first(

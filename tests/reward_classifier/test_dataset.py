@@ -33,11 +33,11 @@ class Shelf:
         marks = [mark == "x" for mark in held]
         write_episode(self.writer, episode, marks, purpose="classify", rewards=[float(m) for m in marks])
 
-    def live(self, episode: int, steps: int, label: str, who: str = "task") -> None:
+    def live(self, episode: int, steps: int, label: str, who: str = "task", purpose: str = "train") -> None:
         """A lived one; in a success the lamp is lit at its last two steps."""
         success = label in ("success", "demo")
         lit = [success and number >= steps - 2 for number in range(steps)]
-        write_episode(self.writer, episode, lit, label=(label, who))
+        write_episode(self.writer, episode, lit, label=(label, who), purpose=purpose)
 
     def says(self, episode: int, label: str, step: int | None = None) -> None:
         with EpisodeIndex(self.folder / "index.db", LogReader(self.folder)) as index:
@@ -125,6 +125,14 @@ def test_of_lived_episodes_the_newest_are_taken_and_of_recorded_ones_all(shelf: 
     for number in range(1, 6):
         shelf.live(number, 6, "success")
     assert list(drawn(shelf.gathered(replace(CONFIG, max_episodes=2)))) == [0, 4, 5]
+
+
+def test_an_evaluation_is_no_example_and_may_check_what_was_learned(shelf: Shelf) -> None:
+    for number in range(3):
+        shelf.live(number, 6, "success", who="Ada", purpose="evaluate" if number == 1 else "train")
+    assert list(drawn(shelf.gathered())) == [0, 2]
+    recording = Recording("shown", LogReader(shelf.folder), ENV)
+    assert [each.episode for each in dataset.read(recording, ["wrist"], CONFIG)] == [0, 1, 2]
 
 
 def test_the_limit_is_one_over_all_runs(shelf: Shelf, tmp_path: Path) -> None:

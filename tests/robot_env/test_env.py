@@ -498,11 +498,13 @@ def test_a_joint_reset_is_made_as_often_as_asked(panda, monkeypatch):
     q = tuple(panda.cell.solve_ik(panda.cell.home_pose))
     config = EnvConfig(arm=ArmConfig(joint_home=q, joint_home_every=2))
     env = RobotEnv(panda.arm, RamInsertion(config.task, panda.cell), panda.clock, config, scene=panda.cell)
-    moved = []
+    moved, move = [], panda.arm.move_joints
 
-    def move_joints(angles):
+    def move_joints(angles, interrupt):
         assert panda.arm.state().mode is ArmMode.HOLD
+        move(angles, interrupt)
         moved.append(tuple(angles))
+        np.testing.assert_allclose(panda.cell.joints()[0], q, atol=6e-3)
 
     monkeypatch.setattr(panda.arm, "move_joints", move_joints)
     counts = []
@@ -511,6 +513,33 @@ def test_a_joint_reset_is_made_as_often_as_asked(panda, monkeypatch):
         counts.append(len(moved))
     assert counts == [0, 0, 1, 1, 2]  # never the first, which nobody has seen the arm reach
     assert set(moved) == {q}
+
+
+@pytest.mark.parametrize("moment", ["during", "after"])
+def test_whoever_may_end_a_reset_may_end_its_joint_motion(panda, monkeypatch, moment):
+    """He is asked all the while, and once more before the arm follows set-points again."""
+    q = panda.cell.joints()[0] + [0.2, 0.0, -0.2, 0.0, 0.0, 0.0, 0.1]
+    config = EnvConfig(arm=ArmConfig(joint_home=tuple(q), joint_home_every=1))
+    env = RobotEnv(panda.arm, RamInsertion(config.task, panda.cell), panda.clock, config, scene=panda.cell)
+    env.reset(seed=0)
+    pressed, move = [], panda.arm.move_joints
+
+    def move_joints(angles, interrupt):
+        if moment == "during":
+            pressed.append(panda.cell.time_ns)
+        move(angles, interrupt)
+        pressed.append(panda.cell.time_ns)
+
+    monkeypatch.setattr(panda.arm, "move_joints", move_joints)
+    env.interrupt = lambda: "paused by the operator" if pressed else ""
+    with pytest.raises(ResetError, match="leg 'joints' was ended: paused by the operator"):
+        env.reset(seed=1)
+    assert panda.arm.state().mode is ArmMode.HOLD and len(pressed) == 1
+    assert panda.cell.time_ns - pressed[0] < 0.5e9
+    pressed.clear()
+    env.interrupt = None
+    env.reset(seed=2)
+    assert panda.arm.state().mode is ArmMode.RUN and len(pressed) >= 1
 
 
 def test_a_command_that_a_running_arm_did_not_take_is_not_stored_as_executed(panda, monkeypatch):

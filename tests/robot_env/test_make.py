@@ -1,16 +1,21 @@
 import subprocess
 import sys
+from contextlib import closing
 from importlib.metadata import entry_points
 
 import gymnasium
 import pytest
+from benches.served import RunningServer, served_config
 from gymnasium.utils.env_checker import check_env
 
 import handrail.robot_env
+from handrail.robot_env.arms.config import ArmConfig
+from handrail.robot_env.arms.sim import SimDriver
 from handrail.robot_env.config import CameraConfig, EnvConfig, SimConfig
 from handrail.robot_env.env import RobotEnv
 from handrail.robot_env.errors import RenderingUnavailable
 from handrail.robot_env.make import ENVIRONMENTS, make_env, register_envs
+from handrail.robot_env.sim.cell import SimCell
 
 
 def can_render():
@@ -76,6 +81,26 @@ def test_any_order_of_imports_registers_without_a_word(program):
 def test_importing_the_package_brings_in_neither_the_simulator_nor_a_learner():
     program = "import sys, handrail.robot_env; sys.exit(bool({'mujoco', 'torch'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", program], timeout=60, check=False).returncode == 0
+
+
+def test_a_real_arm_is_not_rendered_and_says_so_before_it_is_asked_for_anything():
+    config = EnvConfig(arm=ArmConfig(kind="franka"))
+    with pytest.raises(RenderingUnavailable, match=r"franka arm, which is real; leave render_mode out"):
+        make_env(config, render_mode="rgb_array")
+
+
+@needs_rendering
+def test_a_simulation_behind_an_arm_server_is_rendered_as_it_stands():
+    with (
+        closing(RunningServer(SimDriver(SimCell()), served_config("sim_server"))) as running,
+        closing(make_env(running.config, render_mode="rgb_array")) as env,
+    ):
+        env.reset(seed=0)
+        image = env.render()
+        assert image is not None and image.shape == (480, 640, 3) and image.std() > 5.0
+        env.step([1.0, 0.0, 0.0, 0.0, 0.0, 0.0])
+        later = env.render()
+        assert later is not None and (later != image).any()
 
 
 def test_the_package_exports_what_it_says():

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from handrail.robot_env import realtime
+from handrail.robot_env.arms.config import ArmConfig, ArmServerConfig
 from handrail.robot_env.errors import ArmError
 
 
@@ -53,6 +54,40 @@ def test_nice_is_the_next_best(refused) -> None:
     assert granted.level == "nice" and "nice -15 instead" in granted.warning
     assert (os.PRIO_PROCESS, threading.get_native_id(), realtime.NICE) in asked
     assert len(asked) >= threading.active_count()
+
+
+def test_the_loop_of_a_real_arm_refuses_as_its_server_does_and_a_lockstep_one_needs_nothing(refused) -> None:
+    with (
+        pytest.raises(ArmError, match=r"control loop may not use SCHED_FIFO.*require_realtime=false"),
+        realtime.control_loop(ArmConfig(kind="franka")),
+    ):
+        pass
+    waived = ArmServerConfig(require_realtime=False)
+    with realtime.control_loop(ArmConfig(kind="franka", server=waived)) as warning:
+        assert "the control loop runs with no priority at all" in warning
+    with realtime.control_loop(ArmConfig(kind="sim")) as warning:
+        assert warning == ""
+
+
+@pytest.mark.skipif(not realtime.fifo_permitted(), reason="SCHED_FIFO is not permitted here")
+def test_after_the_loop_every_thread_is_an_ordinary_one_again() -> None:
+    said = in_a_process("""
+import os, threading
+from handrail.robot_env import realtime
+from handrail.robot_env.arms.config import ArmConfig
+go, seen = threading.Event(), []
+def look():
+    go.wait()
+    seen.append(os.sched_getscheduler(0))
+with realtime.control_loop(ArmConfig(kind="sim_server")) as warning:
+    during = os.sched_getscheduler(0)
+    thread = threading.Thread(target=look)
+    thread.start()
+go.set(); thread.join()
+after = os.sched_getscheduler(0)
+print(repr(warning), during == os.SCHED_FIFO, seen == [os.SCHED_OTHER], after == os.SCHED_OTHER)
+""")
+    assert said == "'' True True True"
 
 
 def test_trying_leaves_no_trace() -> None:

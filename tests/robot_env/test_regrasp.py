@@ -255,6 +255,23 @@ def test_somebody_who_stops_the_arm_ends_it():
         bench.until(RegraspPhase.RELEASE)
 
 
+@pytest.mark.parametrize("phase", [RegraspPhase.RELEASE, RegraspPhase.PLACE, RegraspPhase.RAISE])
+def test_a_stop_by_somebody_else_ends_it_also_where_nothing_moves(phase):
+    bench = Bench()
+    bench.until(RegraspPhase.RELEASE)
+    if phase is not RegraspPhase.RELEASE:
+        bench.acknowledge()
+        bench.until(RegraspPhase.PLACE)
+    if phase is RegraspPhase.RAISE:
+        bench.acknowledge()
+        bench.until(phase)
+    bench.arm.stops = 1
+    orders = list(bench.cell.commands)
+    with pytest.raises(ResetError, match=f"phase '{phase.value}': somebody else stopped the arm"):
+        bench.step(True)  # the acknowledgement that follows is no answer to it
+    assert bench.arm.state().mode is ArmMode.HOLD and bench.cell.commands == orders
+
+
 def test_a_grasp_pose_may_be_taught_in_the_base_frame():
     bench = Bench()
     base = tuple(bench.frame.pose(HOLDER).tolist())

@@ -2,6 +2,8 @@
 
 python -m arm_process serve '{"address": "ipc:///tmp/x", "hz": 20.0, …}'
 python -m arm_process drive '{…}'     says "ready", waits for a line, then drives until it is killed
+
+A last word, `ahead`, puts it ahead of all ordinary processes, as `handrail arm-server` and an actor are.
 """
 
 import json
@@ -12,6 +14,7 @@ import sys
 import threading
 from pathlib import Path
 
+from handrail.robot_env import realtime
 from handrail.robot_env.arms.config import ArmConfig, ArmServerConfig
 from handrail.robot_env.clock import NS_PER_S, MonotonicClock, Ticker
 from handrail.robot_env.config import EnvConfig
@@ -29,10 +32,10 @@ def configured(address, hz=10.0, **server):
     return EnvConfig(hz=hz, arm=arm)
 
 
-def spawn(role, **settings):
+def spawn(role, *, ahead=False, **settings):
     """Start a process of this file; its output is a pipe of lines."""
     return subprocess.Popen(
-        [sys.executable, "-m", "arm_process", role, json.dumps(settings)],
+        [sys.executable, "-m", "arm_process", role, json.dumps(settings), *(["ahead"] if ahead else [])],
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -46,11 +49,13 @@ def say(what):
     sys.stdout.flush()
 
 
-def drive(config):
+def drive(config, ahead):
     """Circle above the socket, at the configured rate, whatever the server says to it."""
     client = ArmClient(config, "circling")
     say("ready")
     sys.stdin.readline()
+    if ahead:
+        realtime.claim("commander", required=True)
     client.connect()
     client.start()
     home = client.state().pose
@@ -69,8 +74,11 @@ def drive(config):
 
 
 if __name__ == "__main__":
-    role, settings = sys.argv[1:]
-    if role == "serve":
-        make_server(configured(**json.loads(settings))).run(threading.Event())
-    else:
-        drive(configured(**json.loads(settings)))
+    role, settings, *words = sys.argv[1:]
+    config = configured(**json.loads(settings))
+    if role == "drive":
+        drive(config, "ahead" in words)
+    server = make_server(config)
+    if "ahead" in words:
+        realtime.claim("arm server", required=True)
+    server.run(threading.Event())

@@ -25,7 +25,7 @@ PATIENCE_MS = 30_000
 
 _ASK = """
 ([message, age, times]) => new Promise((resolve, reject) => {
-  const socket = new WebSocket(`ws://${location.host}/ws/live`);
+  const socket = new WebSocket(`${location.origin.replace("http", "ws")}/ws/live`);
   const answers = [], id = message.id ?? crypto.randomUUID();
   socket.onerror = () => reject(new Error("the socket was refused"));
   socket.onmessage = event => {

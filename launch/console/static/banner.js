@@ -4,6 +4,7 @@
  */
 
 import { h, svg, say, mark, clear } from "./dom.js";
+import { endInWords, standstill } from "./standstill.js";
 
 const WORDS = {
   policy: "POLICY", human: "HUMAN", hold: "HOLD", held: "HELD", reset: "RESET", countdown: "COUNTDOWN",
@@ -31,14 +32,30 @@ const SHAPES = {
   reset: ["M24 7a17 17 0 1 1-16.4 12.5l5.8 1.6A11 11 0 1 0 24 13v8L12 10.5L24 0Z"],
   countdown: ["M8 4h32v6L28 24l12 14v6H8v-6l12-14L8 10Z"],
   regrasp: ["M21 3h6v10h12v30h-9V33h3V19H15v14h3v10H9V13h12Z"],
+  rest: ["M30 4A20 20 0 1 0 44 30A17 17 0 0 1 30 4Z"],
+  ended: ["M8 3h5v42H8Z", "M13 6h28l-7 9l7 9H13Z"],
   waiting: ["M3 19h10v10H3Z", "M19 19h10v10H19Z", "M35 19h10v10H35Z"],
   gone: ["M24 3a21 21 0 1 1 0 42a21 21 0 0 1 0-42Zm-14 14a15.5 15.5 0 0 0 21 21Zm4.5-3.5l20 20a15.5 15.5 0 0 0-20-20Z"],
 }; // prettier-ignore
 
-const LOUD = new Set(["fault", "held", "hold", "gone"]); // heard however fast a simulation runs
+const NOBODY = new Set(["gone", "rest", "ended"]);
+const LOUD = new Set(["fault", "held", "hold", "gone", "ended"]); // heard however fast a simulation runs
 
-/** What the banner shows of a state: {driver, fault, word, reason}. */
-export function reading({ connected, alive, now }) {
+const sentence = (words) => `${words.charAt(0).toUpperCase()}${words.slice(1)}.`;
+
+/** What the banner shows of a state: {driver, fault, word, reason}, and `next`: commands for a terminal. */
+export function reading(state) {
+  const { connected, alive, now, hello, end } = state;
+  const still = standstill(state);
+  const again = hello?.again ?? "";
+  if (still === "ended") {
+    const next = [`handrail console ${again}`, "opens the review again,", `handrail train ${again}`, "goes on."];
+    return { driver: still, fault: false, word: alive ? "ENDING" : "ENDED", reason: endInWords(end), next };
+  }
+  if (still === "rest") {
+    const next = [`handrail train ${again}`, "goes on."];
+    return { driver: still, fault: false, word: "AT REST", reason: "Nobody drives this run.", next };
+  }
   if (!connected) {
     const reason = "The console does not answer; trying again. The arm goes on: use the emergency stop.";
     return { driver: "gone", fault: false, word: "NO CONNECTION", reason };
@@ -46,13 +63,20 @@ export function reading({ connected, alive, now }) {
   if (!alive || now === null) {
     return { driver: "gone", fault: false, word: WORDS.gone, reason: "No control loop is heard: what the arm does is not known here." };
   }
-  const { driver, fault, reason, hand, device, paused, can } = now;
+  const { driver, fault, reason, hand, device, paused, stopped, halted_by: by, can } = now;
+  const holds = driver === "hold" || driver === "held";
   let words = reason || REASONS[driver] || "";
-  if (driver === "human" && !reason) {
+  if (driver === "human") {
     words = hand ? `${hand} drives from the console.` : `A human drives${device ? ` with the ${device}` : ""}.`;
+    if (paused) words += ` The policy is ${reason}.`;
+  } else if (holds && paused) {
+    words = by ? `by ${by}.` : sentence(reason);
+    if (hello?.role === "operator") words += " Resume (p) goes on.";
   }
-  const held = can.includes("acknowledge") ? "YOUR TURN" : paused ? "PAUSED" : WORDS.held;
-  const word = fault ? "FAULT" : driver === "held" ? held : (WORDS[driver] ?? driver.toUpperCase());
+  let word = WORDS[driver] ?? driver.toUpperCase();
+  if (fault) word = "FAULT";
+  else if (driver === "held" && can.includes("acknowledge")) word = "YOUR TURN";
+  else if (holds && paused) word = stopped ? "STOPPED" : "PAUSED";
   return { driver, fault: Boolean(fault), word, reason: words };
 }
 
@@ -66,13 +90,14 @@ export function banner(root, context) {
   const shape = svg("svg", { viewBox: "0 0 48 48", class: "shape", "aria-hidden": "true" });
   const word = h("strong", { class: "word" });
   const reason = h("span", { class: "reason" });
+  const next = h("span", { class: "next" });
   const count = h("span", { class: "count", dataset: { field: "countdown" } });
   const before = h("div", { class: "before", "aria-hidden": "true", hidden: true }, count, h("small", {}, "s to motion"));
   const driver = h(
     "div",
     { id: "driver", role: "status", "aria-live": "assertive", "aria-atomic": "true", dataset: { driver: "gone", fault: "false" } },
     shape,
-    h("div", { class: "words" }, word, reason),
+    h("div", { class: "words" }, word, reason, next),
   );
   const go = commands.button("acknowledge", { label: "Continue", key: "Enter", class: "primary" });
   go.hidden = true;
@@ -92,13 +117,16 @@ export function banner(root, context) {
   let drawn = "";
   function draw() {
     const { state } = live;
-    const { driver: who, fault, word: text, reason: why } = reading(state);
+    const { driver: who, fault, word: text, reason: why, next: steps = [] } = reading(state);
     const look = fault ? "fault" : who;
     // A simulation that runs ahead changes hands several times a second: to be seen, not to be listened to.
     const quiet = state.alive && state.now?.real_time === false && !LOUD.has(look);
     mark(driver, "aria-live", quiet ? "off" : "assertive");
     say(word, text);
     say(reason, why);
+    if (next.textContent !== steps.join(" ")) {
+      clear(next).append(...steps.flatMap((each) => [each.startsWith("handrail ") ? h("code", {}, each) : each, " "]).slice(0, -1));
+    }
     mark(driver, "data-driver", who);
     mark(driver, "data-fault", String(fault));
     mark(root, "data-look", look);
@@ -106,7 +134,7 @@ export function banner(root, context) {
       drawn = look;
       clear(shape).append(...(SHAPES[look] ?? SHAPES.waiting).map((d) => svg("path", { d, fill: "currentColor", "fill-rule": "evenodd" })));
     }
-    const left = who === "gone" ? 0 : (state.now?.countdown_s ?? 0);
+    const left = NOBODY.has(who) ? 0 : (state.now?.countdown_s ?? 0);
     before.hidden = !(left > 0);
     say(count, left > 0 ? left.toFixed(1) : "");
     go.hidden = !(state.alive && state.now?.can.includes("acknowledge"));

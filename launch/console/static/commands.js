@@ -4,12 +4,14 @@
  */
 
 import { h, mark } from "./dom.js";
+import { standstill } from "./standstill.js";
 
 const NAMES = {
   success: "Success", failure: "Failure", discard: "Discard", pause: "Pause", resume: "Resume", reset: "Reset",
   regrasp: "Regrasp", acknowledge: "Continue", stop: "STOP",
 }; // prettier-ignore
 const OF_EPISODE = new Set(["success", "failure", "discard", "reset"]);
+const STILL = { ended: "the session has ended", rest: "nobody drives this run" };
 const PAUSING = new Set(["pause", "resume", "stop"]);
 const DONE = {
   success: (n) => `Episode ${n}: success.`,
@@ -42,12 +44,13 @@ export class Commands {
   why(verb) {
     const { live, role } = this.#context;
     const { now, alive, lease, connected } = live.state;
-    if (!connected) return "no connection to the console";
+    const still = STILL[standstill(live.state)];
+    if (!connected) return still || "no connection to the console";
     if (role !== "operator") return "you are signed in as a viewer";
     if (verb === "stop") return "";
     if (!lease.mine) return lease.holder ? `${lease.holder} has the controls` : "take the controls first";
-    if (verb === "drive" || verb === "takeover") return alive ? "" : "no control loop answers";
-    if (!alive || now === null) return "no control loop answers";
+    if (!alive || now === null) return still || "no control loop answers";
+    if (verb === "drive" || verb === "takeover") return "";
     if (now.can.includes(verb)) return "";
     if (verb === "pause" && now.paused) return "it is paused";
     if (verb === "resume") return "nothing is paused";

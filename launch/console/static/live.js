@@ -74,6 +74,9 @@ export class Live {
       hello: null,
       now: null,
       alive: false,
+      drove: false, // whether a control loop has been heard since this page was opened
+      rest: "", // why nothing moves, as far as the console knows
+      end: null, // how the session has ended: also once the console has gone with it
       run: null,
       advice: null,
       lease: { holder: null, mine: false },
@@ -251,6 +254,9 @@ export class Live {
       case "now":
         state.now = message.now ?? state.now;
         state.alive = message.alive;
+        state.drove ||= message.alive;
+        state.rest = message.rest;
+        state.end = message.end;
         break;
       case "steps":
         this.#addSteps(message);

@@ -1,16 +1,24 @@
-/** Comfort for the sign-in page, which works without it: remembers the name, says why it was refused. */
+/** Comfort for the sign-in page: takes the token from the printed address, remembers the name, says why it was refused. */
 
 const name = document.getElementById("name");
 const refused = document.getElementById("refused");
-const WHY = new URLSearchParams(location.search).get("refused");
+const token = document.getElementById("token");
+const form = document.querySelector("form");
+const asked = new URLSearchParams(location.search);
+const WHY = asked.get("refused");
+const given = asked.get("token"); // of the address that was printed, which does not say who comes
 
 try {
   name.value ||= localStorage.getItem("handrail-name") ?? "";
-  document.querySelector("form").addEventListener("submit", () => localStorage.setItem("handrail-name", name.value.trim()));
+  form.addEventListener("submit", () => localStorage.setItem("handrail-name", name.value.trim()));
 } catch {
   // Without storage the name is typed again.
 }
-if (name.value) document.getElementById("token").focus();
+if (given !== null) {
+  token.value = given;
+  history.replaceState(null, "", "/login");
+  if (name.value) form.requestSubmit(); // asked for once in this browser
+} else if (name.value) token.focus();
 if (WHY !== null) {
   refused.textContent =
     WHY === "name"

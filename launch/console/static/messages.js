@@ -1,20 +1,21 @@
-/** Short notes to the operator: what came of a command, what was lost. */
+/**
+ * Short notes to the operator: what came of a command, what was lost. They have a place of their own under the
+ * banner, so that they never cover what somebody is about to press; what matters most stands first there.
+ */
 
 import { h } from "./dom.js";
 
 const LASTS_MS = { info: 5000, good: 4000, warn: 9000, bad: 12000 };
 const SIGNS = { info: "i", good: "✓", warn: "!", bad: "✕" };
-const MOST = 4;
-const RANKS = ["info", "good", "warn", "bad"]; // what matters least goes first
+const MOST = 4; // so many wait for their turn; the style sheet shows as many as there is room for
+const LONG = 90; // characters, from which the letters are smaller
+const RANKS = ["info", "good", "warn", "bad"];
 
-/** Of the notes that matter least, the oldest. */
-function least(notes) {
-  const rank = (note) => RANKS.indexOf(note.dataset.level);
-  return notes.reduce((found, note) => (rank(note) < rank(found) ? note : found));
-}
+const rank = (note) => RANKS.indexOf(note.dataset.level);
 
 /**
- * Show a note. Where there are too many, those that matter least go, and the oldest of them first.
+ * Show a note before those that matter no more than it does. Where there are too many, the last ones go: of what
+ * matters least, the oldest.
  * @param {string} text
  * @param {"info"|"good"|"warn"|"bad"} [level]
  * @param {string} [about] what it is about: it takes the place of an earlier note about the same
@@ -25,12 +26,12 @@ export function toast(text, level = "info", about = text) {
   same?.remove();
   const message = h(
     "div",
-    { class: `message ${level}`, dataset: { level, about } },
+    { class: `message ${level}`, title: text, dataset: { level, about, ...(text.length > LONG ? { long: "" } : {}) } },
     h("b", { "aria-hidden": "true" }, SIGNS[level] ?? "i"),
     h("span", {}, text),
     h("button", { class: "quiet", type: "button", "aria-label": "Dismiss", on: { click: () => message.remove() } }, "×"),
   );
-  messages.append(message);
-  while (messages.children.length > MOST) least([...messages.children]).remove();
+  messages.insertBefore(message, [...messages.children].find((each) => rank(each) <= rank(message)) ?? null);
+  while (messages.children.length > MOST) messages.lastElementChild.remove();
   setTimeout(() => message.remove(), LASTS_MS[level] ?? LASTS_MS.info);
 }

@@ -1,10 +1,13 @@
 /** What every view has: the banner, who operates, the connection, and the keys that always mean the same. */
 
 import { banner } from "./banner.js";
+import { coach } from "./coach.js";
 import { Commands } from "./commands.js";
 import { endings } from "./endings.js";
 import { help } from "./help.js";
 import { keepAwake } from "./wake.js";
+import { me } from "./me.js";
+import { standstill } from "./standstill.js";
 import { h, say, mark } from "./dom.js";
 
 /** Build the frame around the views. @param {object} context gets `commands` */
@@ -12,6 +15,7 @@ export function shell(context) {
   const { live, keys, toast, hand } = context;
   context.commands = new Commands(context);
   banner(document.getElementById("bridge"), context);
+  coach(document.getElementById("coach"), context);
   lease(document.getElementById("lease"), context);
   tools(document.getElementById("tools"), context);
   endings(context);
@@ -77,10 +81,11 @@ function lease(root, { live, toast }) {
   let last = null;
   const draw = () => {
     const { lease: state, hello, connected } = live.state;
-    const { holder, mine } = state;
+    const over = !connected && standstill(live.state) === "ended"; // and the console with it
+    const { holder, mine } = over ? { holder: null, mine: false } : state;
     const viewer = hello?.role === "viewer";
     say(who, mine ? `${holder ?? hello?.name ?? "You"} (you)` : (holder ?? "nobody"));
-    claim.hidden = mine || viewer;
+    claim.hidden = mine || viewer || over;
     release.hidden = !mine;
     mark(root, "data-viewer", viewer ? "" : null);
     claim.disabled = release.disabled = !connected;
@@ -123,12 +128,14 @@ function tools(root, context) {
   });
   theme.addEventListener("click", () => document.dispatchEvent(new Event("themeswitch")));
   keysHelp.addEventListener("click", () => help(context));
-  root.append(line, mute, theme, keysHelp);
+  root.append(line, me(context), mute, theme, keysHelp);
   drawMute();
   const drawLine = () => {
     const { connected, hello } = live.state;
-    say(line, connected ? `${hello?.role ?? ""} · ${live.trip === null ? "–" : Math.max(1, Math.round(live.trip))} ms` : "no connection");
-    mark(line, "data-state", connected ? "on" : "off");
+    const over = standstill(live.state) === "ended";
+    const trip = live.trip === null ? "–" : Math.max(1, Math.round(live.trip));
+    say(line, connected ? `${hello?.role ?? ""} · ${trip} ms` : over ? "session ended" : "no connection");
+    mark(line, "data-state", connected ? "on" : over ? "over" : "off");
   };
   live.on("connection", drawLine);
   live.on("pong", drawLine);

@@ -87,8 +87,7 @@ class FrankaDriver:
         try:
             self._link.open()
             if self._config.gripper:
-                speed, force = self._config.gripper_speed_m_s, self._config.gripper_force_n
-                self.gripper = self._hand = FrankaGripper(self._sdk, self._config.host, speed, force)
+                self._reach_hand()
         except BaseException:
             self.close()
             raise
@@ -200,7 +199,7 @@ class FrankaDriver:
         self._aborting.set()
 
     def clear_fault(self) -> None:
-        """Recover from a reflex, or reach a robot again whose link was lost.
+        """Recover from a reflex, or reach a robot or a hand again whose link was lost.
 
         Raises:
             ArmFault: the user stop is pressed, the robot is guided or locked, or the recovery did not help.
@@ -224,6 +223,12 @@ class FrankaDriver:
         if fault:
             raise ArmFault(f"{fault}, even after a recovery; remove the cause, or look into Desk")
         link.ended = ""
+        if self._hand is not None and self._hand.trouble:
+            self._hand.shut_down()  # its last width stays, and with it the fault, until there is another
+            try:
+                self._reach_hand()
+            except ArmError as error:
+                raise ArmFault(str(error)) from error
 
     def set_load(self, mass_kg: float, com_m: Vector) -> None:
         """Tell the robot what it carries, besides the hand that Desk knows of.
@@ -268,10 +273,17 @@ class FrankaDriver:
             q=np.array(state.q),
             dq=np.array(state.dq),
             gripper_width_m=0.0 if hand is None else hand.width_m,
+            gripper_ns=0 if hand is None else hand.read_ns,
+            gripper_stroke_m=0.0 if hand is None else hand.stroke_m,
             fault=look.fault or self._link.ended or self._link.unready,
             estop=look.estop,
             engaged=self._link.in_use,
         )
+
+    def _reach_hand(self) -> None:
+        """Connect to the hand; a connection that was lost stays lost, so that it takes a new one."""
+        speed, force = self._config.gripper_speed_m_s, self._config.gripper_force_n
+        self.gripper = self._hand = FrankaGripper(self._sdk, self._config.host, speed, force)
 
     def _require_sound(self) -> None:
         fault = self._link.newest().fault or self._link.ended or self._link.unready

@@ -1,7 +1,8 @@
-"""The Franka hand behind the non-blocking `Gripper`: one worker commands it and reads its width."""
+"""The Franka hand behind the non-blocking `Gripper`: one thread commands it, another reads its width."""
 
 import logging
 import threading
+import time
 from typing import Any
 
 from handrail.robot_env.errors import ArmError
@@ -33,9 +34,9 @@ class FrankaGripper:
         self._sdk = sdk
         self._speed, self._force = speed_m_s, force_n
         try:
-            self._hand = sdk.Gripper(host)
+            self._hand: Any = sdk.Gripper(host)
             self._most = float(self._hand.max_width)
-            self._width = float(self._hand.width)
+            self._look()
         except Exception as error:
             raise ArmError(
                 f"the Franka hand at {host} cannot be reached ({error}); attach it in Desk, or set "
@@ -51,13 +52,32 @@ class FrankaGripper:
         self._trouble = ""
         self._lock = threading.Lock()
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="franka-gripper", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=run, name=name, daemon=True)
+            for run, name in ((self._work, "franka-gripper"), (self._watch, "franka-gripper-look"))
+        ]
+        for thread in self._threads:
+            thread.start()
 
     @property
     def width_m(self) -> float:
-        """Opening between the jaws [m], as read 0.1 s ago or less."""
+        """Opening between the jaws [m], as it was at `read_ns`."""
         return self._width
+
+    @property
+    def read_ns(self) -> int:
+        """When the hand said so, monotonic clock [ns]; stands still while it does not answer."""
+        return self._read_ns
+
+    @property
+    def stroke_m(self) -> float:
+        """That opening when fully open [m]."""
+        return self._most
+
+    @property
+    def trouble(self) -> str:
+        """Why it takes no command; "" when it would."""
+        return self._trouble
 
     def open(self) -> None:
         """Open fully."""
@@ -75,8 +95,10 @@ class FrankaGripper:
     def shut_down(self) -> None:
         """Let go of the hand; what it holds it keeps holding."""
         self._ended.set()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
         self._trouble = "it was closed"
+        self._hand = None  # which hangs up: the SDK has no other way to
 
     def _want(self, kind: str, width_m: float, force_n: float) -> None:
         if self._trouble:
@@ -89,20 +111,32 @@ class FrankaGripper:
             wanted, self._wanted = self._wanted, None
         return wanted
 
-    def _work(self) -> None:
-        """Read the width, and begin what is wanted; the SDK starts nothing while something else runs."""
-        running: Any = None
+    def _watch(self) -> None:
+        """Read the width; what is commanded may take as long as the jaws do, and must not make it old."""
         while not self._ended.wait(POLL_S):
             try:
-                self._width = float(self._hand.width)
+                self._look()
                 self._trouble = ""
-                if (wanted := self._take()) is not None:
-                    self._end(running)
-                    running = self._begin(*wanted)
             except Exception as error:
                 if not self._trouble:
                     log.warning("Franka hand: %s", error)
                 self._trouble = str(error)
+
+    def _look(self) -> None:
+        self._width = float(self._hand.width)
+        self._read_ns = time.monotonic_ns()
+
+    def _work(self) -> None:
+        """Begin what is wanted; the SDK starts nothing while something else runs."""
+        running: Any = None
+        while not self._ended.wait(POLL_S):
+            if (wanted := self._take()) is None or self._trouble:
+                continue
+            try:
+                self._end(running)
+                running = self._begin(*wanted)
+            except Exception as error:
+                log.warning("Franka hand: %s", error)
         self._end(running)
 
     def _begin(self, kind: str, width_m: float, force_n: float) -> Any:

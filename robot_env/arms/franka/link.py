@@ -189,8 +189,8 @@ class FrankaLink:
         host = self._config.host
         if not errors:
             raise ArmError(
-                f"the Franka at {host} did not answer in {CONNECT_S:g} s; it takes one client only: close "
-                "the other one"
+                f"the Franka at {host} did not answer in {CONNECT_S:g} s; check its cable and its power; it "
+                "takes one client only: where another one runs, end that"
             )
         remedy = "check its cable and address, and that FCI is activated in Desk"
         if isinstance(errors[0], self._sdk.IncompatibleVersionException):

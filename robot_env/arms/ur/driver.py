@@ -110,7 +110,7 @@ class URDriver:
         Raises:
             ArmError: the link to the robot is gone, and why.
         """
-        reading = self._connected.latest()
+        reading, jaws = self._connected.latest(), self._robotiq
         return DriverReading(
             t_ns=reading.t_ns,
             device_ns=reading.device_ns,
@@ -119,7 +119,9 @@ class URDriver:
             wrench=np.array(reading.wrench),
             q=np.array(reading.q),
             dq=np.array(reading.dq),
-            gripper_width_m=0.0 if self.gripper is None else self.gripper.width_m,
+            gripper_width_m=0.0 if jaws is None else jaws.width_m,
+            gripper_ns=0 if jaws is None else jaws.read_ns,
+            gripper_stroke_m=0.0 if jaws is None else jaws.stroke_m,
             fault=reading.fault,
             estop=reading.estop,
             engaged=reading.engaged,

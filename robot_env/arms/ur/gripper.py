@@ -8,6 +8,7 @@ import contextlib
 import logging
 import socket
 import threading
+import time
 
 from handrail.robot_env.arms.ur.config import URConfig
 from handrail.robot_env.errors import ArmError
@@ -17,6 +18,8 @@ log = logging.getLogger(__name__)
 PORT = 63352
 TIMEOUT_S = 1.0
 POLL_S = 0.05
+RETRY_S = 0.2
+"""Time from a failure to the next attempt [s]: an answer that was garbled once is no gripper that is lost."""
 SPEED = 255
 ACTIVE = 3
 """Value of STA once the gripper has found its end stops; it loses that with its power, or in a fault."""
@@ -49,7 +52,7 @@ class RobotiqGripper:
         try:
             if trouble := self._unfit():
                 raise ArmError(f"the Robotiq gripper {trouble}")
-            self._width = self._measured()
+            self._measure()
         except OSError as error:
             self._socket.close()
             raise ArmError(f"the Robotiq gripper does not answer: {error}") from error
@@ -64,8 +67,18 @@ class RobotiqGripper:
 
     @property
     def width_m(self) -> float:
-        """Opening between the jaws [m], at most 0.1 s old."""
+        """Opening between the jaws [m], as it was at `read_ns`."""
         return self._width
+
+    @property
+    def read_ns(self) -> int:
+        """When the gripper said so, monotonic clock [ns]; stands still while it does not answer."""
+        return self._read_ns
+
+    @property
+    def stroke_m(self) -> float:
+        """That opening when fully open [m]."""
+        return self._config.gripper_stroke_m
 
     def open(self) -> None:
         """Open fully."""
@@ -110,11 +123,11 @@ class RobotiqGripper:
                 if (wanted := self._take()) is not None and not self._trouble:
                     counts, force = wanted
                     self._say(f"SET POS {counts} SPE {SPEED} FOR {force} GTO 1")
-                self._width = self._measured()
+                self._measure()
             except OSError as error:
                 self._note(f"does not answer: {error}")
                 self._take()
-                self._ended.wait(1.0)
+                self._ended.wait(RETRY_S)
                 self._reconnect()
             self._asked.wait(POLL_S)
 
@@ -133,10 +146,11 @@ class RobotiqGripper:
             return f"is not activated{what}; activate it at the pendant, where you see it"
         return f"is in its fault {fault}; see its manual, and the pendant" if fault else ""
 
-    def _measured(self) -> float:
+    def _measure(self) -> None:
         opened, closed = self._config.gripper_counts
         share = (closed - self._get("POS")) / (closed - opened)
-        return self._config.gripper_stroke_m * min(1.0, max(0.0, share))
+        self._width = self._config.gripper_stroke_m * min(1.0, max(0.0, share))
+        self._read_ns = time.monotonic_ns()
 
     def _get(self, name: str) -> int:
         answer = self._say(f"GET {name}").split()

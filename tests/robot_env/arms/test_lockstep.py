@@ -75,6 +75,22 @@ def test_it_does_not_start_far_outside_the_workspace(cell):
         arm.start()
 
 
-def test_joint_motions_are_refused(cell):
-    with pytest.raises(ArmError, match="set_target"):
-        make(cell).move_joints(np.zeros(7))
+def test_a_joint_motion_is_refused_where_it_makes_no_sense(cell):
+    arm, home = make(cell), cell.joints()[0]
+    with pytest.raises(ArmError, match="7 finite"):
+        arm.move_joints(home[:6])
+    with pytest.raises(ArmError, match=r"joint 4 .* outside its limits"):
+        arm.move_joints(np.zeros(7))
+    assert cell.time_ns == 0 and arm.state().mode is ArmMode.HOLD
+    cell.data.qvel[:] = np.nan
+    with pytest.raises(ArmFault, match="diverged"):
+        arm.move_joints(home)
+    with pytest.raises(ArmFault, match="recover"):
+        arm.move_joints(home)
+
+
+def test_a_joint_that_does_not_follow_is_an_error_with_a_remedy():
+    cell = SimCell(SimConfig(posture_stiffness_nm=0.0))
+    turned = cell.joints()[0] + np.array([0.3, 0.0, -0.3, 0.0, 0.0, 0.0, 0.0])
+    with pytest.raises(ArmError, match="posture_stiffness_nm"):
+        make(cell).move_joints(turned)

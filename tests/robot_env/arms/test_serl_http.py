@@ -1,5 +1,6 @@
 """The driver against a stand-in for HIL-SERL's server: conversions, and what happens when it misbehaves."""
 
+import socket
 import threading
 import time
 
@@ -129,6 +130,14 @@ def test_readings_belong_to_the_reader(make):
 
 
 # --- what is commanded ---
+
+
+def test_a_server_that_is_not_there_says_what_to_do():
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        nobody = free.getsockname()[1]
+    driver = SerlHttpDriver(SerlHttpConfig(f"http://127.0.0.1:{nobody}/"))
+    with pytest.raises(ArmError, match=r"start the SERL server, or correct env\.arm\.serl_http\.url"):
+        driver.connect()
 
 
 def test_connecting_sends_nothing_that_moves(server, make):

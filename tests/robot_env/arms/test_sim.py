@@ -1,4 +1,5 @@
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import numpy as np
@@ -9,6 +10,7 @@ from handrail.robot_env.arms.arm import Gains
 from handrail.robot_env.arms.sim import SimDriver
 from handrail.robot_env.config import RandomizationConfig
 from handrail.robot_env.errors import ArmError, ArmFault
+from handrail.robot_env.geometry import pose_distance
 from handrail.robot_env.remote.client import ArmClient
 from handrail.robot_env.sim.cell import SimCell
 
@@ -111,10 +113,78 @@ def test_a_tare_counts_at_once(driver):
     assert abs(driver.read().wrench[2]) < 0.5 < 3.0 < peak_n
 
 
-def test_joint_motions_are_refused(driver):
-    with pytest.raises(ArmError, match="joint_home_every"):
-        driver.move_joints(np.zeros(7), 0.1)
-    driver.abort()
+AWAY = np.array([0.2, 0.0, -0.2, 0.0, 0.0, 0.0, 0.3])
+
+
+def in_the_middle(driver, then):
+    """Begin a joint motion, do something when it is under way, and return what it failed with."""
+    start = driver.read().q
+    with ThreadPoolExecutor(1) as elsewhere:
+        motion = elsewhere.submit(driver.move_joints, start + AWAY, 0.05)
+        deadline_s = time.monotonic() + SOON_S
+        while np.abs(driver.read().q - start).max() < 0.02:
+            assert time.monotonic() < deadline_s and not motion.done()
+            time.sleep(0.005)
+        then()
+        error = motion.exception(SOON_S)
+    assert np.abs(driver.read().q - start).max() < 0.25
+    return error
+
+
+def test_a_joint_motion_goes_there_and_rests(driver):
+    q = driver.read().q + AWAY
+    driver.move_joints(q, 0.5)
+    reading = driver.read()
+    np.testing.assert_allclose(reading.q, q, atol=6e-3)
+    assert np.abs(reading.dq).max() < 0.01 and not reading.engaged
+    driver.engage(Gains())
+    assert pose_distance(reading.pose, wait(driver, 0.3).pose)[0] < 1e-3
+    np.testing.assert_allclose(driver.read().q, q, atol=0.02)  # the elbow stays, too
+
+
+def test_a_joint_motion_keeps_to_its_share_of_the_rated_speed(driver):
+    began, q, speeds = driver.read().device_ns, driver.read().q, []
+
+    def look():
+        while driver.read().device_ns - began < 1.5e9:
+            speeds.append(np.abs(driver.read().dq).max())
+            time.sleep(0.005)
+        driver.abort()
+
+    in_the_middle(driver, look)
+    assert 0.05 < max(speeds) < 1.2 * 0.05 * 2.61 and np.abs(driver.read().q - q).max() > 0.05
+
+
+def test_a_joint_motion_can_be_ended_early(driver):
+    assert "ended early" in str(in_the_middle(driver, driver.abort))
+    stopped = driver.read().q
+    np.testing.assert_allclose(wait(driver, 0.3).q, stopped, atol=0.02)
+    driver.move_joints(stopped, 0.3)  # nothing is wrong with it
+    driver.abort()  # and there is nothing to end
+
+
+def test_a_fault_ends_a_joint_motion(driver):
+    error = in_the_middle(driver, lambda: driver.inject_fault("a reflex"))
+    assert isinstance(error, ArmFault) and "a reflex" in str(error)
+    with pytest.raises(ArmFault, match="reflex"):
+        driver.move_joints(driver.read().q, 0.1)
+
+
+def test_closing_ends_a_joint_motion(driver):
+    assert "connect" in str(in_the_middle(driver, driver.close))
+
+
+def test_a_joint_motion_is_refused_where_it_makes_no_sense(driver):
+    here = driver.read().q
+    driver.engage(Gains())
+    with pytest.raises(ArmError, match="disengage"):
+        driver.move_joints(here, 0.1)
+    driver.disengage()
+    with pytest.raises(ArmError, match="outside its limits"):
+        driver.move_joints(np.full(7, 6.0), 0.1)
+    driver.close()
+    with pytest.raises(ArmError, match="connect"):
+        driver.move_joints(here, 0.1)
 
 
 def test_a_scene_behind_the_wire_is_drawn_for_like_one_at_hand():

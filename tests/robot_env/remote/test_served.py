@@ -287,6 +287,20 @@ def test_a_client_whose_joint_motion_takes_long_is_heard_all_the_while(driver):
         assert driver.aborted == 0 and client.newest.counters.watchdog == 0
 
 
+def test_a_client_is_asked_in_a_joint_motion_whether_it_may_go_on(client, driver):
+    client.connect()
+    asked = []
+
+    def interrupt():
+        asked.append(driver.moving.is_set())
+        return "paused by the operator" if driver.moving.is_set() and len(asked) > 2 else ""
+
+    with pytest.raises(ArmError, match="motion was ended: stopped"):
+        client.move_joints(HOME, interrupt)
+    assert driver.aborted >= 1 and len(asked) > 2
+    assert client.state().mode is ArmMode.HOLD and client.newest.counters.stops == 0  # its own stop
+
+
 def test_a_robot_that_cannot_be_reached_ends_the_server_with_its_reason(driver):
     driver.refuse["connect"] = "no route to the robot"
     with pytest.raises(ArmError, match="no route to the robot"):

@@ -375,6 +375,8 @@ def test_a_commander_cannot_talk_the_watchdog_away(cell, period_s):
         ({"changes": {"pose": np.full(7, np.nan)}}, "not finite"),
         ({"frozen": True}, "ms old"),
         ({"changes": {"engaged": False}}, "stopped following"),
+        ({"changes": {"gripper_ns": 1}}, "gripper was last heard"),
+        ({"changes": {"gripper_width_m": float("nan")}}, "width is not finite"),
     ],
 )
 def test_trouble_faults_at_once_and_not_one_set_point_more_is_sent(cell, trouble, says):
@@ -396,6 +398,30 @@ def test_trouble_faults_at_once_and_not_one_set_point_more_is_sent(cell, trouble
     assert len(cell.driver.setpoints) == sent
     assert cell.driver.calls[-1] == "disengage"
     assert len(cell.state().pose) == 7  # it goes on publishing what it last knew
+
+
+def test_a_width_that_grows_old_is_a_fault_of_its_own_which_ends_with_a_new_one():
+    cell = Cell(served(gripper_age_s=0.3))
+    cell.running()
+    heard = cell.now
+    cell.driver.changes = {"gripper_ns": heard, "gripper_width_m": 0.03, "gripper_stroke_m": 0.05}
+    while cell.now < heard + 300 * MS:
+        cell.tick()
+        cell.target()
+    assert cell.mode == "RUN"
+    state = cell.state()
+    assert (state.gripper_ns, state.gripper_width_m, state.gripper_stroke_m) == (heard, 0.03, 0.05)
+    cell.tick()
+    assert fault(cell) == (
+        "the gripper was last heard 305 ms ago (limit 300 ms); look at its cable and its power"
+    )
+    cell.recover()
+    cell.tick(200)
+    assert cell.mode == "FAULT" and "gripper" in str(cell.answers[-1])
+    cell.driver.changes |= {"gripper_ns": cell.now}
+    cell.recover()
+    cell.tick(2)
+    assert cell.mode == "HOLD" and cell.answers[-1] is None
 
 
 def test_a_fault_stays_when_its_cause_goes_until_somebody_recovers(cell):
@@ -705,6 +731,21 @@ def test_a_stop_ends_a_joint_motion_at_once():
     cell.elsewhere.finish()
     cell.tick()
     assert "somebody is in the way" in str(cell.answers[-1]) and cell.mode == "HOLD"
+
+
+def test_a_stop_counts_while_the_driver_lets_go_before_a_joint_motion():
+    """Nothing moves yet that an abort could end."""
+    cell = moving()
+    disengage = cell.driver.disengage
+
+    def stopped_meanwhile():
+        cell.supervisor.stop(cell.now, "somebody is in the way")
+        disengage()
+
+    cell.driver.disengage = stopped_meanwhile
+    cell.elsewhere.finish()
+    cell.tick()
+    assert "move_joints" not in cell.driver.calls and "in the way" in str(cell.answers[-1])
 
 
 def test_a_commander_that_dies_ends_its_joint_motion():

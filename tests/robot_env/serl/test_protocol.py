@@ -125,6 +125,14 @@ def test_grippers_count_in_opposite_directions():
     assert opening_of(0.08) == 1.0 and opening_of(0.1) == 1.0 and opening_of(0.0) == 0.0
 
 
+def test_a_gripper_with_another_stroke_opens_from_0_to_1_too():
+    assert opening_of(0.05, 0.05) == 1.0 and width_of_counts(255, open_m=0.05) == 0.05
+    for counts in (0, 51, 102, 204):  # what asks for an opening asks every gripper for the same one
+        opening = opening_of(width_of_counts(counts, open_m=0.05), 0.05)
+        assert opening == pytest.approx(opening_of(width_of_counts(counts)))
+        assert counts_of_width(0.05 * opening, open_m=0.05) == counts
+
+
 @given(ANGLES)
 def test_a_load_comes_back_from_the_flange(com):
     np.testing.assert_allclose(com_in_tool(com_in_flange(com)), com, atol=1e-9)

@@ -13,6 +13,9 @@ from handrail.robot_env.geometry import pose_compose, pose_distance
 PERIOD_S = 0.1
 """Time between two commands; 1 / `EnvConfig.hz` of every bench."""
 
+JOINT_SPEED = 0.05
+"""Share of their rated speed at which the joints move: slow enough to be caught in the middle."""
+
 REST = 2e-3
 """Speed below which an arm rests [m/s, rad/s]."""
 
@@ -31,6 +34,8 @@ class Bench:
         config: of the arm server; None where there is none.
         stopped_ns: when the robot stopped in `break_it`, by its own clock [ns]; None where it does not tell.
         tolerance_m: how exactly it stands where it was sent [m].
+        joint_home: joint angles above the socket, where a joint motion may go (J,) [rad]; empty for an arm
+            that makes none, or none that can be ended.
     """
 
     arm: Arm
@@ -42,6 +47,7 @@ class Bench:
     config: EnvConfig | None = None
     stopped_ns: Callable[[], int] | None = None
     tolerance_m: float = 5e-4
+    joint_home: tuple[float, ...] = ()
 
     def wait(self, seconds: float) -> None:
         self.clock.wait_until(self.clock.now_ns() + round(seconds * NS_PER_S))

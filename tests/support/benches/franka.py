@@ -17,7 +17,9 @@ def franka_config(emulator: FrankaEmulator) -> EnvConfig:
     """Settings of an arm server for an emulated robot."""
     franka = FrankaConfig(host=emulator.host, realtime="ignore")
     seated = tuple(emulator.truth()["seated_pose"])
-    return replace(served_config("franka", franka=franka), task=TaskConfig(seated_pose=seated))
+    joint_home = tuple(emulator.status()["q"])
+    config = served_config("franka", franka=franka, joint_home=joint_home)
+    return replace(config, task=TaskConfig(seated_pose=seated))
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from benches.bench import PERIOD_S, Bench
+from benches.bench import JOINT_SPEED, PERIOD_S, Bench
 from handrail.robot_env.arms.lockstep import LockstepArm
 from handrail.robot_env.clock import NS_PER_S, LockstepClock
 from handrail.robot_env.config import LimitsConfig, SimConfig, TaskConfig
@@ -25,7 +25,9 @@ def station(arm_name: ArmName) -> Iterator[Callable[[], Bench]]:
 
 def make(arm_name: ArmName) -> Bench:
     cell = SimCell(SimConfig(arm=arm_name))
-    arm = LockstepArm(cell, LimitsConfig(), RamInsertion(TaskConfig(), cell).frame(), PERIOD_S)
+    frame = RamInsertion(TaskConfig(), cell).frame()
+    arm = LockstepArm(cell, LimitsConfig(), frame, PERIOD_S, JOINT_SPEED)
+    joint_home = tuple(cell.joints()[0])
 
     def diverge() -> None:
         cell.data.qvel[:] = np.nan
@@ -36,4 +38,5 @@ def make(arm_name: ArmName) -> Bench:
         cell.teleport(cell.home_pose)
         cell.data.warning.number[:] = 0
 
-    return Bench(arm, LockstepClock(arm.advance), cell.seated_pose, diverge, repair, arm.close)
+    clock = LockstepClock(arm.advance)
+    return Bench(arm, clock, cell.seated_pose, diverge, repair, arm.close, joint_home=joint_home)

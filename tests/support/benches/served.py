@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 from device_clock import DeviceClock
 
-from benches.bench import PERIOD_S, Bench
+from benches.bench import JOINT_SPEED, PERIOD_S, Bench
 from handrail.robot_env.arms.arm import ArmMode
 from handrail.robot_env.arms.config import ArmConfig, ArmKind, ArmServerConfig
 from handrail.robot_env.arms.driver import ArmDriver
@@ -25,13 +25,19 @@ from handrail.robot_env.remote.server import ArmServer
 START_S = 30.0
 
 SERVER = ArmServerConfig(
-    watchdog_s=3.0, lease_s=1.5, command_age_s=1.0, reading_age_s=1.0, require_realtime=False
+    watchdog_s=3.0,
+    lease_s=1.5,
+    command_age_s=1.0,
+    reading_age_s=1.0,
+    gripper_age_s=2.0,
+    require_realtime=False,
 )
 
 
 def served_config(kind: ArmKind, **arm) -> EnvConfig:
     """Settings of a served arm of this kind; `arm` are further fields of `ArmConfig`."""
-    return EnvConfig(hz=1.0 / PERIOD_S, arm=ArmConfig(kind=kind, **{"server": SERVER, **arm}))
+    arm = {"server": SERVER, "joint_speed": JOINT_SPEED, **arm}
+    return EnvConfig(hz=1.0 / PERIOD_S, arm=ArmConfig(kind=kind, **arm))
 
 
 class RunningServer:
@@ -118,4 +124,5 @@ def serve(
         end,
         running.config,
         stopped_ns,
+        joint_home=running.config.arm.joint_home,
     )

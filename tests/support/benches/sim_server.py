@@ -17,10 +17,11 @@ def station() -> Iterator[Callable[[], Bench]]:
 
 
 def make() -> Bench:
-    driver = SimDriver(SimCell(SimConfig(arm="panda")))
+    cell = SimCell(SimConfig(arm="panda"))
+    joint_home, driver = tuple(cell.joints()[0].tolist()), SimDriver(cell)
     return serve(
         driver,
-        served_config("sim_server"),
+        served_config("sim_server", joint_home=joint_home),
         break_it=lambda: driver.inject_fault("a reflex, for the test"),
         repair_it=driver.remove_cause,
     )

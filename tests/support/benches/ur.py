@@ -19,7 +19,8 @@ def ur_config(emulator: UREmulator) -> EnvConfig:
     ages = URConfig(stale_s=1.0, silence_s=2.0, watchdog_hz=2.0, unlock_s=0.5)
     ur = replace(ages, host=emulator.host, rate_hz=125.0)
     seated = tuple(emulator.truth()["seated_pose"])
-    return replace(served_config("ur", ur=ur), task=TaskConfig(seated_pose=seated))
+    joint_home = tuple(emulator.status()["q"])
+    return replace(served_config("ur", ur=ur, joint_home=joint_home), task=TaskConfig(seated_pose=seated))
 
 
 @contextmanager

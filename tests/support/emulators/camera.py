@@ -104,6 +104,7 @@ class Film:
 
     def __init__(self, config: CameraDeviceConfig) -> None:
         self.driver = ScriptedDriver()
+        self.driver.identity = config.serial or self.driver.identity
         self.now: Literal["live", "frozen", "silent"] = "live"
         self.fresh_ns = 0
         self._config = config
@@ -125,7 +126,27 @@ class Film:
             number += 1
             now = self.now
             if now == "live":
-                picture = random.integers(0, 256, picture.shape, np.uint8)
+                picture = self._picture(random)
                 self.fresh_ns = time.monotonic_ns()
             if now != "silent":
                 self.driver.script.put(DeviceFrame(picture.copy(), number))
+
+    def _picture(self, random: np.random.Generator) -> NDArray[np.uint8]:
+        return random.integers(0, 256, (self._config.height, self._config.width, 3), np.uint8)
+
+
+class Still(Film):
+    """A camera before a scene in which nothing moves, with a sensor's noise.
+
+    Args:
+        config: Size and rate of the frames, and the serial number.
+        scene: What it shows, (H, W, 3) uint8.
+    """
+
+    def __init__(self, config: CameraDeviceConfig, scene: NDArray[np.uint8]) -> None:
+        super().__init__(config)
+        self._scene = scene
+
+    def _picture(self, random: np.random.Generator) -> NDArray[np.uint8]:
+        noisy = self._scene + random.integers(-2, 3, self._scene.shape)
+        return np.clip(noisy, 0, 255).astype(np.uint8)

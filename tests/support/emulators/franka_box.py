@@ -174,6 +174,10 @@ class ControlBox(FrankaRobotServer):
         """Whether the hand has been homed since it was switched on; it knows its widest opening only then."""
         self._hand._max_width = FRANKA_HAND_MAX_WIDTH if homed else 0.0
 
+    def hinder_hand(self, silent: bool, stop_ms: int) -> None:
+        """Whether the hand has fallen silent, as one does whose cable is pulled, and how long it stops."""
+        self._hand.silent, self._hand.stop_ms = silent, stop_ms
+
     def _bind_children(self, hostname: str) -> None:
         hand = _Hand(self.robot, hostname)
         hand.init()
@@ -220,9 +224,39 @@ class ControlBox(FrankaRobotServer):
 
 
 class _Hand(FrankaGripperServer):
-    """A hand that tells a motion when it was stopped; stock, the client waits for its end for ever."""
+    """A hand that tells a motion when it was stopped; stock, the client waits for its end for ever.
+
+    Attributes:
+        silent: whether it neither hears nor says anything.
+        stop_ms: how long its jaws take to come to rest, before which a stop is not answered.
+    """
+
+    silent = False
+    stop_ms = 0
+    _stop: tuple[int, int, socket.socket] | None = None
+
+    def process_commands(self) -> None:
+        if self.silent:
+            return
+        super().process_commands()
+        if self._stop is not None:
+            left_ms, command_id, client = self._stop
+            self._stop = (left_ms - 1, command_id, client)
+            if left_ms <= 0:
+                self._stop = None
+                self._stopped(command_id, client)
+
+    def send_state(self) -> None:
+        if not self.silent:
+            super().send_state()
 
     def stop(self, command_id: int, tcp_socket: socket.socket) -> None:
+        if self.stop_ms:
+            self._stop = (self.stop_ms, command_id, tcp_socket)
+        else:
+            self._stopped(command_id, tcp_socket)
+
+    def _stopped(self, command_id: int, tcp_socket: socket.socket) -> None:
         motion, kind = self._pending_command_id, self._pending_command_type
         if motion is not None and kind is not None:
             BaseCommand.send_response(

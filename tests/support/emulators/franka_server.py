@@ -100,8 +100,9 @@ class Desk:
     def do_sensor(self, bias: list[float], singular: bool = False) -> None:
         self.box.bias, self.box.singular = np.array(bias), singular
 
-    def do_hand(self, homed: bool) -> None:
+    def do_hand(self, homed: bool = True, silent: bool = False, stop_ms: int = 0) -> None:
         self.box.home_hand(homed)
+        self.box.hinder_hand(silent, stop_ms)
 
 
 class Channel:

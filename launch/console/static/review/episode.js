@@ -13,6 +13,7 @@ export function mountEpisode(root, context, episode, words) {
   let lines = null;
   let player = null;
   let at = 0; // the moment that is shown: before step `at`
+  let asked = 0; // how often, for its rewards
   let gone = false;
   let neighbours = { previous: null, next: null };
   const canvases = [];
@@ -117,6 +118,19 @@ export function mountEpisode(root, context, episode, words) {
       ].flat().filter(Boolean),
     );
     verdict.show(answer);
+    loadReward();
+  }
+
+  /** What the steps are worth now: a label changes that, and the learner is given it. */
+  async function loadReward() {
+    if (lines === null) return; // asked for once there is something to draw it in
+    const mine = (asked += 1);
+    try {
+      const { reward } = await context.api(`/api/episodes/${episode}/reward`);
+      if (!gone && mine === asked) lines.judged(reward);
+    } catch (error) {
+      if (mine === asked) complain(error);
+    }
   }
 
   async function loadRow() {
@@ -163,6 +177,7 @@ export function mountEpisode(root, context, episode, words) {
       });
       story.append(lines.node);
       lines.start();
+      loadReward();
     }
     lines?.at(at - 1);
     await recording.decode(0, recording.steps, painted);

@@ -48,6 +48,7 @@ export function exportButtons(context, words) {
   let gone = false;
   let timer = 0;
   let turn = 0;
+  let beginning = false;
   const awaited = new Set(); // begun here: fetched as soon as they are done
   const lines = new Map(); // id → its line
   const state = h("span", { class: "small", role: "status", dataset: { field: "export" } });
@@ -61,14 +62,34 @@ export function exportButtons(context, words) {
   );
   const made = Object.entries(MADE).map(([format, text]) => button(format, text, () => make(format)));
 
+  /** Why one that the console makes cannot be had, in a few words; "" when it can. */
+  function refusal(format) {
+    const { connected, hello } = context.live.state;
+    if (!connected) return "no connection to the console";
+    if (context.role !== "operator") return "you are signed in as a viewer";
+    return format === "mp4" && !hello.cameras.length ? "this run has no cameras, so there is no film" : "";
+  }
+
+  function refresh() {
+    Object.keys(MADE).forEach((format, index) => {
+      const why = refusal(format);
+      mark(made[index], "aria-disabled", why || beginning ? "true" : null);
+      mark(made[index], "aria-busy", beginning ? "true" : null);
+      mark(made[index], "title", why || null);
+      mark(made[index], "aria-description", why || null);
+    });
+    part.disabled = refusal("mp4") !== "";
+  }
+
   function busy(on) {
-    for (const each of made) {
-      each.disabled = on;
-      mark(each, "aria-busy", on ? "true" : null);
-    }
+    beginning = on;
+    refresh();
   }
 
   async function make(format) {
+    const why = refusal(format);
+    if (why) context.toast(`${NAMES[format]}: ${why}.`, "warn");
+    if (why || beginning) return;
     busy(true);
     say(state, "Beginning …");
     const end = format === "mp4" && part.value ? { end_s: Number(part.value) } : {};
@@ -137,7 +158,11 @@ export function exportButtons(context, words) {
     list.hidden = jobs.length === 0;
   }
 
-  const off = context.live.on("hello", look); // the first, or after the connection was lost
+  const off = [
+    context.live.on("hello", look), // the first, or after the connection was lost
+    ...["hello", "connection"].map((kind) => context.live.on(kind, refresh)),
+  ];
+  refresh();
   look();
   return {
     node: h(
@@ -154,7 +179,7 @@ export function exportButtons(context, words) {
     destroy() {
       gone = true;
       clearTimeout(timer);
-      off();
+      off.forEach((each) => each());
     },
   };
 }

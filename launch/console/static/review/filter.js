@@ -5,7 +5,7 @@ import { h, clear } from "../dom.js";
 const CHOICES = {
   outcome: ["success", "failure", "shown", "aborted", "open"],
   label: ["success", "failure", "demo", "exclude", "none"],
-  purpose: ["train", "demo", "classify"],
+  purpose: ["train", "demo", "classify", "evaluate"],
 };
 const NAMES = ["outcome", "label", "labeller", "human", "purpose", "operator", "day", "weights", "text", "episodes", "last"];
 const TYPING_MS = 300;

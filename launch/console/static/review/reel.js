@@ -102,6 +102,9 @@ export function mountReel(root, context, words) {
         lines = timelines(recording.head, () => {});
         frames.append(lines.node);
         lines.start();
+        const { reward } = await context.api(`/api/episodes/${row.episode}/reward`);
+        if (mine !== turn) return;
+        lines.judged(reward);
       }
       let at = from;
       const go = (to) => {

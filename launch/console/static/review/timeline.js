@@ -16,11 +16,12 @@ const NUMBERS = 22; // more, where the steps are written below
 /** The rows: heading, names of the lines, their values, and bounds of the axis. */
 function rows(steps) {
   const parts = (from, column) => [0, 1, 2].map((axis) => column.map((action) => action[from + axis]));
+  const reward = { lines: ["under its label", "as recorded"], values: [steps.reward] }; // the second where they differ
   return [
     { name: "force", heading: "Force, N", lines: [""], values: [steps.force], y: { min: 0 } },
     { name: "move", heading: "Action, move", lines: ["x", "y", "z"], values: parts(0, steps.action), y: { min: -1, max: 1 } },
     { name: "turn", heading: "Action, turn", lines: ["x", "y", "z"], values: parts(3, steps.action), y: { min: -1, max: 1 } },
-    { name: "reward", heading: "Reward", lines: [""], values: [steps.reward], y: { min: 0, max: 1 }, kind: "step" },
+    { name: "reward", heading: "Reward", ...reward, y: { min: 0, max: 1 }, kind: "step" },
     { name: "value", heading: "Q", lines: [""], values: [steps.value], y: {} },
     { name: "score", heading: "Classifier’s score", lines: [""], values: [steps.score], y: { min: 0, max: 1 } },
   ].filter(({ values }) => values.some((line) => line.some((value) => value !== null)));
@@ -30,8 +31,9 @@ function rows(steps) {
  * Draw the timelines of a recording.
  * @param {object} head of the recording
  * @param {(step: number) => void} pick called with the step that was pointed at
- * @returns {{node: HTMLElement, start: () => void, at: (step: number) => void, destroy: () => void}} `start` once the
- *   node is in the page; `at` moves the line
+ * @returns {{node: HTMLElement, start: () => void, at: (step: number) => void, judged: (reward: (number|null)[]) => void,
+ *   destroy: () => void}} `start` once the node is in the page; `at` moves the line; `judged` shows the rewards under
+ *   the label, beside those recorded where they differ
  */
 export function timelines(head, pick) {
   const { steps } = head;
@@ -49,9 +51,9 @@ export function timelines(head, pick) {
     const lowest = index === all.length - 1;
     const root = h("div", { class: "plot", style: { height: `${HEIGHT + (lowest ? NUMBERS : 0)}px` } });
     const value = h("span", { class: "value" });
-    const names = row.lines.length > 1 && row.lines.map((name, axis) => h("span", { class: `key key-${axis}` }, name));
+    const names = row.lines.length > 1 ? row.lines.map((name, axis) => h("span", { class: `key key-${axis}` }, name)) : [];
     const caption = h("figcaption", {}, h("b", {}, row.heading), names, value);
-    return { ...row, root, value, lowest, node: h("figure", { dataset: { timeline: row.name } }, caption, root) };
+    return { ...row, root, names, value, lowest, node: h("figure", { dataset: { timeline: row.name } }, caption, root) };
   });
   const swatch = (who) => h("i", { class: `swatch ${who}` });
   const driven =
@@ -75,6 +77,13 @@ export function timelines(head, pick) {
     }
   }
 
+  /** Draw what there is of a row: a line without values is empty, and has no name. */
+  function draw(row) {
+    const empty = xs.map(() => null);
+    for (const name of row.names) name.hidden = row.values.length < row.names.length;
+    row.plot.set([xs, ...row.lines.map((_, index) => row.values[index] ?? empty)], marks);
+  }
+
   // Wherever the pointer goes down, and while it is dragged, that step is meant.
   const stepAt = (event) => {
     const over = charts[0].plot().over;
@@ -94,19 +103,27 @@ export function timelines(head, pick) {
     node,
     start() {
       charts = shown.map((row) => {
-        const plot = chart(row.root, {
+        row.plot = chart(row.root, {
           series: row.lines.map((name, index) => ({ label: name || row.heading, width: 1.6, kind: row.kind, ...AXES[index] })),
           x: { min: 0, max: Math.max(1, last), ...(row.lowest ? {} : { size: 6, values: () => "" }) },
           y: { ...row.y, size: 44, space: 22 },
           label: `${row.heading} over the steps of the episode`,
           sync: { key: "episode" },
         });
-        plot.set([xs, ...row.values], marks);
-        return plot;
+        draw(row);
+        return row.plot;
       });
       laidOut.observe(charts[0].plot().over);
     },
     at,
+    judged(reward) {
+      const row = shown.find(({ name }) => name === "reward");
+      if (!row) return;
+      const same = reward.every((value, step) => value === steps.reward[step]);
+      row.values = same ? [reward] : [reward, steps.reward];
+      draw(row);
+      at(shownStep);
+    },
     destroy() {
       laidOut.disconnect();
       for (const each of charts) each.destroy();

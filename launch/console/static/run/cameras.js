@@ -3,10 +3,12 @@
  * covered and says so: a frozen picture of an arm that moves is worse than none.
  */
 
-import { tile } from "./tiling.js";
+import { tile, useful } from "./tiling.js";
+import { standstill } from "../standstill.js";
 import { h, say, mark, clear } from "../dom.js";
 
 const STALE_MS = 1000;
+const STILL = { ended: "the session has ended", rest: "nobody drives this run" };
 const KEPT = "handrail-camera";
 
 /**
@@ -46,6 +48,8 @@ export function cameras(root, { live, video }) {
     const facts = [order, aspects, root.clientWidth, root.clientHeight].join();
     if (facts === laid) return;
     laid = facts;
+    // No taller than the pictures can use: what is left over belongs to the traces.
+    root.closest(".watched").style.setProperty("--useful", `${Math.ceil(useful(aspects, root.clientWidth))}px`);
     tile(aspects, root.clientWidth, root.clientHeight).forEach((rect, index) => {
       const { style } = tiles.get(order[index]).figure;
       for (const [side, value] of Object.entries(rect)) style[side] = `${value}px`;
@@ -92,8 +96,9 @@ export function cameras(root, { live, video }) {
       cover.hidden = age < STALE_MS && !blind;
       if (cover.hidden) continue;
       mark(cover, "data-empty", Number.isFinite(age) ? null : "");
-      say(word, Number.isFinite(age) && !blind ? "Frozen" : "No picture");
-      const reason = blind || (!connected ? "no connection" : !alive ? "no control loop" : "");
+      const still = STILL[standstill(live.state)];
+      say(word, Number.isFinite(age) && !blind ? (still ? "Last picture" : "Frozen") : "No picture");
+      const reason = blind || still || (!connected ? "no connection" : !alive ? "no control loop" : "");
       say(why, reason || (Number.isFinite(age) ? `the last picture is ${Math.floor(age / 1000)} s old` : "waiting for the first"));
     }
   }

@@ -1,21 +1,47 @@
-/** The operator's deck: the episode's clock, the verdicts, what the run shall do, and driving. */
+/** The operator's deck: the episode's clock and the last results, the verdicts, what the run shall do, and driving. */
 
 import { driving } from "../hand/driving.js";
-import { h, say, mark } from "../dom.js";
+import { h, say, mark, clear } from "../dom.js";
+
+const RESULTS = {
+  unaided: ["✓", "succeeded unaided"],
+  assisted: ["+", "with help"],
+  none: ["✕", "without success"],
+};
+
+/** The last episodes, one by one. */
+function recent(root, { live }) {
+  let shown = "";
+  const draw = () => {
+    const ended = live.state.run?.recent ?? [];
+    const kinds = ended.map(([unaided, assisted]) => (unaided ? "unaided" : assisted ? "assisted" : "none"));
+    if (kinds.join() === shown) return;
+    shown = kinds.join();
+    const counts = Object.entries(RESULTS).map(([kind, [, words]]) => `${kinds.filter((each) => each === kind).length} ${words}`);
+    const words = `The last ${kinds.length} episodes: ${counts.join(", ")}`;
+    mark(root, "title", words);
+    mark(root, "aria-label", words);
+    clear(root).append(...kinds.map((kind) => h("i", { class: kind }, RESULTS[kind][0])));
+  };
+  draw();
+  return live.on("run", draw);
+}
 
 /** The clock of the running episode. */
 function clock(root, { live }) {
   const episode = h("b", { dataset: { field: "episode" } }, "–");
   const step = h("span", { dataset: { field: "step" } }, "–");
   const time = h("b", { class: "time", dataset: { field: "clock" } }, "–");
-  const limit = h("span", { class: "muted" });
+  const limit = h("span", { class: "limit muted" });
   const bar = h("i");
+  const results = h("span", { class: "results", role: "img", dataset: { field: "recent" } });
   const phase = h("span", { class: "phase muted", dataset: { field: "phase" } }, "–");
   root.append(
     h("div", { class: "row spread" }, h("span", {}, "Episode ", episode, h("span", { class: "muted" }, " · step "), step), phase),
-    h("div", { class: "row" }, time, limit, h("div", { class: "bar", role: "presentation" }, bar)),
+    h("div", { class: "row" }, time, limit, h("div", { class: "bar", role: "presentation" }, bar), results),
   );
-  return () => {
+  const off = recent(results, { live });
+  const draw = () => {
     const { now, run, alive } = live.state;
     say(phase, run?.phase ?? "–");
     if (now === null || now.episode < 0) return;
@@ -29,6 +55,9 @@ function clock(root, { live }) {
     mark(root, "data-late", share > 0.85 && now.running ? "" : null);
     mark(root, "data-idle", now.running && alive ? null : "");
   };
+  draw();
+  const offs = [off, ...["now", "run", "connection"].map((kind) => live.on(kind, draw))];
+  return () => offs.forEach((each) => each());
 }
 
 /**
@@ -38,10 +67,9 @@ function clock(root, { live }) {
  * @returns {() => void} ends it
  */
 export function deck(root, context) {
-  const { commands, keys, live } = context;
+  const { commands, keys } = context;
   const clockRoot = h("div", { class: "clock" });
   const driveRoot = h("div");
-  const drawClock = clock(clockRoot, context);
   const button = (verb, key, label, style) => commands.button(verb, { key, label, class: style });
   root.append(
     clockRoot,
@@ -66,9 +94,8 @@ export function deck(root, context) {
     bind("Backspace", "reset: to a new start", "reset"),
     bind("g", "regrasp", "regrasp"),
     driving(driveRoot, context, { names: ["Drive", "Driving"], key: "drive from this page", group }),
-    ...["now", "run", "connection"].map((kind) => live.on(kind, drawClock)),
+    clock(clockRoot, context),
   ];
-  drawClock();
   return () => {
     for (const off of offs) off();
   };

@@ -6,14 +6,19 @@ import { deck } from "./deck.js";
 import { traces } from "./traces.js";
 import { h } from "../dom.js";
 
-const PARTS = [
-  ["eyes", "Cameras", "div", cameras],
-  ["deck", "Operator's deck", "div", deck],
-  ["traces", "Traces of the episode", "div", traces],
-  ["success", "Success", "div", success],
-  ["figures", "Figures", "dl", figures],
-  ["advice", "Advice", "div", advice],
-];
+/** What is watched, and what is acted on and by: two columns, each with a height of its own for every part. */
+const COLUMNS = {
+  watched: [
+    ["eyes", "Cameras", "div", cameras],
+    ["traces", "Traces of the episode", "div", traces],
+    ["success", "Success", "div", success],
+  ],
+  acted: [
+    ["deck", "Operator's deck", "div", deck],
+    ["figures", "Figures", "dl", figures],
+    ["advice", "Advice", "div", advice],
+  ],
+};
 
 const STYLES = ["run/run.css", "run/deck.css", "hand/driving.css", "run/standing.css"];
 
@@ -30,10 +35,14 @@ export default {
       if (left) return;
       const page = h("div", { id: "run" });
       root.append(page);
-      for (const [name, label, tag, part] of PARTS) {
-        const inner = h(tag, { class: name });
-        page.append(h("section", { class: `panel at-${name}`, "aria-label": label }, inner));
-        ends.push(part(inner, context));
+      for (const [column, parts] of Object.entries(COLUMNS)) {
+        const place = h("div", { class: column });
+        page.append(place);
+        for (const [name, label, tag, part] of parts) {
+          const inner = h(tag, { class: name });
+          place.append(h("section", { class: `panel at-${name}`, "aria-label": label }, inner));
+          ends.push(part(inner, context));
+        }
       }
     });
     return () => {

@@ -13,19 +13,23 @@ const fixed = (value, digits, unit = "") => (Number.isFinite(value) ? `${value.t
 /** One line: a window of one kind, its rate as a mark within its interval. */
 function line(kind, window) {
   const words = h("span", { class: "words", ...(window === 20 ? { dataset: { field: kind } } : {}) }, "–");
+  const bounds = h("span", { class: "words muted", dataset: { bounds: kind } });
   const span = h("i", { class: "span" });
   const point = h("i", { class: "point" });
   const track = h("div", { class: "track", "aria-hidden": "true" }, span, point);
-  const node = h("div", { class: `interval ${kind}` }, h("span", { class: "muted" }, window), track, words);
+  const node = h("div", { class: `interval ${kind}` }, h("span", { class: "muted" }, window), track, words, bounds);
   return {
     node,
     set(rate) {
       const empty = !rate || rate.episodes === 0;
       mark(node, "data-empty", empty ? "" : null);
-      if (empty) return say(words, "–");
+      if (empty) {
+        say(bounds, "");
+        return say(words, "–");
+      }
       const { successes, episodes, low, high } = rate;
       say(words, `${successes}/${episodes} ${percent(successes / episodes)}`);
-      mark(node, "title", `${successes} of ${episodes}; 95 % bounds ${percent(low)} to ${percent(high)}`);
+      say(bounds, `${Math.round(100 * low)}–${percent(high)}`);
       span.style.left = `${100 * low}%`;
       span.style.width = `${100 * (high - low)}%`;
       point.style.left = `${(100 * successes) / episodes}%`;
@@ -37,7 +41,7 @@ function line(kind, window) {
 export function success(root, { live }) {
   const lines = [];
   for (const kind of Object.keys(KINDS)) {
-    root.append(h("h2", {}, KINDS[kind]));
+    root.append(h("h2", {}, KINDS[kind], h("span", { class: "muted" }, "95 % bounds")));
     for (const window of WINDOWS) {
       const each = line(kind, window);
       lines.push({ kind, window, each });
@@ -45,8 +49,12 @@ export function success(root, { live }) {
     }
   }
   root.append(
-    h("div", { class: "scale muted small", "aria-hidden": "true" }, ["0", "50", "100 %"].map((each) => h("span", {}, each))),
-    h("p", { class: "sr-only" }, "Bars are Wilson's 95 percent intervals."),
+    h(
+      "div",
+      { class: "scale muted" },
+      h("span", { class: "marks", "aria-hidden": "true" }, ["0", "50", "100 %"].map((each) => h("span", {}, each))),
+      h("span", {}, "bar: Wilson's bounds"),
+    ),
   );
   const draw = () => {
     const { success: rates } = live.state.run ?? {};
@@ -62,7 +70,8 @@ const rate = (value) => (Number.isFinite(value) ? percent(value) : "–");
 const FIGURES = [
   ["interventions", "Interventions", (run) => rate(run.human_share), ({ actor }) =>
     `share of the last 20 episodes' steps that a human drove; of the whole run ${rate(actor.intervention_rate)}`],
-  ["cycle", "Cycle", (run) => fixed(run.cycle_s, 1, " s"), "from start to start, with the reset: mean of the last 20 episodes"],
+  ["cycle", "Cycle", (run) => fixed(run.cycle_s, 1, " s"),
+    "in robot time, from start to start with the reset: mean of the last 20 episodes"],
   ["env_steps", "Steps", (run) => whole(run.env_steps), "environment steps of training so far"],
   ["updates_per_s", "Updates", ({ learner }) => fixed(learner.updates_per_s, 0, "/s"), "of the learner, a second"],
   ["utd", "UTD", ({ learner }) => fixed(learner.utd, 2), "updates to each new step"],
@@ -96,22 +105,21 @@ export function figures(root, { live }) {
 const LEVELS = { info: ["i", "Note"], warn: ["!", "Warning"], alarm: ["✕", "Alarm"] };
 const ORDER = ["alarm", "warn", "info"];
 
-/** The coach's sentence, the rules that speak, and the run's last notices. */
+/** The rules that speak, and the run's last notices. */
 export function advice(root, { live }) {
-  const coach = h("p", { id: "coach" });
   const list = h("ul", { id: "advice", "aria-label": "Advice" });
-  root.append(coach, list);
+  root.append(list);
   let shown = "";
   const draw = () => {
     const { advice: given, run } = live.state;
-    say(coach, given?.coach?.sentence || "No advice yet.");
-    mark(coach, "data-state", given?.coach?.state ?? null);
     const rules = [...(given?.rules ?? [])].sort((a, b) => ORDER.indexOf(a.level) - ORDER.indexOf(b.level));
     const notices = [...(run?.notices ?? [])].reverse();
     const content = JSON.stringify([rules, notices]);
     if (content === shown) return; // what is read must not jump
     shown = content;
+    const none = rules.length + notices.length === 0 && h("li", { class: "muted" }, "No advice yet.");
     clear(list).append(
+      ...[none].filter(Boolean),
       ...rules.map(({ name, level, sentence, evidence }) => {
         const [sign, word] = LEVELS[level] ?? LEVELS.info;
         return h(

@@ -4,6 +4,7 @@
  */
 
 const GAP = 3;
+const LARGE = 0.6; // share of the width that the large one of three or more may have
 
 /** Rows of pictures of one height, in a box; null where they have no room. */
 function rows(aspects, count, width, height) {
@@ -46,7 +47,7 @@ export function tile(aspects, width, height) {
   let rects;
   if (aspects.length < 3) rects = best(aspects, width, height).rects;
   else {
-    const large = Math.min(0.6 * width, aspects[0] * height);
+    const large = Math.min(LARGE * width, aspects[0] * height);
     const tall = large / aspects[0];
     const others = best(aspects.slice(1), width - large - GAP, tall).rects;
     const down = (tall - extent(others, "top", "height")) / 2;
@@ -58,4 +59,15 @@ export function tile(aspects, width, height) {
   const right = (width - extent(rects, "left", "width")) / 2;
   const down = (height - extent(rects, "top", "height")) / 2;
   return rects.map((each) => ({ ...each, left: each.left + right, top: each.top + down }));
+}
+
+/**
+ * The height that pictures can make use of in a box of this width.
+ * @param {number[]} aspects as of `tile`
+ * @param {number} width of the box [px]
+ * @returns {number} [px]
+ */
+export function useful(aspects, width) {
+  if (aspects.length > 2) return (LARGE * width) / aspects[0];
+  return rows(aspects, 1, width, Infinity)?.tall ?? 0;
 }

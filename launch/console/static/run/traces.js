@@ -1,4 +1,4 @@
-/** Traces of the running episode: force, the critics' opinion, the classifier's. Human steps are hatched. */
+/** Traces of the running episode: force, the critics' opinion, a classifier's if there is one. Human steps are hatched. */
 
 import { chart, format } from "../chart.js";
 import { h, say, soon } from "../dom.js";
@@ -26,7 +26,7 @@ const TRACES = [
     digits: 2,
     color: "--good",
     y: { min: 0, max: 1 },
-    without: "no classifier in this run",
+    without: "it has not looked yet",
   },
 ];
 
@@ -54,7 +54,8 @@ export function traces(root, { live }) {
     const missing = h("p", { class: "missing muted small" }, trace.without);
     const bar = h("span", { class: "muted", dataset: { bar: trace.field } });
     const reading = h("span", {}, value, trace.unit && ` ${trace.unit}`, bar);
-    root.append(h("section", { class: "trace" }, h("h2", {}, trace.title, reading), area, missing));
+    const section = h("section", { class: "trace" }, h("h2", {}, trace.title, reading), area, missing);
+    root.append(section);
     const plot = chart(area, {
       series: [{ label: trace.title, color: trace.color }],
       x: { min: 0, max: 100 },
@@ -63,7 +64,7 @@ export function traces(root, { live }) {
       sync: { key: "episode" },
       label: `${trace.title} over the steps of the running episode; human steps are hatched`,
     });
-    return { ...trace, value, bar, missing, plot };
+    return { ...trace, section, value, bar, missing, plot };
   });
 
   const draw = soon(() => {
@@ -72,12 +73,13 @@ export function traces(root, { live }) {
     const shades = interventions(steps);
     const xs = steps.map((step) => step[STEP.number]);
     const most = Math.max(now?.most_steps ?? 0, xs.at(-1) ?? 0, 10);
-    for (const { field, column, digits, value, bar, missing, plot } of plots) {
+    for (const { field, column, digits, section, value, bar, missing, plot } of plots) {
       const ys = steps.map((step) => step[column] ?? null);
       const last = ys.at(-1);
       const threshold = field === "score" ? (now?.threshold ?? null) : null;
       say(value, last === undefined || last === null ? "–" : last.toFixed(digits));
       say(bar, threshold === null ? "" : ` / threshold ${format(threshold)}`);
+      section.hidden = field === "score" && threshold === null && ys.every((each) => each === null); // a run without one
       missing.hidden = steps.length === 0 || ys.some((each) => each !== null);
       const line = { value: threshold, label: `threshold ${format(threshold)}`, color: "--text" };
       plot.setX(0, most);

@@ -1,13 +1,15 @@
 /**
- * Classifier: showing what success looks like, and what only resembles it, then training on it.
+ * Classifier: showing what success looks like, and what only resembles it; training on it is `learning`.
  *
  * Space is the software stop on every page, so that success is held with Enter or the large button.
  */
 
 import { h, say, mark, clear } from "../dom.js";
+import { learning } from "./learning.js";
 import { guarded, hindrance, onPress } from "./rig.js";
 
 const COUNT_MS = 1000;
+const IDLE = "nothing is being collected";
 const HOW =
   "Hold Enter, or the button, exactly while the module is seated. Next one (n) goes on, Discard (x) throws this one " +
   "away. Space stops the arm, as everywhere.";
@@ -36,10 +38,11 @@ export function capture(root, station, context, note) {
     return { name, count, fill, node: h("div", { class: "tally" }, h("div", { class: "row spread" }, words, count), bar) };
   });
   const said = h("pre", { class: "job-lines small", "aria-label": "What the collection says" });
-  const classifier = h("input", { type: "text", name: "classifier", value: "ram", maxLength: 40, spellcheck: false });
-  const train = h("button", { type: "button", dataset: { job: "train" } }, "Train");
-  const accept = h("button", { type: "button", dataset: { job: "accept" } }, "Put in use");
-  const trained = h("pre", { class: "job-lines small", "aria-label": "What the training says" });
+  // Of an example alone: the same verbs would end an episode of whatever else drives.
+  const ending = (verb, label, key) =>
+    h("button", { type: "button", dataset: { example: verb } }, h("span", {}, label), h("kbd", { "aria-hidden": "true" }, key));
+  const next = ending("failure", "Next one", "n");
+  const discard = ending("discard", "Discard", "x");
   root.append(
     h(
       "div",
@@ -57,33 +60,19 @@ export function capture(root, station, context, note) {
     h(
       "div",
       { class: "capture-work" },
-      h("div", {}, pictures, h("p", { class: "small" }, "Classifier's score now: ", score)),
+      h("div", { class: "grid" }, pictures, bars.map(({ node }) => node), h("p", { class: "small" }, "Classifier's score now: ", score)),
       h(
         "div",
         { class: "grid" },
         prompt,
         how,
         hold,
-        h(
-          "div",
-          { class: "row wrap" },
-          commands.button("failure", { label: "Next one", key: "n" }),
-          commands.button("discard", { key: "x" }),
-        ),
-        bars.map(({ node }) => node),
+        h("div", { class: "row wrap" }, next, discard),
       ),
     ),
     said,
-    h(
-      "div",
-      { class: "row wrap train" },
-      h("h2", {}, "Learn from them"),
-      h("label", { class: "row small" }, "name", classifier),
-      train,
-      accept,
-    ),
-    trained,
   );
+  const learn = learning(root, station, context);
 
   let entered = false;
   let timer = 0;
@@ -92,9 +81,13 @@ export function capture(root, station, context, note) {
   let watched = "";
 
   const collecting = () => live.state.alive && live.state.now?.purpose === "classify";
+  /** Why nothing can be shown now. */
+  const unready = () => {
+    if (!collecting()) return IDLE;
+    return hindrance(context) || (live.state.now.running ? "" : "the next example has not begun");
+  };
   const press = () => {
-    if (!collecting()) return toast("Nothing is being collected: start collecting first.", "warn");
-    const why = hindrance(context);
+    const why = unready();
     if (why) return toast(`Not possible: ${why}.`, "warn");
     hand.hold("success");
     mark(hold, "aria-pressed", "true");
@@ -116,17 +109,17 @@ export function capture(root, station, context, note) {
   });
   hold.addEventListener("keyup", (event) => event.key === "Enter" && release());
   hold.addEventListener("contextmenu", (event) => event.preventDefault());
+  onPress(next, toast, () => collecting() && commands.ask("failure"));
+  onPress(discard, toast, () => collecting() && commands.ask("discard"));
   const group = { group: "Set-up", when: () => entered };
   const unbind = [
     keys.bind("Enter", "held: the module is seated (classifier)", press, { ...group, up: release }),
-    keys.bind("n", "next example (classifier)", () => commands.ask("failure"), group),
-    keys.bind("x", "discard this example", () => commands.ask("discard"), group),
+    keys.bind("n", "next example (classifier)", () => next.click(), group),
+    keys.bind("x", "discard this example", () => discard.click(), group),
   ];
 
   onPress(start, toast, () => station.jobs.collect.start({ positives: Number(positives.value), negatives: Number(negatives.value) }));
   onPress(stop, toast, () => station.jobs.collect.stop());
-  onPress(train, toast, () => station.jobs.train.start({ name: classifier.value.trim() }));
-  onPress(accept, toast, () => station.jobs.accept.start({ name: classifier.value.trim() }));
 
   async function count() {
     try {
@@ -134,7 +127,7 @@ export function capture(root, station, context, note) {
     } catch {
       return; // the connection says so itself
     }
-    draw();
+    if (station.facts) draw();
   }
 
   function watch() {
@@ -153,14 +146,14 @@ export function capture(root, station, context, note) {
   }
 
   function draw() {
-    const { collect, train: training, accept: accepting } = station.jobs;
+    const { collect } = station.jobs;
     const on = collecting();
     if (facts) {
-      const next = on ? `${facts.number}. ${facts.posture.toUpperCase()}: ${facts.prompt}` : `Next, ${facts.posture}: ${facts.prompt}`;
-      say(prompt, facts.enough ? "✓ Enough examples: train a classifier on them." : next);
+      const words = on ? `${facts.number}. ${facts.posture.toUpperCase()}: ${facts.prompt}` : `Next, ${facts.posture}: ${facts.prompt}`;
+      say(prompt, facts.enough ? "✓ Enough examples: train a classifier on them." : words);
       say(how, facts.enough ? "" : HOW);
       for (const { name, count: node, fill } of bars) {
-        say(node, `${facts[name]} of ${facts.wanted[name]}`);
+        say(node, `${facts[name] >= facts.wanted[name] ? "✓ " : ""}${facts[name]} of ${facts.wanted[name]}`);
         fill.style.setProperty("width", `${Math.min(100, (100 * facts[name]) / facts.wanted[name])}%`);
       }
     }
@@ -172,15 +165,12 @@ export function capture(root, station, context, note) {
     stop.hidden = !collect.running;
     guarded(start, hindrance(context) || blind || idle);
     guarded(stop, hindrance(context));
-    guarded(hold, on ? hindrance(context) : "nothing is being collected");
-    guarded(train, hindrance(context) || blind || (training.running ? "it is being trained" : ""));
-    guarded(accept, hindrance(context) || blind || (accepting.running ? "it is being put in use" : idle));
-    const lines = (job) => job.state.lines.slice(-6).join("\n");
-    say(said, lines(collect));
+    const why = unready();
+    for (const node of [hold, next, discard]) guarded(node, why);
+    if (why) release(); // a button that is down from before says nothing of the next example
+    say(said, collect.state.lines.slice(-6).join("\n"));
     said.hidden = collect.state.lines.length === 0;
-    const later = accepting.state.lines.length && !training.running ? accepting : training;
-    say(trained, lines(later) || (training.running ? "Training …" : ""));
-    trained.hidden = trained.textContent === "";
+    learn.draw(blind, idle);
     note(on ? "●" : "");
     watch();
   }
@@ -190,6 +180,7 @@ export function capture(root, station, context, note) {
     enter() {
       entered = true;
       count();
+      learn.look();
       timer = setInterval(count, COUNT_MS);
       if (station.facts) draw();
     },

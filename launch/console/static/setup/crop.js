@@ -115,7 +115,7 @@ export function crop(root, station, context, note) {
     for (const each of chooser.children) mark(each, "aria-pressed", String(each.dataset.image === image.name));
     const [left, top, width, height] = value();
     const [wide, high] = image.picture;
-    stage.style.setProperty("aspect-ratio", `${wide} / ${high}`);
+    stage.style.setProperty("--shape", wide / high);
     const place = { left: left / wide, top: top / high, width: width / wide, height: height / high };
     for (const [side, share] of Object.entries(place)) frame.style.setProperty(side, `${100 * share}%`);
     mark(canvas, "aria-label", `Camera ${image.source}, its whole picture`);

@@ -40,20 +40,19 @@ export function preflight(root, station, context, note) {
     said,
     list,
   );
-  onPress(run, context.toast, async () => {
-    clear(list);
-    say(said, "");
-    await job.start({ hand: hand.checked });
-  });
+  onPress(run, context.toast, () => job.start({ hand: hand.checked }));
 
   let counts = { ok: 0, note: 0, skip: 0, fail: 0 };
   let shown = 0;
-  function draw({ state, lines }) {
-    if (lines.length < shown) {
-      clear(list);
+  let drawn;
+  function draw({ id, state, lines }) {
+    if (id !== drawn) {
+      drawn = id;
       shown = 0;
+      counts = { ok: 0, note: 0, skip: 0, fail: 0 };
+      clear(list);
+      say(said, "");
     }
-    if (shown === 0) counts = { ok: 0, note: 0, skip: 0, fail: 0 };
     for (const line of lines.slice(shown)) {
       const check = parse(line);
       if (check === null) {

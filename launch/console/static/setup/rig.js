@@ -58,10 +58,10 @@ export function stationPanel(station, context) {
   const node = h(
     "div",
     { class: "panel setup-station" },
-    h("div", { class: "row spread" }, name, chip),
+    h("div", { class: "row spread setup-who" }, name, chip),
     line,
-    trouble,
     h("div", { class: "row" }, start, stop),
+    trouble,
     guide,
   );
   const group = "Set-up";

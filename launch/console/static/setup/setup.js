@@ -32,18 +32,17 @@ function mount(root, context) {
   const side = h("aside", { class: "setup-side" });
   const tabs = h("nav", { class: "setup-tabs", "aria-label": "Parts of the set-up" });
   const body = h("div", { class: "setup-body" });
-  root.append(h("div", { id: "setup" }, side, body));
+  root.append(h("div", { id: "setup" }, tabs, side, body));
   const panel = stationPanel(station, context);
-  side.append(panel.node, tabs);
+  side.append(panel.node);
 
   const parts = new Map();
   let shown = "";
-  PARTS.forEach(([id, title, make], index) => {
+  PARTS.forEach(([id, title, make]) => {
     const note = h("span", { class: "note" });
     const tab = h(
       "button",
       { type: "button", dataset: { part: id }, on: { click: () => show(id) } },
-      h("span", { class: "number" }, index + 1),
       h("span", {}, title),
       note,
     );

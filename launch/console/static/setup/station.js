@@ -3,10 +3,11 @@
 import { soon } from "../dom.js";
 
 const REFRESH_MS = 3000;
+const NO_JOB = { state: "none", lines: [], command: "", seconds: 0, code: null };
 
 const same = (a, b) => a.length === b.length && a.every((each, index) => each === b[index]);
 
-/** Follows a job: its state, and its lines as they come. */
+/** Follows the newest job of a kind, whoever began it: its state, and its lines as they come. */
 class JobWatch {
   #context;
   #kind;
@@ -18,7 +19,7 @@ class JobWatch {
   constructor(context, kind) {
     this.#context = context;
     this.#kind = kind;
-    this.state = { state: "none", lines: [], command: "", seconds: 0, code: null };
+    this.state = NO_JOB;
     this.listeners = new Set();
   }
 
@@ -28,11 +29,13 @@ class JobWatch {
 
   /** Start one; throws with one line to show when it is refused. */
   async start(body = {}) {
-    this.state = { ...this.state, lines: [] };
-    this.#next = 0;
-    const facts = await this.#context.api(`/api/setup/jobs/${this.#kind}`, { method: "POST", body });
-    this.#take({ ...facts, lines: [], next: 0 });
-    this.look();
+    await this.#context.api(`/api/setup/jobs/${this.#kind}`, { method: "POST", body });
+    await this.look();
+  }
+
+  /** What the console says of it in passing: look when another one was begun, or it has ended. */
+  meet({ id, state } = NO_JOB) {
+    if (id !== this.state.id || state !== this.state.state) this.look();
   }
 
   async stop() {
@@ -46,10 +49,10 @@ class JobWatch {
     const turn = (this.#turn += 1);
     let wait = 350;
     try {
-      const news = await this.#context.api(`/api/setup/jobs/${this.#kind}?since=${this.#next}`);
+      const known = `since=${this.#next}&of=${this.state.id ?? ""}`;
+      const news = await this.#context.api(`/api/setup/jobs/${this.#kind}?${known}`);
       if (this.#closed || turn !== this.#turn) return;
-      if (news.next < this.#next) this.#next = 0; // another one, begun by somebody else
-      else this.#take(news);
+      this.#take(news);
     } catch {
       wait = 2000; // the connection says so itself
     }
@@ -58,9 +61,9 @@ class JobWatch {
 
   #take(news) {
     this.#next = news.next;
-    const lines = [...this.state.lines, ...news.lines];
-    this.state = { ...this.state, ...news, lines };
-    for (const fn of this.listeners) fn(this.state, news.lines);
+    const earlier = news.id === this.state.id ? this.state.lines : [];
+    this.state = { ...NO_JOB, ...news, lines: [...earlier, ...news.lines] };
+    for (const fn of this.listeners) fn(this.state);
   }
 
   close() {
@@ -126,6 +129,7 @@ export class Station {
       this.facts = await this.#context.api("/api/setup");
       this.trouble = "";
       if (!this.#key) this.#recall();
+      for (const [kind, job] of Object.entries(this.jobs)) job.meet(this.facts.jobs[kind]);
     } catch (error) {
       this.trouble = error.message;
     }

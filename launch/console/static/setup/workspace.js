@@ -17,7 +17,12 @@ const mm = (value) => (value === null || value === undefined ? "–" : (Math.rou
 export function workspace(root, station, context, note) {
   const { api, live, toast, video } = context;
   const drawing = plan();
-  const take = h("button", { type: "button", class: "primary", dataset: { act: "corner" } }, "Take corner");
+  const take = h(
+    "button",
+    { type: "button", class: "primary", dataset: { act: "corner" } },
+    h("span", {}, "Take corner"),
+    h("kbd", { "aria-hidden": "true" }, "c"),
+  );
   const clearAll = h("button", { type: "button", dataset: { act: "no-corners" } }, "Begin again");
   const below = h("input", { type: "number", name: "below", min: 0, max: 100, step: 1, inputMode: "numeric" });
   const corners = h("ol", { class: "corners", "aria-label": "Corners" });
@@ -38,7 +43,7 @@ export function workspace(root, station, context, note) {
     h(
       "div",
       { class: "workspace-work" },
-      h("div", {}, pictures, drawing.node),
+      h("div", { class: "workspace-left" }, pictures, drawing.node),
       h(
         "div",
         {},

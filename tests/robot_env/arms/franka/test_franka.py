@@ -575,6 +575,69 @@ def test_a_missing_hand_is_named(emulator, monkeypatch):
         driver.read()
 
 
+def test_a_hand_that_falls_silent_shows_by_its_width_s_age_and_comes_back_by_a_recovery(make):
+    station = make(gripper=True)
+    driver = station.driver
+    first = driver.read()
+    assert first.gripper_stroke_m == pytest.approx(0.08)
+    station.until(lambda reading: reading.gripper_ns > first.gripper_ns)
+    try:
+        station.emulator.ask("hand", silent=True)
+        driver.gripper.open()
+        station.until(lambda _: refuses(driver))
+        stale = driver.read()
+        assert station.wait(0.1).gripper_ns == stale.gripper_ns
+    finally:
+        station.emulator.ask("hand", silent=False)
+    driver.clear_fault()
+    reading = driver.read()
+    assert reading.gripper_ns > stale.gripper_ns and not reading.fault
+    driver.gripper.open()
+    station.until(lambda reading: reading.gripper_width_m > 0.07)
+
+
+def refuses(driver: FrankaDriver) -> bool:
+    assert driver.gripper is not None
+    try:
+        driver.gripper.open()
+    except ArmError:
+        return True
+    return False
+
+
+def test_the_hand_s_width_does_not_grow_old_while_one_motion_makes_room_for_another(make):
+    station = make(gripper=True)
+    gripper = station.driver.gripper
+    oldest_ns = 0
+
+    def look(reading: DriverReading) -> float:
+        nonlocal oldest_ns
+        oldest_ns = max(oldest_ns, time.monotonic_ns() - reading.gripper_ns)
+        return reading.gripper_width_m
+
+    station.emulator.ask("hand", stop_ms=1500)
+    try:
+        gripper.open()
+        station.until(lambda reading: look(reading) > 0.02)
+        gripper.close()
+        station.until(lambda reading: look(reading) < 0.01)
+    finally:
+        station.emulator.ask("hand")
+    assert oldest_ns < 750_000_000
+
+
+def test_a_robot_that_does_not_answer_may_be_without_power(emulator, monkeypatch):
+    monkeypatch.setattr("handrail.robot_env.arms.franka.link.CONNECT_S", 0.5)
+    driver = FrankaDriver(FrankaConfig(host=emulator.host, realtime="ignore"))
+    emulator.freeze()
+    try:
+        with pytest.raises(ArmError, match=r"in 0\.5 s; check its cable and its power; it takes one client"):
+            driver.connect()
+    finally:
+        emulator.thaw()
+        driver.close()
+
+
 def test_a_hand_that_was_never_homed_is_refused_and_does_not_move(emulator):
     driver = FrankaDriver(FrankaConfig(host=emulator.host, realtime="ignore"))
     emulator.ask("hand", homed=False)

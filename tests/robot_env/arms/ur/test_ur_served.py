@@ -14,6 +14,7 @@ from emulators.ur import UREmulator
 from emulators.ur.hands import control_processes
 
 from handrail.robot_env.arms.arm import ArmMode
+from handrail.robot_env.arms.config import ArmServerConfig
 from handrail.robot_env.arms.ur.driver import URDriver
 from handrail.robot_env.remote.client import ArmClient
 
@@ -70,3 +71,22 @@ def test_it_faults_goes_on_publishing_and_is_recovered(client, emulator, acciden
         clock.wait_until(clock.now_ns() + 100_000_000)
     assert client.state().mode is ArmMode.RUN
     assert client.state().pose[0] == pytest.approx(target[0], abs=1e-3)
+
+
+def test_a_gripper_that_falls_silent_is_a_fault_in_time(emulator, figure):
+    config = ur_config(emulator)
+    ur = replace(config.arm.ur, gripper="robotiq")
+    server = replace(config.arm.server, gripper_age_s=ArmServerConfig().gripper_age_s)
+    running = RunningServer(URDriver(ur), replace(config, arm=replace(config.arm, ur=ur, server=server)))
+    client = ArmClient(running.config)
+    try:
+        client.connect()
+        began_ns = time.monotonic_ns()
+        emulator.ask("gripper_cable", plugged=False)
+        assert client.feed.wait(lambda state: state.mode == "fault", SEVERAL_S)
+        took_ms = (client.newest.mode_ns - began_ns) / 1e6
+        figure("UR gripper silent: to FAULT", took_ms, "ms")
+        assert took_ms < 1000 * server.gripper_age_s + 100 and "gripper" in client.newest.fault
+    finally:
+        client.close()
+        running.close()

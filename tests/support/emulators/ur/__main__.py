@@ -105,6 +105,7 @@ class Desk:
         return {
             "host": self._robot.host,
             "time_s": box.time_s,
+            "q": box.motion.state.q.tolist(),
             "runtime": box.runtime,
             "uploads": box.uploads,
             "events": box.events,

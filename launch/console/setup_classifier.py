@@ -1,0 +1,69 @@
+"""What is known of a classifier before it is put in use, over HTTP: how it did on episodes it has not seen.
+
+GET /api/setup/classifiers/{name}       the version that was trained last, and the one in use
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from handrail.launch.classify import common
+from handrail.launch.console.answers import Refused, ok
+from handrail.launch.console.site import RouteSpec, Site
+from handrail.reward_classifier import artifact
+from handrail.reward_classifier.artifact import ClassifierError
+from handrail.reward_classifier.calibration import Calibration
+
+CLASSIFIERS = Path("classifiers")
+"""The folder that holds those which the page trains, in the folder where the console was started."""
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$"
+
+
+def routes(site: Site) -> list[RouteSpec]:
+    """What can be asked about classifiers."""
+
+    async def show(request: Request) -> Response:
+        name = request.path_params["name"]
+        if not re.fullmatch(NAME, name):
+            raise Refused(f"{name[:40]!r} names no classifier: letters, digits, - and _, at most 40", 404)
+        return ok(await site.blocking(_known, CLASSIFIERS / name))
+
+    return [RouteSpec("/api/setup/classifiers/{name}", "GET", "viewer", show)]
+
+
+def _known(folder: Path) -> dict[str, Any]:
+    """The newest version, None before the first, and the name of the one in use, "" for none."""
+    newest = None
+    if artifact.versions(folder):
+        version = common.newest_version(folder)
+        newest = {"version": version, **_figures(folder / version)}
+    return {"newest": newest, "in_use": artifact.current(folder) or ""}
+
+
+def _figures(folder: Path) -> dict[str, Any]:
+    """What held-out episodes say of a version.
+
+    Raises:
+        ClassifierError: its settings cannot be read.
+    """
+    try:
+        settings = json.loads((folder / artifact.SETTINGS).read_text(encoding="utf-8"))
+        known = Calibration.from_plain(settings["calibration"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ClassifierError(
+            f"classifier {folder} cannot be read ({type(error).__name__}); train it anew"
+        ) from None
+    return {
+        "episodes": known.episodes,
+        "false_positives": known.false_positives,
+        "successes": known.successes,
+        "missed": known.missed,
+        "bound": known.bound,
+        "wanted": known.wanted,
+        "needed": known.needed,
+        "supported": known.supported,
+    }

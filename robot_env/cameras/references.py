@@ -1,0 +1,142 @@
+"""What each physical camera of a station showed while it was right, to know the cameras again by.
+
+Whole pictures are kept, and not the images of the observation: a crop of the wrong camera looks like nothing.
+"""
+
+import contextlib
+import os
+import zipfile
+import zlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handrail.robot_env.cameras.camera import Camera
+from handrail.robot_env.cameras.exchanged import SMALL, exchanged, outline, small
+from handrail.robot_env.cameras.stream import FrameStream
+from handrail.robot_env.errors import CameraError
+
+Pictures = Mapping[str, NDArray[np.uint8]]
+"""By camera device, (H, W, 3) uint8."""
+
+ALIKE = 1.1
+"""Outlines further apart than this show different things; those of unrelated pictures are about 1.4 apart."""
+
+
+class References:
+    """A small picture of each camera, in a file.
+
+    Args:
+        file: where; it need not be there yet. One that cannot be read is as good as none.
+        anew: whether what is there is out of date, and to be replaced.
+    """
+
+    def __init__(self, file: Path, anew: bool = False) -> None:
+        self.file = file
+        self.pictures: dict[str, NDArray[np.uint8]] = {}
+        if anew:
+            return
+        with contextlib.suppress(OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
+            with file.open("rb") as opened, np.load(opened, allow_pickle=False) as stored:
+                found = {name: stored[name] for name in stored.files}
+            self.pictures = {name: each for name, each in found.items() if _is_small(each)}
+
+    def check(self, now: Pictures, serials: Mapping[str, str], renew: str) -> None:
+        """Refuse cameras of which two show what the other one showed. What is not certain passes.
+
+        Args:
+            now: what the cameras show.
+            serials: by camera, for the message.
+            renew: what takes new pictures where these ones are out of date, for the message.
+
+        Raises:
+            CameraError: two cameras were exchanged.
+        """
+        before = {name: outline(each) for name, each in self.pictures.items() if name in now}
+        seen = {name: outline(small(now[name])) for name in before}
+
+        def distance(a: str, b: str) -> float:
+            return float(np.linalg.norm(seen[a] - before[b]))
+
+        for pair in exchanged(before, distance):
+            a, b = pair.a, pair.b
+            both = (distance(a, b), distance(a, a)), (distance(b, a), distance(b, b))
+            if all(other < own and other < ALIKE for other, own in both):
+                raise CameraError(
+                    f"cameras {a} ({serials[a]}) and {b} ({serials[b]}) look exchanged: each shows what the "
+                    f"other one showed before (distance {pair.crossed:.2f} crossed, {pair.straight:.2f} as "
+                    "they are); exchange their serials in env.camera_devices, or mount them as they were; if "
+                    f"they are right, {renew}"
+                )
+
+    def keep(self, now: Pictures) -> None:
+        """Take a picture of every camera that has none yet.
+
+        Raises:
+            OSError: the disk refused; what was there is untouched.
+        """
+        new = {name: small(each) for name, each in now.items() if name not in self.pictures}
+        if not new:
+            return
+        self.pictures |= new
+        draft = self.file.with_name(f".{self.file.name}.{os.getpid()}")
+        try:
+            with draft.open("wb") as file:
+                np.savez_compressed(file, allow_pickle=False, **self.pictures)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(self.file)
+        finally:
+            draft.unlink(missing_ok=True)
+
+
+class FirstLook:
+    """Looks once at a session's cameras, with the arm where an episode begins.
+
+    Args:
+        cameras: of the observation; simulated ones cannot be exchanged, and are left out.
+        file: the references of the run; what it lacks is kept there.
+    """
+
+    def __init__(self, cameras: Iterable[Camera], file: Path) -> None:
+        from handrail.robot_env.cameras.view import CroppedView
+
+        views = (each for each in cameras if isinstance(each, CroppedView))
+        self._streams = {each.stream.config.name: each.stream for each in views}
+        self._file = file
+        self._passed = not self._streams
+
+    def __call__(self) -> None:
+        """Compare, and keep what is new; does nothing once that has passed.
+
+        Raises:
+            CameraError: two cameras were exchanged, or one has no picture.
+        """
+        if self._passed:
+            return
+        now = shown(self._streams.values())
+        references = References(self._file)
+        references.check(now, serials(self._streams.values()), f"delete {self._file}")
+        with contextlib.suppress(OSError):  # a full disk is the log's to refuse
+            references.keep(now)
+        self._passed = True
+
+
+def shown(streams: Iterable[FrameStream]) -> dict[str, NDArray[np.uint8]]:
+    """What open cameras show, by device.
+
+    Raises:
+        CameraError: one has no picture.
+    """
+    return {stream.config.name: stream.latest().frame.image for stream in streams}
+
+
+def serials(streams: Iterable[FrameStream]) -> dict[str, str]:
+    """Which camera each one is, by device."""
+    return {stream.config.name: stream.driver.identity for stream in streams}
+
+
+def _is_small(picture: NDArray[np.uint8]) -> bool:
+    return picture.shape == (*SMALL, 3) and picture.dtype == np.uint8

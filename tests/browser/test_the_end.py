@@ -1,0 +1,102 @@
+"""Coming by the printed address, being named, leaving; and how a run ends for whoever looks on."""
+
+import re
+import signal
+from collections.abc import Callable
+
+import pytest
+from console_page import Person
+from console_run import ConsoleRun
+from playwright.sync_api import Browser, expect
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+
+
+def printed(live: ConsoleRun, role: str) -> str:
+    """The address as `handrail train` prints it."""
+    return f"{live.address}/login?token={live.tokens[role]}"
+
+
+def test_by_the_printed_address_a_name_is_asked_for_once(
+    live: ConsoleRun, browser: Browser, people: list[Person]
+) -> None:
+    quentin = Person(browser, live.address)
+    people.append(quentin)
+    quentin.page.goto(printed(live, "operator"))
+    expect(quentin.page.locator("#token")).to_have_value(live.tokens["operator"])
+    assert live.tokens["operator"] not in quentin.page.url, "nobody looks over a shoulder at it"
+    expect(quentin.page.locator("#name")).to_be_focused()
+    quentin.page.keyboard.type("Quentin")
+    quentin.page.keyboard.press("Enter")
+    quentin.wait_connected()
+    expect(quentin.act("me")).to_have_text("Quentin")
+    quentin.page.goto(printed(live, "operator"))  # known already
+    quentin.wait_connected()
+    quentin.page.context.clear_cookies()
+    quentin.page.goto(printed(live, "viewer"))  # as somebody else, but by the same name
+    quentin.wait_connected()
+    expect(quentin.page.locator("body")).to_have_attribute("data-role", "viewer")
+    expect(quentin.act("me")).to_have_text("Quentin")
+
+
+def test_signing_out_gives_the_controls_back_and_ends_every_page(
+    live: ConsoleRun, come_in: Callable[..., Person]
+) -> None:
+    olga = come_in(live)
+    olga.claim()
+    other = olga.page.context.new_page()
+    other.goto(live.address)
+    expect(other.locator("body")).to_have_attribute("data-lease", "mine")
+    olga.act("me").click()
+    expect(olga.page.locator("dialog#me")).to_contain_text("Olga")
+    olga.act("logout").click()
+    for page in (olga.page, other):
+        page.wait_for_url("**/login")
+    expect(olga.page.locator("#name")).to_have_value("")
+    vera = come_in(live, "viewer", "Vera")
+    vera.expect_lease("none")
+    vera.leave()
+    olga.forgive("WebSocket")
+    olga.leave()
+
+
+def test_who_stopped_is_said_to_everybody_and_how_it_goes_on(
+    live: ConsoleRun, olga: Person, come_in: Callable[..., Person]
+) -> None:
+    quentin = come_in(live, "operator", "Quentin")
+    quentin.press("Space")
+    live.heard.until(lambda now: now.paused, "a stop")
+    for person in (olga, quentin):
+        expect(person.page.locator("#driver .word")).to_have_text("STOPPED")
+        expect(person.page.locator("#driver .reason")).to_have_text("by Quentin. Resume (p) goes on.")
+    episode = live.heard.until(lambda now: now.stopped, "a stop").episode
+    live.wait_for_event(episode, kind="stopped", who="Quentin")
+    olga.press("p")
+    expect(quentin.page.locator("#driver .word")).to_have_text(re.compile("POLICY|RESET"))
+    olga.expect_driver("policy", "reset")
+    olga.press("p")
+    expect(quentin.page.locator("#driver .word")).to_have_text("PAUSED")
+    expect(quentin.page.locator("#driver .reason")).to_have_text(re.compile("^by Olga"))
+    olga.press("p")
+    live.heard.until(lambda now: not now.paused, "the end of the pause")
+    quentin.leave()
+
+
+def test_the_end_is_no_loss(live: ConsoleRun, olga: Person) -> None:
+    """Last, as it ends the run: the page says how, also once the console has gone with the rest."""
+    olga.forgive("WebSocket|net::ERR|Failed to load")
+    live.process.send_signal(signal.SIGINT)
+    driver = olga.page.locator("#driver")
+    expect(driver).to_have_attribute("data-driver", "ended")
+    assert live.process.wait(60.0) == 0
+    expect(olga.page.locator("body")).to_have_attribute("data-connected", "false")
+    olga.expect_driver("ended")
+    expect(driver.locator(".word")).to_have_text("ENDED")
+    result = re.search(r"Stopped: (.*)\. Nothing is lost", live.printed())
+    assert result is not None, live.printed()
+    expect(driver.locator(".reason")).to_have_text(f"Stopped: {result[1]}. Nothing is lost.")
+    for command in ("console", "train"):
+        expect(driver).to_contain_text(f"handrail {command} run={live.run.path}")
+    assert f"handrail console run={live.run.path}" in live.printed()
+    expect(olga.page.locator("#top")).not_to_contain_text("no connection")
+    expect(olga.field("operator")).to_have_text("nobody")
