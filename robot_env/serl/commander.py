@@ -11,6 +11,7 @@ gate, a lease and a watchdog. The commander stands between the two:
 - Whoever else stops the arm (an operator, the force limit) has the last word, also while it holds anyway:
   clients are refused until one posts `startimp`, or, once told so, has been silent for `idle_s`.
 - `stopimp` waits for nothing: it brakes the arm at once, whatever is under way, and what waits is refused.
+  Poses are refused until `startimp`; a joint reset is not, which HIL-SERL's server does without impedance.
 - `clearerr`, which those clients post before every pose, does nothing: faults are an operator's to clear.
 """
 
@@ -37,6 +38,7 @@ STOP_S = 2.0
 """Longest that `stopimp` waits for what is under way to end, having braked the arm [s]."""
 _STOP_AGAIN_S = 0.1
 _FRESH_S = 0.2
+_OURS = "a client posted stopimp"
 
 log = logging.getLogger(__name__)
 
@@ -153,10 +155,10 @@ class SerlCommander:
         self._gains, self._params = gains, merged
 
     def joint_reset(self) -> None:
-        """Move to the joint home and hold there; returns when the arm has arrived."""
+        """Move to the joint home and hold there, also after `stopimp`; returns when the arm has arrived."""
         if not self._joint_home:
             raise NotOffered("no joint reset: env.arm.joint_home is empty; set it to the angles to go to")
-        arm = self._lease()
+        arm = self._lease(but=_OURS)
         self._pause()
         try:
             arm.move_joints(self._joint_home)
@@ -180,8 +182,11 @@ class SerlCommander:
             raise NotOffered("this arm has no gripper to command")
         return gripper
 
-    def _lease(self) -> ArmClient:
+    def _lease(self, but: str = "") -> ArmClient:
         """The arm, connected and ours.
+
+        Args:
+            but: the stop that does not matter.
 
         Raises:
             ArmError: somebody stopped it, or commands it.
@@ -190,7 +195,7 @@ class SerlCommander:
         silent_s, self._spoke_s = now_s - self._spoke_s, now_s
         if self._told and silent_s >= self._idle_s:
             self._stopped = ""
-        self._refuse_stopped()
+        self._refuse_stopped(but)
         if self._arm is None:
             arm = self._make_arm()
             try:
@@ -203,7 +208,7 @@ class SerlCommander:
             tick = self._arm.newest.tick
             self._arm.feed.wait(lambda state: state.tick != tick, _FRESH_S)
         self._look_for_stops(self._arm)
-        self._refuse_stopped()
+        self._refuse_stopped(but)
         return self._arm
 
     def _drive(self) -> ArmClient:
@@ -227,13 +232,13 @@ class SerlCommander:
         self._stopped, self._told = why, False
         self._pause()
 
-    def _refuse_stopped(self) -> None:
+    def _refuse_stopped(self, but: str = "") -> None:
         """Tell a client that the arm was stopped.
 
         Raises:
-            ArmError: it was.
+            ArmError: it was, and not `but` so.
         """
-        if self._stopped:
+        if self._stopped and self._stopped != but:
             self._told = True
             raise ArmError(
                 f"the arm was stopped ({self._stopped}); post startimp, or be silent for {self._idle_s:g} s"
@@ -290,7 +295,7 @@ class SerlCommander:
     def _stop(self) -> None:
         """The rest of `stopimp`."""
         self._let_go()
-        self._stopped, self._told = "a client posted stopimp", True
+        self._stopped, self._told = _OURS, True
         self._spoke_s = time.monotonic()
 
     def _run(self) -> None:

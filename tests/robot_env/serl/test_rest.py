@@ -360,6 +360,20 @@ def test_a_joint_reset_goes_to_the_configured_home_from_hold(served, rest, monke
     assert rest.pose(above(served)).status == 200
 
 
+def test_a_joint_reset_is_done_after_stopimp_too_and_poses_stay_refused(served, rest, monkeypatch):
+    """As HIL-SERL's clients do it, who take the impedance away first; another's stop is another matter."""
+    seen = []
+    monkeypatch.setattr(served.driver, "move_joints", lambda q, speed: seen.append(tuple(q)))
+    rest.pose(above(served))
+    rest("stopimp")
+    assert rest("jointreset").text == "Reset Joint" and seen == [HOME]
+    assert rest.pose(above(served)).status == 409
+    assert rest("startimp").status == 200
+    assert served.operator.stop()
+    until(lambda: mode(served) is ArmMode.HOLD)
+    assert rest("jointreset").status == 409 and len(seen) == 1
+
+
 def test_a_pose_that_waited_for_a_joint_reset_is_of_another_time(served, rest, monkeypatch):
     waits, submit = threading.Event(), SerlCommander.submit
 
