@@ -23,7 +23,7 @@ MAX_RESTARTS = 3
 RESTART_WINDOW_S = 60.0
 SILENCE_S = 15.0
 _BACKOFF_S = 0.25
-_END_S = 3.5  # and the arm server's end comes after it: all of it within five seconds
+_END_S = 3.5  # with the arm server after it, which takes well under a second: all of it within five
 _STALL_S = 2.0
 _UNEXPECTED = 1  # the exit code of an error nobody foresaw: worth another try
 
@@ -145,7 +145,8 @@ class ProcessGroup:
         Those that outlive the others are asked last. Harmless when called again.
 
         Args:
-            timeout_s: patience with each of the two rounds [s].
+            timeout_s: patience with each of the two rounds [s]. An arm server whose robot is slow to let go
+                has all of its own, late as that is: killed, it would leave the arm to the robot's watchdog.
             optional: whether those that the others do without are asked as well.
         """
         for child in self._children.values():

@@ -33,6 +33,7 @@ FIGURES = pytest.StashKey[Figures]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--hardware", action="store_true", help="run the tests that need a robot or a device")
     parser.addoption("--figures", type=Path, metavar="PATH", help="run the tests that measure; write to PATH")
+    parser.addoption("--pictures", type=Path, metavar="PATH", help="keep pictures of the console there")
     parser.addoption("--phase", choices=("parallel", "realtime"), help="run one phase of `make test` only")
 
 

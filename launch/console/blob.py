@@ -115,8 +115,9 @@ def columns(steps: list[StepRecord], env: EnvConfig) -> dict[str, list[Any]]:
     """The N steps as columns.
 
     `action`, `policy_action`: N times six numbers in [-1, 1]; `force`: on the tool after the step [N];
-    `reward` as recorded (`worth` has it under the label); `value` (the critics' opinion of the proposal), `score` (of the reward classifier); `source`:
-    see `transition.Source`; `gate`: `GateFlag` bits; `latency_ms`; `weights`: version. null where not known.
+    `reward` as recorded (`worth` has it under the label); `value` (the critics' opinion of the proposal),
+    `score` (of the reward classifier); `source`: see `transition.Source`; `gate`: `GateFlag` bits;
+    `latency_ms`; `weights`: version. null where not known.
     """
     spec = state_spec(env)
     where = spec.slices["force"]

@@ -169,8 +169,7 @@ class Hub:
             "env_steps": view.env_steps,
             "robot_minutes": view.robot_minutes,
             "success": {
-                kind: {str(window): self._rate(kind, window) for window in _WINDOWS}
-                for kind in _KINDS
+                kind: {str(window): self._rate(kind, window) for window in _WINDOWS} for kind in _KINDS
             },
             "recent": list(zip(*(view.actor.get(kind, ())[-_RECENT:] for kind in _KINDS), strict=True)),
             "cycle_s": pace.cycle_s,
@@ -245,6 +244,7 @@ class Hub:
                 if report["kind"] == "end":
                     self.end = {name: report.get(name, "") for name in ("outcome", "why", "result")}
                     self._changed = True
+                    self._tell_now()
 
     async def _follow_log(self) -> None:
         while True:

@@ -30,6 +30,7 @@ from handrail.launch.console.video import Video
 
 _END_S = 1  # how long pages may take to leave [s]
 _STOP_POLL_S = 0.1
+_LAST_WORD_S = 0.2  # for so long the news of how a session has ended may be on its way to the pages [s]
 _LARGEST_MESSAGE = 1 << 15
 _MOST_CONNECTIONS = 200
 _PING_S = 5.0
@@ -164,4 +165,5 @@ def _why(part: asyncio.Task[None]) -> BaseException:
 async def _until(stop: threading.Event, server: uvicorn.Server) -> None:
     while not stop.is_set():
         await asyncio.sleep(_STOP_POLL_S)
+    await asyncio.sleep(_LAST_WORD_S)
     server.should_exit = True

@@ -214,9 +214,12 @@ def width_of_counts(counts: float, kind: GripperKind = "franka", open_m: float =
 
 
 def counts_of_width(width_m: float, kind: GripperKind = "franka", open_m: float = FRANKA_OPEN_M) -> int:
-    """What to ask `move_gripper` for, so that the jaws stand `width_m` apart [m]."""
-    opening = width_m / open_m
-    share = 1.0 - opening if kind == "robotiq" else opening / _MOVE_OPENING
+    """What to ask HIL-SERL's `move_gripper` for, so that the jaws stand `width_m` apart [m].
+
+    Its server of a Franka counts in metres, however wide the hand opens; that of a Robotiq passes them on.
+    """
+    franka = width_m / FRANKA_OPEN_M / _MOVE_OPENING
+    share = 1.0 - width_m / open_m if kind == "robotiq" else franka
     return round(_MOVE_COUNTS * min(1.0, max(0.0, share)))
 
 

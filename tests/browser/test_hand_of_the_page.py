@@ -217,9 +217,7 @@ def test_a_simulation_that_runs_ahead_is_not_listened_to(live: ConsoleRun, olga:
     olga.page.evaluate(_LISTEN)
     before = len(live.heard.ended)
     live.heard.wait(lambda heard: len(heard.ended) >= before + 3, "three episodes")
-    olga.expect_message(r"\d+ episodes? ended: \d+ with success")
-    ends = olga.page.locator("#messages .message", has_text=re.compile("ended:"))
-    assert ends.count() == 1  # for all of them together
+    expect(olga.page.locator("#messages .message", has_text=re.compile("ended:"))).to_have_count(0)
     assert olga.page.evaluate("window.played") == []
     olga.ask_raw("stop")
     olga.page.wait_for_function("() => window.played.some(name => name === 'hold' || name === 'held')")
@@ -227,7 +225,7 @@ def test_a_simulation_that_runs_ahead_is_not_listened_to(live: ConsoleRun, olga:
 
 
 def test_a_note_that_matters_is_not_pushed_out(olga: Person) -> None:
-    assert olga.page.evaluate(_NOTES) == ["STOP got no answer.", "three", "four", "five"]
+    assert olga.page.evaluate(_NOTES) == ["STOP got no answer.", "five", "four", "three"]
 
 
 def test_one_melody_is_heard_at_a_time(olga: Person) -> None:

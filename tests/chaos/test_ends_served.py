@@ -48,7 +48,7 @@ SERVED = (
 )
 DELAYS = random.Random(0)
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.realtime, pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 class Driven:

@@ -49,7 +49,7 @@ export function reading(state) {
   const still = standstill(state);
   const again = hello?.again ?? "";
   if (still === "ended") {
-    const next = [`handrail console ${again}`, "opens the review again,", `handrail train ${again}`, "goes on."];
+    const next = [`handrail console ${again}`, "opens the review,", `handrail train ${again}`, "goes on."];
     return { driver: still, fault: false, word: alive ? "ENDING" : "ENDED", reason: endInWords(end), next };
   }
   if (still === "rest") {
@@ -125,6 +125,7 @@ export function banner(root, context) {
     say(word, text);
     say(reason, why);
     if (next.textContent !== steps.join(" ")) {
+      mark(next, "title", steps.length ? steps.join(" ") : null);
       clear(next).append(...steps.flatMap((each) => [each.startsWith("handrail ") ? h("code", {}, each) : each, " "]).slice(0, -1));
     }
     mark(driver, "data-driver", who);

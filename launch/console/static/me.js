@@ -10,9 +10,10 @@ export function me({ live, hand, toast }) {
   node.addEventListener("click", () => ask(live.state.hello, hand, toast));
   live.on("hello", ({ name, role }) => {
     node.hidden = false;
-    say(node, name);
+    const shown = role === "viewer" ? `${name} (viewer)` : name;
+    say(node, shown);
     mark(node, "title", `${name}, signed in as ${role}`);
-    mark(node, "aria-label", `${name}, signed in as ${role}: not you?`);
+    mark(node, "aria-label", `${shown}: not you?`);
   });
   return node;
 }
@@ -37,11 +38,11 @@ function ask({ name, role }, hand, toast) {
 }
 
 async function leave() {
-  await fetch("/logout", { method: "POST", credentials: "same-origin", redirect: "manual" });
   try {
     localStorage.removeItem(NAME); // the next one is somebody else
   } catch {
     // Without storage there was no name.
   }
+  await fetch("/logout", { method: "POST", credentials: "same-origin", redirect: "manual" });
   location.assign("/login");
 }

@@ -131,10 +131,10 @@ function tools(root, context) {
   root.append(line, me(context), mute, theme, keysHelp);
   drawMute();
   const drawLine = () => {
-    const { connected, hello } = live.state;
+    const { connected } = live.state;
     const over = standstill(live.state) === "ended";
     const trip = live.trip === null ? "–" : Math.max(1, Math.round(live.trip));
-    say(line, connected ? `${hello?.role ?? ""} · ${trip} ms` : over ? "session ended" : "no connection");
+    say(line, connected ? `${trip} ms` : over ? "session ended" : "no connection");
     mark(line, "data-state", connected ? "on" : over ? "over" : "off");
   };
   live.on("connection", drawLine);

@@ -81,12 +81,14 @@ export function cameras(root, { live, video }) {
     const { now, alive, connected, hello } = live.state;
     const wanted = now?.cameras ?? hello?.cameras ?? [];
     const blind = now?.blind ?? "";
+    const still = STILL[standstill(live.state)];
+    const reason = blind || still || (!connected ? "no connection" : !alive ? "no control loop" : "");
     if (names === null || wanted.join("\n") !== names.join("\n")) {
       names = [...wanted];
       build();
     }
     if (names.length === 0) {
-      say(none, connected ? `No picture: ${blind || "this run has no camera"}` : "No picture: no connection");
+      say(none, `No picture: ${reason || "this run has no camera"}`);
       if (!none.isConnected) root.append(none);
     }
     lay();
@@ -96,9 +98,7 @@ export function cameras(root, { live, video }) {
       cover.hidden = age < STALE_MS && !blind;
       if (cover.hidden) continue;
       mark(cover, "data-empty", Number.isFinite(age) ? null : "");
-      const still = STILL[standstill(live.state)];
       say(word, Number.isFinite(age) && !blind ? (still ? "Last picture" : "Frozen") : "No picture");
-      const reason = blind || still || (!connected ? "no connection" : !alive ? "no control loop" : "");
       say(why, reason || (Number.isFinite(age) ? `the last picture is ${Math.floor(age / 1000)} s old` : "waiting for the first"));
     }
   }

@@ -68,6 +68,7 @@ export function tile(aspects, width, height) {
  * @returns {number} [px]
  */
 export function useful(aspects, width) {
+  if (aspects.length === 0) return 0;
   if (aspects.length > 2) return (LARGE * width) / aspects[0];
   return rows(aspects, 1, width, Infinity)?.tall ?? 0;
 }

@@ -605,6 +605,7 @@ def refuses(driver: FrankaDriver) -> bool:
     return False
 
 
+@pytest.mark.realtime
 def test_the_hand_s_width_does_not_grow_old_while_one_motion_makes_room_for_another(make):
     station = make(gripper=True)
     gripper = station.driver.gripper
