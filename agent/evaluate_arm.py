@@ -31,17 +31,17 @@ from handrail.intervention.run_directory import RunDirectory
 from handrail.robot_env.errors import ConfigError
 
 
-def check_judged(config: RunConfig) -> None:
-    """Refuse an evaluation of a real arm in which nobody could say that an episode has succeeded.
+def check_attended(config: RunConfig) -> None:
+    """Refuse an evaluation of a real arm with nobody beside it, classifier or not.
 
     Raises:
-        ConfigError: there is no classifier, and no person's device either.
+        ConfigError: `actor.device` is no person's.
     """
-    source, device = config.env.reward.source, config.actor.device
-    if source != "classifier" and device not in HAND_DEVICES:
+    device = config.actor.device
+    if device not in HAND_DEVICES:
         raise ConfigError(
-            f"env.reward.source is {source!r} and actor.device is {device!r}, so nobody could call an "
-            "episode on this arm a success; take the run up once with `handrail train` and "
+            f"actor.device is {device!r}, and a real arm is evaluated with a person beside it, who stops and "
+            "resumes it and says what succeeded; take the run up once with `handrail train` and "
             "actor.device=spacemouse, gamepad, keyboard or console"
         )
 
@@ -63,6 +63,7 @@ class ArmEvaluation:
     """
 
     def __init__(self, run: RunDirectory, session: Session, which: StartSet, episodes: int) -> None:
+        torch.set_num_threads(1)  # as in an actor: waking others takes longer than they save
         self._session, self._asked = session, episodes
         self._which: StartSet = which
         self._first = session.history.next_episode
@@ -98,7 +99,6 @@ class ArmEvaluation:
         Raises:
             HandrailError: as `Session.drive`; `result` has what there is until then.
         """
-        torch.set_num_threads(1)  # as in an actor: waking others takes longer than they save
 
         def note(_: EpisodeEnd) -> None:
             self._look()
@@ -139,7 +139,11 @@ class ArmEvaluation:
         self._next = next((each for each in starts if start_words(self._which, each) not in done), None)
 
     def _counted(self) -> list[EpisodeRow]:
-        """The episodes with a result, as a review counts them."""
-        return [
+        """The episodes with a result, as a review counts them; of each start the last one.
+
+        An episode that had none when its start was driven again may be given one in a review since.
+        """
+        found = (
             row for row in self._rows if row.outcome in ("success", "failure") and row.label != Label.EXCLUDE
-        ]
+        )
+        return list({row.seed: row for row in found}.values())

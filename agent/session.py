@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import Self
 
@@ -23,7 +23,7 @@ from handrail.intervention.console.hand import CONSOLE_MAPPING
 from handrail.intervention.console.link import ConsoleLink
 from handrail.intervention.device import Device, EpisodeAware, check_at_rest
 from handrail.intervention.episode import Purpose
-from handrail.intervention.hold import UNANSWERED, Hold, wait_until_heard
+from handrail.intervention.hold import UNANSWERED, Hold, Reason, wait_until_heard
 from handrail.intervention.labels import mark_aborted
 from handrail.intervention.log_format import LOG_SCHEMA, EpisodeEnd, SegmentHeader
 from handrail.intervention.log_reader import LogReader
@@ -34,17 +34,15 @@ from handrail.intervention.transition import Transition
 from handrail.robot_env import realtime
 from handrail.robot_env.cameras.references import FirstLook
 from handrail.robot_env.clock import NS_PER_S, MonotonicClock, Ticker
-from handrail.robot_env.errors import ArmError, CameraError, HandrailError, ResetError
+from handrail.robot_env.errors import ArmError, CameraError, HandrailError, ResetEnded, ResetError
 from handrail.robot_env.judge import Judge
 from handrail.robot_env.make import make_env
-from handrail.robot_env.regrasp import STOPPED
 
 HELD = {
-    "stopped": STOPPED,
     "watchdog": "the arm held: no command came in time",
     "overrun": "the loop could not keep its beat three times in a row",
 }
-"""What ended an episode with the arm in HOLD, and in words; the operator resumes."""
+"""What ended an episode with the arm in HOLD, besides a stop, and in words; the operator resumes."""
 MOST_INCIDENTS = 5
 """So many in a row, without a person to resume, are no incidents any more."""
 _LOOK_S = 0.05
@@ -96,7 +94,8 @@ class Session:
             self.env = make_env(config.env, judge=judge)
             self._closing.callback(self.env.close)
             observer = self.env.observer
-            observer.first_look = FirstLook(observer.cameras.values(), run.camera_pictures)
+            self._first_look = FirstLook(observer.cameras.values(), run.camera_pictures)
+            observer.first_look = self._first_look
             header = SegmentHeader(
                 schema=LOG_SCHEMA,
                 run_id=run.id,
@@ -113,12 +112,13 @@ class Session:
             self._read_log()
             self.console = ConsoleLink(run, self.env, config.arbiter, self.writer, judge)
             self._closing.callback(self.console.close)
-            self._warning = self._closing.enter_context(realtime.control_loop(config.env.arm))
+            with realtime.control_loop(config.env.arm):
+                pass  # whoever may not have it is refused now; `drive` claims it, late
         except BaseException:
             self._closing.close()
             raise
         self._since_regrasp = self._incidents = self._stops_answered = 0
-        self._driven = self._told_late = self._paused = False
+        self._driven = self._claimed = self._told_late = self._paused = False
 
     def __enter__(self) -> Self:
         return self
@@ -176,9 +176,7 @@ class Session:
         console.tell(purpose=purpose, most_steps=self.config.env.task.max_steps)
         device.open()
         try:
-            if self._warning:
-                announce(self._warning)
-                self._warning = ""
+            self._claim_priority(announce)
             if person:
                 wait_until_heard(own_device)
                 announce(str(own_device))
@@ -199,9 +197,9 @@ class Session:
             def attended() -> bool:
                 return person or console.attended
 
-            def held(reason: str) -> None:
+            def held(reason: Reason) -> None:
                 console.hold(reason, paused=rollout.paused)
-                on_hold(reason)
+                on_hold(str(reason))
 
             def prompted(words: str) -> None:
                 console.prompt(words)
@@ -240,7 +238,12 @@ class Session:
                         between_steps=after_step,
                         after_reset=lambda seen: console.start(self.env.last_arm_state, seen),
                     )
-                    self._stand()
+                    with suppress(ArmError):  # this episode is whole: the next `_stand` says what is wrong
+                        self._stand()
+                except ResetEnded:  # `hold` had the reason, and still has it
+                    console.tell(running=False)
+                    self._read_log()
+                    continue
                 except (ArmError, CameraError, ResetError) as error:
                     if self.env.lockstep:  # a simulation that breaks is a bug, not an incident
                         raise
@@ -252,9 +255,12 @@ class Session:
                 self._since_regrasp += 1
                 self._read_log()
                 after_episode(end)
-                if end.truncated_by in HELD and not self.env.lockstep:
-                    stopped = end.truncated_by == "stopped"
-                    self._incident(hold, ArmError(HELD[end.truncated_by]), attended(), stopped)
+                if end.truncated_by == "stopped" and not self.env.lockstep:
+                    if not attended():
+                        raise ArmError(UNANSWERED)
+                    hold.stopped()
+                elif end.truncated_by in HELD and not self.env.lockstep:
+                    self._incident(hold, ArmError(HELD[end.truncated_by]), attended())
                 else:
                     self._incidents = 0
             self._paused, self._stops_answered = rollout.paused, hold.answered
@@ -265,6 +271,16 @@ class Session:
         """Have the arm hold before anything is waited for; its watchdog is for what nobody meant."""
         if not self.env.lockstep:  # where time stands still meanwhile
             self.env.hold()
+        self._first_look.at_rest()
+
+    def _claim_priority(self, announce: Callable[[str], None]) -> None:
+        """Put this process first until the session closes; not while programs are still being loaded."""
+        if self._claimed:
+            return
+        warning = self._closing.enter_context(realtime.control_loop(self.config.env.arm))
+        self._claimed = True
+        if warning:
+            announce(warning)
 
     def _tell_of_late_looks(self, announce: Callable[[str], None]) -> None:
         if self._told_late or self.env.lockstep or not self.env.late_looks:
@@ -286,16 +302,14 @@ class Session:
         policy.deterministic = bool(rng.random() < self.config.actor.greedy_share)
         policy.seed(int(rng.integers(2**63)))
 
-    def _incident(self, hold: Hold, error: HandrailError, person: bool, stopped: bool = False) -> None:
+    def _incident(self, hold: Hold, error: HandrailError, person: bool) -> None:
         """Hold until the person at the device resumes; without one, until the simulated arm is well.
 
         Raises:
-            HandrailError: nobody is there to resume what does not mend by itself, or too often.
+            HandrailError: nobody is there to resume, and it is too often.
         """
         if not person:
             self._incidents += 1
-            if stopped:
-                raise ArmError(UNANSWERED)
             if self._incidents >= MOST_INCIDENTS:
                 raise error
         hold.begin(str(error))
@@ -317,8 +331,8 @@ class Session:
         return held
 
     def _count_down(self, hold: Hold) -> bool:
-        """Say on the console that the arm is about to move; whether it may."""
-        if self.env.lockstep or self.config.actor.countdown_s == 0.0:
+        """Say on the console that the arm is about to move; whether it may, as of the end of it."""
+        if self.env.lockstep:
             return True
         at_s = time.monotonic() + self.config.actor.countdown_s
         while (left_s := at_s - time.monotonic()) > 0.0:
@@ -327,7 +341,7 @@ class Session:
             self.console.tell(driver="countdown", countdown_s=round(left_s, 1), running=False)
             time.sleep(_LOOK_S)
         self.console.tell(countdown_s=0.0)
-        return True
+        return not hold.interruption()
 
     def _pacer(self, wanted: Callable[[], bool]) -> Callable[[Transition], None]:
         """A person at the simulated cell needs real time; the synthetic operator does not."""

@@ -5,6 +5,8 @@ And what moves then is guided by him: taking a module anew.
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from handrail.intervention.device import Device, DeviceError, check_at_rest
 from handrail.intervention.rollout import Rollout
@@ -19,6 +21,27 @@ UNANSWERED = f"{STOPPED}, then start the command again"
 """What ends a session in which nobody can resume."""
 _LOOK_S = 0.05
 _HEARD_S = 1.0
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why nothing moves; `str` is what whoever is at the device is told.
+
+    Attributes:
+        kind: "pause" by the operator, "stop" by somebody else, "incident" for all else.
+        text: in words.
+        remedy: what to do at the device; "" where the words say it.
+    """
+
+    kind: Literal["pause", "stop", "incident"]
+    text: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.text}; {self.remedy}" if self.remedy else self.text
+
+
+_BY_SOMEBODY_ELSE = Reason("stop", STOPPED)
 
 
 class Hold:
@@ -51,18 +74,25 @@ class Hold:
         rollout: Rollout,
         person: Callable[[], bool],
         wanted: Callable[[], bool],
-        on_hold: Callable[[str], None],
+        on_hold: Callable[[Reason], None],
         answered: int = 0,
         halt: object = "paused by the operator",
     ) -> None:
         self._env, self._rollout, self._person = env, rollout, person
         self._wanted, self._on_hold, self._halt = wanted, on_hold, halt
-        self._incident = ""
+        self._incident: Reason | None = None
         self.answered = self._stops = answered
         self._deserted = False
 
     def begin(self, incident: str) -> None:
         """Hold from now on, because of `incident`."""
+        self._begin(Reason("incident", incident))
+
+    def stopped(self) -> None:
+        """Hold from now on, because somebody else stopped the arm."""
+        self._begin(_BY_SOMEBODY_ELSE)
+
+    def _begin(self, incident: Reason) -> None:
         self._incident = incident
         if self._person():
             self._rollout.pause()
@@ -71,7 +101,9 @@ class Hold:
     def interruption(self) -> str:
         """Why a reset or a countdown that is under way must end now; "" while it need not."""
         self._rollout.look()
-        return self._halted() or ("" if self._wanted() else "the session ends")
+        if (halted := self._halted()) is not None:
+            return halted.text
+        return "" if self._wanted() else "the session ends"
 
     def until_resumed(self) -> bool:
         """Wait while there is reason to hold; False when waiting is no longer wanted.
@@ -87,8 +119,8 @@ class Hold:
                 self._rollout.resume()
             self._look_for_stops()  # after the press, which is no answer to a stop that came with it
             reason = self._reason()
-            if not reason:
-                self._incident, self.answered = "", self._stops
+            if reason is None:
+                self._incident, self.answered = None, self._stops
                 return True
             if not self._wanted():
                 return False
@@ -104,14 +136,14 @@ class Hold:
                 check_at_rest(device, time.monotonic_ns())
                 return
             except DeviceError as error:
-                self._on_hold(str(error))
+                self._on_hold(Reason("incident", str(error)))
             time.sleep(_LOOK_S)
 
-    def regrasp(self, prompt: Callable[[str], None] | None = None) -> bool:
+    def regrasp(self, prompt: Callable[[str], None]) -> bool:
         """Take a module anew, guided by the device: its success button acknowledges each prompt.
 
         Args:
-            prompt: told what the operator is to do; None tells `on_hold`.
+            prompt: told what the operator is to do.
 
         Returns:
             Whether a module is held; False when it was paused or stopped, or is no longer wanted.
@@ -120,7 +152,7 @@ class Hold:
             ResetError: it took too long, nothing was caught, or somebody else stopped the arm; it holds.
             ArmFault: the arm is in a latched fault.
         """
-        procedure = self._env.regrasp()
+        procedure = self._env.regrasp(self._stops)
         while self._wanted():
             reading = self._rollout.look()
             if self._halted():
@@ -128,7 +160,7 @@ class Hold:
             step = procedure.step("success" in reading.buttons)
             if step.done:
                 return True
-            (prompt or self._on_hold)(step.prompt)
+            prompt(step.prompt)
             time.sleep(_LOOK_S)
         procedure.cancel()
         return False
@@ -139,29 +171,31 @@ class Hold:
         if stops != self._stops:
             self._stops = stops
             self._deserted = not self._person()
-            self.begin(STOPPED)
+            self.stopped()
 
-    def _halted(self) -> str:
-        """Why nothing may move until the operator says so; "" while it may."""
+    def _halted(self) -> Reason | None:
+        """Why nothing may move until the operator says so; None while it may."""
         self._look_for_stops()
-        halted = self._rollout.paused or self._deserted
-        return (self._incident or str(self._halt)) if halted else ""
+        return self._standing()
 
-    def _reason(self) -> str:
-        """Why nothing may move now, and what to do; "" when it may."""
-        if self._incident:
+    def _standing(self) -> Reason | None:
+        """As `_halted`, of what has been seen."""
+        if not (self._rollout.paused or self._deserted):
+            return None
+        return self._incident or Reason("pause", str(self._halt))
+
+    def _reason(self) -> Reason | None:
+        """Why nothing may move now, and what to do; None when it may."""
+        if self._incident is not None:
             mode, fault = self._env.arm_mode()
             if mode in (ArmMode.FAULT, ArmMode.DISARMED) and self._person():
                 self._rollout.pause()  # what was pressed before the arm was well is no word to go on
             if mode is ArmMode.FAULT:
-                return f"{fault}; see to it, then `handrail arm recover by=<your name>`"
+                return Reason("incident", fault, "see to it, then `handrail arm recover by=<your name>`")
             if mode is ArmMode.DISARMED:
-                return f"{fault}; see to it, or wait for it"
-        if self._deserted:
-            return STOPPED
-        if self._rollout.paused:
-            return f"{self._incident or self._halt}; {RESUME}"
-        return ""
+                return Reason("incident", fault, "see to it, or wait for it")
+        standing = self._standing()
+        return standing if standing is None or self._deserted else replace(standing, remedy=RESUME)
 
 
 def wait_until_heard(device: Device) -> None:

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from handrail.agent.config import RunConfig
 from handrail.agent.evaluate import EvaluationResult, StartSet, evaluate
-from handrail.agent.evaluate_arm import ArmEvaluation, check_judged
+from handrail.agent.evaluate_arm import ArmEvaluation, check_attended
 from handrail.agent.evaluator import Evaluator, append_evaluation, evaluation_record
 from handrail.agent.frozen import FrozenPolicy
 from handrail.agent.session import Session
@@ -37,7 +37,7 @@ def main(options: Options, overrides: list[str]) -> int:
     """Evaluate and print; `overrides` is empty (the run has its configuration).
 
     Raises:
-        ConfigError: the number of episodes is none, or nobody could judge them.
+        ConfigError: the number of episodes is none, or nobody would be beside a real arm.
         PolicyMissing: the run has no policy yet.
         RunLocked: the run's actor is running, and the arm is a real one.
     """
@@ -114,11 +114,11 @@ def on_arm(
     It is kept in `evaluations.jsonl`, also when it breaks off.
 
     Raises:
-        ConfigError: nobody could say that an episode has succeeded.
+        ConfigError: nobody would be beside it.
         RunLocked: the run's actor is running.
         HandrailError: it broke off; the bar says how far it came.
     """
-    check_judged(config)
+    check_attended(config)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with (
         Session(run, config, make_judge(config.env, config.seed)) as session,
@@ -141,9 +141,15 @@ def on_arm(
         finally:  # what there is counts, also when it breaks off
             result = evaluation.result()
             if result.episodes:
-                passed = result.successes >= config.goal.successes
-                append_evaluation(run, evaluation_record(result, which, header, passed=passed))
+                record = evaluation_record(result, which, header, passed=has_passed(result, config))
+                append_evaluation(run, record)
     return result, header
+
+
+def has_passed(result: EvaluationResult, config: RunConfig) -> bool:
+    """Whether a result is the run's goal, which is of `evaluation.episodes` starts, no more and no fewer."""
+    whole = result.episodes == result.asked == config.evaluation.episodes
+    return whole and result.successes >= config.goal.successes
 
 
 def policy_file(run: RunDirectory) -> Path:

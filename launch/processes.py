@@ -8,6 +8,7 @@ The kernel ties that to the *thread* that started a child: `ProcessGroup` belong
 """
 
 import contextlib
+import math
 import os
 import signal
 import subprocess
@@ -22,6 +23,7 @@ from handrail.launch.errors import ChildFailed
 MAX_RESTARTS = 3
 RESTART_WINDOW_S = 60.0
 SILENCE_S = 15.0
+START_S = 90.0  # until its first word: on a busy machine, loading torch alone takes longer than that
 _BACKOFF_S = 0.25
 _END_S = 3.5  # with the arm server after it, which takes well under a second: all of it within five
 _STALL_S = 2.0
@@ -68,6 +70,13 @@ class _Child:
     heard: float = 0.0
     speaks: bool = False
     ended: bool = False
+
+    @property
+    def patience_s(self) -> float:
+        """How long it may be silent for now [s]."""
+        if self.speaks:
+            return SILENCE_S
+        return math.inf if self.spec.optional else START_S
 
 
 class ProcessGroup:
@@ -134,8 +143,8 @@ class ProcessGroup:
                 code = child.process.poll()
                 if code is not None:
                     self._bury(child, code)
-                elif now - child.heard > SILENCE_S and (child.speaks or not child.spec.optional):
-                    self._on_event(f"{child.spec.role} has been silent for {SILENCE_S:.0f} s: killed")
+                elif (silent_s := now - child.heard) > child.patience_s:
+                    self._on_event(f"{child.spec.role} has been silent for {silent_s:.0f} s: killed")
                     child.process.kill()
                     child.heard = now
 
@@ -180,6 +189,7 @@ class ProcessGroup:
         spec = child.spec
         child.restart_at = None
         child.started = True
+        child.speaks = False
         spec.log.parent.mkdir(parents=True, exist_ok=True)
         with spec.log.open("ab") as log:
             child.process = subprocess.Popen(

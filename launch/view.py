@@ -130,9 +130,14 @@ class RunView:
 
     @property
     def reached(self) -> bool:
-        """Whether a final evaluation has passed."""
-        wanted = self.config.goal.successes
-        return any(each.get("set") == "final" and each["successes"] >= wanted for each in self.evaluations)
+        """Whether a final evaluation beside the training has passed, of as many starts as the goal is of."""
+        return self.evaluated and any(map(self._passed, self.evaluations))
+
+    def _passed(self, evaluation: Report) -> bool:
+        run = int(evaluation["episodes"])
+        whole = run == int(evaluation.get("asked", run)) == self.config.evaluation.episodes
+        final = evaluation.get("set") == "final"
+        return final and whole and int(evaluation["successes"]) >= self.config.goal.successes
 
     @property
     def t95_env_steps(self) -> int | None:

@@ -142,15 +142,15 @@ class RobotEnv(gym.Env[Any, NDArray[np.float32]]):
         """Have the arm stand still, for while nobody commands it; it is connected first. Ends an episode.
 
         Raises:
-            ArmError: it cannot be reached, or somebody else commands it.
+            ArmError: it cannot be reached, or somebody else commands it by now, who is left alone.
             CameraError: a camera cannot be opened.
         """
         self._open()
         self._running = False
-        self._arm.stop()
+        self._arm.hold()
 
-    def regrasp(self) -> RegraspProcedure:
-        """A new procedure that takes a module; call its `step` once a tick, between two episodes.
+    def regrasp(self, answered: int = 0) -> RegraspProcedure:
+        """A new procedure that takes a module: `step` it once a tick. Stops but those `answered` end it.
 
         Raises:
             ConfigError: none is configured, the arm has no gripper, or the holder is out of the workspace.
@@ -159,7 +159,7 @@ class RobotEnv(gym.Env[Any, NDArray[np.float32]]):
             raise ConfigError("env.regrasp is not configured; teach env.regrasp.grasp_pose at the holder")
         self._open()
         return RegraspProcedure(
-            self._arm, self._clock, self.config.regrasp, self.config.limits, self._task.frame()
+            self._arm, self._clock, self.config.regrasp, self.config.limits, self._task.frame(), answered
         )
 
     @property
@@ -229,7 +229,7 @@ class RobotEnv(gym.Env[Any, NDArray[np.float32]]):
         try:
             observation = self.observer.first(state, self._frame)
             self._referee.begin(images_of(observation))
-        except CameraError:
+        except BaseException:  # whatever it is: nobody commands the arm after it
             self._arm.stop()
             raise
         self._last_state = state

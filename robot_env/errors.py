@@ -12,6 +12,7 @@ derive them from `HandrailError` too.
     │   └── RenderingUnavailable 4   no OpenGL library can render off-screen here
     ├── ActionError          5   an action is not finite or has the wrong shape (a ValueError too)
     ├── ResetError           6   the reset did not reach its start pose; no episode began
+    │   └── ResetEnded       6   whoever asked for the reset had a reason to end it
     └── MissingExtra         7   an optional dependency is not installed (an ImportError too)
 """
 
@@ -60,6 +61,10 @@ class ResetError(HandrailError):
     """The reset sequence did not reach its start pose; no episode began."""
 
     exit_code = 6
+
+
+class ResetEnded(ResetError):
+    """Whoever asked for the reset had a reason to end it, and knows which."""
 
 
 class MissingExtra(HandrailError, ImportError):

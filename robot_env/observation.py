@@ -47,6 +47,7 @@ class Observer:
         shapes: of the images, (H, W, 3) by camera.
         space: the space of observations.
         first_look: called as each episode begins, once its images are there; its `CameraError` refuses it.
+            Nobody commands the arm meanwhile: it must take a few milliseconds at most, and no disk.
 
     Raises:
         ConfigError: other cameras are given than configured.

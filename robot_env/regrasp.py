@@ -175,13 +175,20 @@ class RegraspProcedure:
         config: where and how.
         limits: what the gate enforces.
         frame: work frame of the limits.
+        answered: how many of the stops of `arm` are the past's; every other one ends the regrasp.
 
     Raises:
         ConfigError: the grasp pose, or the way to it, lies outside the workspace; or the arm has no gripper.
     """
 
     def __init__(
-        self, arm: Arm, clock: Clock, config: RegraspConfig, limits: "LimitsConfig", frame: WorkFrame
+        self,
+        arm: Arm,
+        clock: Clock,
+        config: RegraspConfig,
+        limits: "LimitsConfig",
+        frame: WorkFrame,
+        answered: int = 0,
     ) -> None:
         if arm.gripper is None:
             raise ConfigError(
@@ -197,7 +204,7 @@ class RegraspProcedure:
         config.require_inside(limits, frame)
         self._attempts = 0
         self._acknowledged = False
-        self._stops = arm.stops
+        self._stops = answered
         self._jaws: tuple[float, int] | None = None
         self._phase: RegraspPhase | None = None
         self._began_ns = clock.now_ns()

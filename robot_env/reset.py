@@ -14,7 +14,7 @@ from handrail.robot_env.arms.arm import Arm, ArmState
 from handrail.robot_env.arms.config import ArmConfig
 from handrail.robot_env.clock import NS_PER_S, Clock
 from handrail.robot_env.config import TaskConfig
-from handrail.robot_env.errors import ArmError, ArmFault, ResetError
+from handrail.robot_env.errors import ArmError, ArmFault, ResetEnded, ResetError
 from handrail.robot_env.geometry import Array, WorkFrame, pose_distance
 
 HOME_BLEND_M = 0.01
@@ -51,24 +51,27 @@ class ResetSequence:
         Args:
             frame: work frame at the nominal socket, as it was in the last episode.
             at_home: called when the module is clear of the socket; returns the start pose (7,), base frame.
-            interrupt: asked once a tick; a reason ends the reset.
+            interrupt: asked before the first motion and once a tick; a reason ends the reset.
 
         Returns:
             The arm's first reading at the start.
 
         Raises:
+            ResetEnded: `interrupt` gave a reason; the arm holds.
             ResetError: a leg missed its deadline, or the arm stopped; it then holds.
             ArmFault: the arm is in a latched fault.
         """
         self._interrupt = interrupt
-        self._arm.start()
-        self._arm.set_resetting(True)
         try:
+            self._look("begin")  # before the arm runs: what came while nothing moved counts as well
+            self._arm.start()
+            self._arm.set_resetting(True)
             self._lift(frame)
             self._pass_home(frame)
             if self._joints_are_due():
                 self._reset_joints()
             self._settle(at_home())
+            self._look("start")
         except BaseException:
             self._arm.stop()
             with suppress(ArmError):  # the first error says more than that the link is gone
@@ -102,7 +105,7 @@ class ResetSequence:
     def _look(self, leg: str) -> None:
         """End the reset if there is reason to."""
         if self._interrupt is not None and (reason := self._interrupt()):
-            raise ResetError(f"reset leg {leg!r} was ended: {reason}")
+            raise ResetEnded(f"reset leg {leg!r} was ended: {reason}")
 
     def _lift(self, frame: WorkFrame) -> None:
         """Straight up, neither moving aside nor turning, until the module is free."""
@@ -142,6 +145,7 @@ class ResetSequence:
         timeout_s = self._config.reset_timeout_s
         deadline_ns = self._clock.now_ns() + round(timeout_s * NS_PER_S)
         while True:
+            self._look(leg)
             try:
                 self._arm.set_target(goal)
                 self._clock.wait_until(self._clock.now_ns() + self._tick_ns)
@@ -149,10 +153,10 @@ class ResetSequence:
             except ArmFault:
                 raise
             except ArmError as error:
+                self._look(leg)  # who ended it knows why; the arm only that it holds
                 raise ResetError(f"reset leg {leg!r}: {error}") from error
             if arrived(state):
                 return
-            self._look(leg)
             if self._clock.now_ns() >= deadline_ns:
                 distance_m, angle_rad = pose_distance(goal, state.pose)
                 raise ResetError(

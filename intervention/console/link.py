@@ -33,7 +33,7 @@ from handrail.intervention.console.messages import (
 )
 from handrail.intervention.console.secretary import Secretary
 from handrail.intervention.device import Button, Device
-from handrail.intervention.hold import RESUME
+from handrail.intervention.hold import RESUME, Reason
 from handrail.intervention.log_format import EpisodeEnd, Event
 from handrail.intervention.log_writer import LogWriter
 from handrail.intervention.run_directory import RunDirectory
@@ -41,7 +41,6 @@ from handrail.intervention.transition import Source, Transition
 from handrail.robot_env.arms.arm import ArmMode, ArmState
 from handrail.robot_env.env import RobotEnv
 from handrail.robot_env.judge import Judge
-from handrail.robot_env.regrasp import STOPPED
 
 BEAT_S = 0.25
 _ATTENDED_S = 600.0
@@ -147,17 +146,17 @@ class ConsoleLink:
         if _headline(now) != _headline(before):
             self._send_now()
 
-    def hold(self, reason: str, *, paused: bool) -> None:
+    def hold(self, reason: Reason, *, paused: bool) -> None:
         """Nothing moves between two episodes, and why."""
         mode, _ = self._env.arm_mode()
         fault = mode is ArmMode.FAULT
         halt = self._halt(paused)
-        reason = reason.removesuffix(f"; {RESUME}")  # at the device; the page has a way of its own
-        if reason == STOPPED and halt["stopped"]:  # this console's stop, which the arm has heard as well
-            reason = str(self.halt)
-        elif reason != str(self.halt):  # an incident says more than who pressed what meanwhile
+        words = reason.text if reason.remedy == RESUME else str(reason)  # the page has a way of its own
+        if reason.kind == "stop" and halt["stopped"]:  # this console's stop, which the arm has heard as well
+            words = str(self.halt)
+        elif reason.kind != "pause":  # an incident says more than who pressed what meanwhile
             halt |= {"stopped": False, "halted_by": ""}
-        self.tell(driver="held", running=False, reason=reason, fault=fault, hand="", **halt)
+        self.tell(driver="held", running=False, reason=words, fault=fault, hand="", **halt)
         self.eyes.see({})
 
     def prompt(self, words: str) -> None:

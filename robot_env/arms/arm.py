@@ -198,6 +198,14 @@ class Arm(Protocol):
         """Brake within the limits, then HOLD. Never raises."""
         ...
 
+    def hold(self) -> None:
+        """Stop an arm of one's own, and know that it has been told.
+
+        Raises:
+            ArmError: it was not heard, or somebody else commands the arm by now, who is left alone.
+        """
+        ...
+
     def recover(self, by: str = "operator") -> None:
         """Acknowledge a fault, by order of an operator: FAULT becomes HOLD.
 

@@ -137,6 +137,10 @@ class LockstepArm:
             self._servo.brake(self._cell.time_ns)
             self._mode = ArmMode.HOLD
 
+    def hold(self) -> None:
+        """As `stop`: nobody else can reach it."""
+        self.stop()
+
     def recover(self, by: str = "operator") -> None:
         """Leave FAULT for HOLD, if the physics is sound again."""
         if self._mode is not ArmMode.FAULT:

@@ -5,8 +5,6 @@ Whole pictures are kept, and not the images of the observation: a crop of the wr
 
 import contextlib
 import os
-import zipfile
-import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -36,12 +34,11 @@ class References:
     def __init__(self, file: Path, anew: bool = False) -> None:
         self.file = file
         self.pictures: dict[str, NDArray[np.uint8]] = {}
-        if anew:
-            return
-        with contextlib.suppress(OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
-            with file.open("rb") as opened, np.load(opened, allow_pickle=False) as stored:
-                found = {name: stored[name] for name in stored.files}
-            self.pictures = {name: each for name, each in found.items() if _is_small(each)}
+        if not anew:
+            # Whatever it is: zip, deflate and numpy's header each fail in ways of their own.
+            with contextlib.suppress(Exception):
+                self.pictures = _read(file)
+        self._outlines = {name: outline(each) for name, each in self.pictures.items()}
 
     def check(self, now: Pictures, serials: Mapping[str, str], renew: str) -> None:
         """Refuse cameras of which two show what the other one showed. What is not certain passes.
@@ -54,7 +51,7 @@ class References:
         Raises:
             CameraError: two cameras were exchanged.
         """
-        before = {name: outline(each) for name, each in self.pictures.items() if name in now}
+        before = {name: each for name, each in self._outlines.items() if name in now}
         seen = {name: outline(small(now[name])) for name in before}
 
         def distance(a: str, b: str) -> float:
@@ -81,6 +78,7 @@ class References:
         if not new:
             return
         self.pictures |= new
+        self._outlines |= {name: outline(each) for name, each in new.items()}
         draft = self.file.with_name(f".{self.file.name}.{os.getpid()}")
         try:
             with draft.open("wb") as file:
@@ -95,6 +93,9 @@ class References:
 class FirstLook:
     """Looks once at a session's cameras, with the arm where an episode begins.
 
+    The look is part of a reset, with nobody commanding the arm meanwhile, so it only compares. The disk may
+    take its time: what concerns it is done before, and `at_rest`.
+
     Args:
         cameras: of the observation; simulated ones cannot be exchanged, and are left out.
         file: the references of the run; what it lacks is kept there.
@@ -105,11 +106,12 @@ class FirstLook:
 
         views = (each for each in cameras if isinstance(each, CroppedView))
         self._streams = {each.stream.config.name: each.stream for each in views}
-        self._file = file
+        self._references = References(file)
         self._passed = not self._streams
+        self._seen: Pictures = {}
 
     def __call__(self) -> None:
-        """Compare, and keep what is new; does nothing once that has passed.
+        """Compare; does nothing once that has passed.
 
         Raises:
             CameraError: two cameras were exchanged, or one has no picture.
@@ -117,11 +119,17 @@ class FirstLook:
         if self._passed:
             return
         now = shown(self._streams.values())
-        references = References(self._file)
-        references.check(now, serials(self._streams.values()), f"delete {self._file}")
-        with contextlib.suppress(OSError):  # a full disk is the log's to refuse
-            references.keep(now)
-        self._passed = True
+        self._references.check(now, serials(self._streams.values()), f"delete {self._references.file}")
+        self._passed, self._seen = True, now
+
+    def at_rest(self) -> None:
+        """Keep what the look found new, or read what the next one compares with; while the arm holds."""
+        if not self._passed:  # whom it refused may have deleted the file, as he was told to
+            self._references = References(self._references.file)
+        if self._seen:
+            with contextlib.suppress(OSError):  # a full disk is the log's to refuse
+                self._references.keep(self._seen)
+            self._seen = {}
 
 
 def shown(streams: Iterable[FrameStream]) -> dict[str, NDArray[np.uint8]]:
@@ -136,6 +144,12 @@ def shown(streams: Iterable[FrameStream]) -> dict[str, NDArray[np.uint8]]:
 def serials(streams: Iterable[FrameStream]) -> dict[str, str]:
     """Which camera each one is, by device."""
     return {stream.config.name: stream.driver.identity for stream in streams}
+
+
+def _read(file: Path) -> dict[str, NDArray[np.uint8]]:
+    with file.open("rb") as opened, np.load(opened, allow_pickle=False) as stored:
+        found = {name: stored[name] for name in stored.files}
+    return {name: each for name, each in found.items() if _is_small(each)}
 
 
 def _is_small(picture: NDArray[np.uint8]) -> bool:

@@ -252,6 +252,13 @@ class ArmClient:
         finally:
             self._lock.release()
 
+    def hold(self) -> None:
+        """Stop, and know that the server has heard it; what somebody else commands by now is left alone."""
+        state = self.newest
+        if state.lease not in (0, self._lease.number):
+            raise ArmError(f"the arm is commanded by {state.commander} now; end that first")
+        self._ask(Stop(), self._command_s)
+
     def _stop_from_aside(self) -> None:
         """Stop over a socket of its own, while a slow command waits for its answer on the usual one."""
         try:

@@ -1,4 +1,4 @@
-"""Orders besides targets: which joint angles, loads and jaw motions an arm takes."""
+"""Orders besides targets: which joint angles, loads and jaw motions an arm takes, and an end to them."""
 
 from collections.abc import Sequence
 
@@ -49,3 +49,12 @@ def move_gripper(driver: ArmDriver, action: str, width_m: float, force_n: float)
             gripper.close()
         case _:
             gripper.move(width_m, force_n)
+
+
+def end_motion(driver: ArmDriver) -> str:
+    """End the driver's joint motion, if one is under way; what is wrong where that failed, "" otherwise."""
+    try:
+        driver.abort()
+    except Exception as error:  # whatever an SDK raises: what follows must still be done
+        return f"abort failed: {error}"
+    return ""

@@ -11,6 +11,8 @@ TARE_PATIENCE_NS = 3_000_000_000
 """Longest that an arm in RUN, and its commander, wait for a tare."""
 TARE, JOINTS = "zero_ft", "move_joints"
 """Work that the commander waits for: no commands come meanwhile, but heartbeats must."""
+LETS_GO = (JOINTS, "set_load")
+"""Work before which the driver lets go of the arm."""
 
 
 class SilenceWatch:

@@ -19,15 +19,13 @@ from handrail.robot_env.remote.jobs import Attempt, Done, Job, JobQueue, Submit
 from handrail.robot_env.remote.lease import Commander, Holder, LeaseDesk, Stamp
 from handrail.robot_env.remote.messages import Counters, State
 from handrail.robot_env.remote.modes import ModeMachine
-from handrail.robot_env.remote.orders import check_home, check_load, move_gripper
+from handrail.robot_env.remote.orders import check_home, check_load, end_motion, move_gripper
 from handrail.robot_env.remote.recovery import Recovery
-from handrail.robot_env.remote.silence import JOINTS, TARE, SilenceWatch
+from handrail.robot_env.remote.silence import JOINTS, LETS_GO, TARE, SilenceWatch
 from handrail.robot_env.remote.wire import PROTOCOL
 
 _NOWHERE = WorkFrame((0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0))
 """Work frame of an arm that nobody may command yet."""
-_LETS_GO = (JOINTS, "set_load")
-"""Work before which the driver lets go of the arm."""
 
 
 class ArmSupervisor:
@@ -98,7 +96,7 @@ class ArmSupervisor:
         arm.at(now_ns)
         self._jobs.poll()
         arm.begin_round()
-        if self._jobs.running in _LETS_GO:
+        if self._jobs.running in LETS_GO:
             arm.let_go()  # the work does that on the driver
         arm.read()
         self._recovery.settle()
@@ -106,6 +104,7 @@ class ArmSupervisor:
         self._enter_run()
         self._look_for_silence()
         moving = self._jobs.running == JOINTS
+        self._abort()
         if arm.mode is ArmMode.RUN or moving:
             if arm.watch_force() and moving:
                 self._cut_short(ArmError("the arm pressed too hard in a joint motion"))
@@ -381,12 +380,14 @@ class ArmSupervisor:
         """End slow motions, and what would lead to one."""
         if self._attempt is not None and self._attempt.aborted is None:
             self._attempt.aborted = why
-        if self._jobs.running == JOINTS:
-            try:
-                self._driver.abort()
-            except Exception as error:  # whatever an SDK raises: what follows must still be done
-                self.arm.note(f"abort failed: {error}")
+            if trouble := self._abort():
+                self.arm.note(trouble)
         self._jobs.drop_waiting(JOINTS, "engage", error=why)
+
+    def _abort(self) -> str:
+        """End a joint motion that is to end: in every round, as it may only just begin. Says what failed."""
+        ending = self._attempt is not None and self._attempt.aborted is not None
+        return end_motion(self._driver) if ending and self._jobs.running == JOINTS else ""
 
     def _faulted(self, fault: str) -> None:
         """A fault was latched: no motion goes on, and the driver lets go as soon as it can."""

@@ -1,28 +1,36 @@
 """Evaluation of the one arm there is: through a session, by the log, and never learned from."""
 
 import dataclasses
+import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
 from benches.served import RunningServer, served_config
 
 from handrail.agent import session as session_module
-from handrail.agent.config import ActorConfig, AgentConfig, RunConfig
+from handrail.agent.config import HAND_DEVICES, ActorConfig, AgentConfig, RunConfig
+from handrail.agent.devices import make_device
 from handrail.agent.evaluate import EvaluationResult, start_words
-from handrail.agent.evaluate_arm import ArmEvaluation, check_judged
+from handrail.agent.evaluate_arm import ArmEvaluation, check_attended
 from handrail.agent.history import EVALUATION
 from handrail.agent.session import Session
 from handrail.intervention.config import MappingConfig
 from handrail.intervention.device import Reading
 from handrail.intervention.index import EpisodeIndex, EpisodeRow
+from handrail.intervention.labels import append_label
 from handrail.intervention.locks import RunLocked
 from handrail.intervention.log_reader import LogReader
 from handrail.intervention.policy import PolicyStep
 from handrail.intervention.run_directory import RunDirectory
+from handrail.launch.evaluate import has_passed
+from handrail.robot_env import realtime
 from handrail.robot_env.arms.arm import ArmMode
 from handrail.robot_env.arms.config import ArmConfig
 from handrail.robot_env.arms.sim import SimDriver
@@ -203,6 +211,70 @@ def test_the_person_says_what_succeeded_and_what_has_no_result_is_driven_again(
 
 
 @pytest.mark.realtime
+@pytest.mark.parametrize("label", ["success", "failure"])
+def test_a_label_given_later_does_not_count_a_start_twice(bench: Bench, monkeypatch, label: str) -> None:
+    sit(monkeypatch, Person("discard", "success", "failure"))
+    with (
+        Session(bench.run, bench.config(reward=RewardConfig("operator"))) as session,
+        ArmEvaluation(bench.run, session, "final", 2) as evaluation,
+    ):
+        before = bench.drive(evaluation, Driver(session.env, able=False))
+        with EpisodeIndex(bench.run.index_file, LogReader(bench.run.segments)) as index:
+            index.refresh()
+            assert append_label(session.writer, index, 0, label, who="a reviewer")
+        end_s = time.monotonic() + 10.0
+        while session.writer.committed < session.writer.appended:
+            assert time.monotonic() < end_s
+        after = evaluation.result()
+    assert [row.label for row in bench.rows] == [label, "success", "failure"]
+    assert after == before and (after.successes, after.episodes, after.asked) == (1, 2, 2)
+
+
+@pytest.mark.realtime
+def test_the_disk_has_its_time_while_the_arm_holds(bench: Bench, monkeypatch) -> None:
+    """Pictures are compared in a reset, and kept or read while nobody waits for the arm."""
+    done: list[str] = []
+
+    class Look:
+        def __init__(self, *_: object) -> None: ...
+
+        def __call__(self) -> None:
+            done.append("look")
+
+        def at_rest(self) -> None:
+            done.append(str(bench.mode().name))
+
+    monkeypatch.setattr(session_module, "FirstLook", Look)
+    sit(monkeypatch, Person())
+    with bench.evaluation(bench.config(), 1) as (evaluation, env):
+        bench.drive(evaluation, Driver(env))
+    assert done == ["HOLD", "look", "HOLD"]
+
+
+@pytest.mark.realtime
+@pytest.mark.skipif(not realtime.fifo_permitted(), reason="SCHED_FIFO is not permitted here")
+def test_the_priority_is_the_loops_and_not_of_what_comes_before(bench: Bench, monkeypatch) -> None:
+    before: list[int] = []
+    refresh = EpisodeIndex.refresh
+
+    def watched(index: EpisodeIndex) -> None:
+        before.append(os.sched_getscheduler(0))
+        refresh(index)
+
+    during: list[int] = []
+    sit(monkeypatch, Person())
+    with monkeypatch.context() as patch:
+        patch.setattr(EpisodeIndex, "refresh", watched)
+        session = Session(bench.run, bench.config())
+        evaluation = ArmEvaluation(bench.run, session, "final", 1)
+    with session, evaluation:
+        driver = Driver(session.env, at=lambda _: during.append(os.sched_getscheduler(0)))
+        bench.drive(evaluation, driver)
+    assert set(before) == {os.SCHED_OTHER} and set(during) == {os.SCHED_FIFO}
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
+
+
+@pytest.mark.realtime
 def test_whoever_stops_it_gets_the_count_so_far_and_the_arm_in_hold(bench: Bench, monkeypatch) -> None:
     asked = threading.Event()
     seen: list[int] = []
@@ -246,18 +318,12 @@ def test_a_run_that_is_being_driven_is_not_evaluated(bench: Bench) -> None:
         pass
 
 
-@pytest.mark.parametrize(
-    ("device", "reward", "judged"),
-    [
-        ("none", RewardConfig("operator"), False),
-        ("synthetic", RewardConfig("task"), False),
-        ("none", RewardConfig("classifier", ("classifiers/ram",)), True),
-        ("console", RewardConfig("operator"), True),
-    ],
-)
-def test_without_anybody_to_judge_there_is_nothing_to_count(
-    device, reward: RewardConfig, judged: bool
-) -> None:
+CLASSIFIER = RewardConfig("classifier", ("classifiers/ram",))
+
+
+@pytest.mark.parametrize("reward", [RewardConfig("operator"), CLASSIFIER], ids=lambda each: each.source)
+@pytest.mark.parametrize("device", ["none", "synthetic", "console", "keyboard"])
+def test_a_real_arm_is_evaluated_with_a_person_beside_it(device, reward: RewardConfig) -> None:
     env = EnvConfig(arm=ArmConfig(kind="ur"), reward=reward, cameras=(CameraConfig(),))
     config = RunConfig(
         env=env,
@@ -265,9 +331,30 @@ def test_without_anybody_to_judge_there_is_nothing_to_count(
         agent=UNCLONED,
         vision=VisionConfig(cameras=()),
     )
-    if judged:
-        check_judged(config)
+    nothing_to_watch = cast(RobotEnv, SimpleNamespace(scene=None))  # of a real arm
+    if device in HAND_DEVICES:
+        check_attended(config)
+        make_device(config, nothing_to_watch, demonstrate=False)
         return
-    with pytest.raises(ConfigError, match="nobody could call an episode on this arm a success") as refused:
-        check_judged(config)
+    with pytest.raises(ConfigError, match="a real arm is evaluated with a person beside it") as refused:
+        check_attended(config)
     assert "\n" not in str(refused.value) and "actor.device=spacemouse" in str(refused.value)
+    with pytest.raises(ConfigError):  # and no session would drive it
+        make_device(config, nothing_to_watch, demonstrate=False)
+
+
+@pytest.mark.parametrize(
+    ("successes", "episodes", "asked", "passed"),
+    [
+        (95, 100, 100, True),
+        (94, 100, 100, False),
+        (95, 200, 200, False),
+        (20, 20, 20, False),
+        (96, 98, 100, False),
+    ],
+)
+def test_what_has_passed_is_the_goal_and_not_a_part_or_a_multiple_of_it(
+    successes: int, episodes: int, asked: int, passed: bool
+) -> None:
+    result = EvaluationResult.of([9] * successes, episodes, asked, 1.0)
+    assert has_passed(result, RunConfig()) is passed

@@ -24,8 +24,9 @@ from handrail.launch import compose, runs
 from handrail.launch.cli import main
 from handrail.robot_env.arms.arm import ArmMode
 from handrail.robot_env.arms.ur.driver import URDriver
-from handrail.robot_env.config import EnvConfig, RewardConfig
+from handrail.robot_env.config import CameraConfig, EnvConfig, RewardConfig
 from handrail.robot_env.remote.operator import ArmOperator
+from handrail.vision.config import VisionConfig
 
 pytestmark = pytest.mark.realtime
 DEADLINE_S = 60.0
@@ -113,11 +114,16 @@ def test_a_real_arm_is_evaluated_into_its_runs_log(station, capsys: pytest.Captu
         assert "actor" in capsys.readouterr().err
 
 
-def test_an_arm_that_nobody_judges_is_refused_in_a_line(tmp_path: Path, capsys) -> None:
+@pytest.mark.parametrize("reward", ["operator", "classifier"])
+def test_an_arm_with_nobody_beside_it_is_refused_in_a_line(tmp_path: Path, capsys, reward) -> None:
     run = make_run(tmp_path / "run", EnvConfig(arm=dataclasses.replace(EnvConfig().arm, kind="ur")))
     config = compose.load(run.config_file)
     nobody = dataclasses.replace(config, actor=dataclasses.replace(config.actor, device="none"))
+    if reward == "classifier":
+        judged = RewardConfig(reward, ("classifiers/ram",))
+        env = dataclasses.replace(config.env, reward=judged, cameras=(CameraConfig(),))
+        nobody = dataclasses.replace(nobody, env=env, vision=VisionConfig(cameras=()))
     runs.keep_config(run, nobody)
     assert main(["evaluate", f"run={run.path}"]) == 2
     said = capsys.readouterr().err
-    assert said.count("\n") == 1 and "nobody could call an episode on this arm a success" in said
+    assert said.count("\n") == 1 and "a real arm is evaluated with a person beside it" in said

@@ -56,7 +56,14 @@ class Hand:
         return Reading(deflection, now_ns, frozenset(self.buttons.get(self.looks, ())), connected)
 
 
-def station(hand: Hand, max_steps: int = 6) -> tuple[RobotEnv, Rollout, list]:
+class Told(list):
+    """What somebody at the device is told."""
+
+    def append(self, said: object) -> None:
+        super().append(str(said))
+
+
+def station(hand: Hand, max_steps: int = 6) -> tuple[RobotEnv, Rollout, Told]:
     config = EnvConfig(task=TaskConfig(max_steps=max_steps))
     cell = SimCell(config.sim)
     task = RamInsertion(config.task, cell)
@@ -65,7 +72,7 @@ def station(hand: Hand, max_steps: int = 6) -> tuple[RobotEnv, Rollout, list]:
     env = RobotEnv(arm, task, clock, config, scene=cell)
     mapping = MappingConfig(dead_zone=0.0, smoothing_s=0.0)
     rollout = Rollout(env, hand, ArbiterConfig(takeover_samples=1), mapping, None, clock.now_ns)
-    return env, rollout, []
+    return env, rollout, Told()
 
 
 def drive(rollout: Rollout) -> list:
@@ -237,8 +244,8 @@ class Procedure:
 def test_a_regrasp_is_acknowledged_with_the_success_button(monkeypatch):
     env, rollout, told = station(Hand(buttons={3: {"success"}}))
     procedure = Procedure()
-    monkeypatch.setattr(env, "regrasp", lambda: procedure)
-    assert Hold(env, rollout, lambda: True, lambda: True, told.append).regrasp()
+    monkeypatch.setattr(env, "regrasp", lambda answered: procedure)
+    assert Hold(env, rollout, lambda: True, lambda: True, told.append).regrasp(told.append)
     assert procedure.acknowledged == [False, False, False, True]
     assert told == ["place a module"] * 3 and not procedure.cancelled
 
@@ -248,8 +255,9 @@ def test_a_regrasp_that_is_paused_or_no_longer_wanted_is_cancelled(monkeypatch, 
     hand = Hand(buttons=buttons)
     env, rollout, told = station(hand)
     procedure = Procedure()
-    monkeypatch.setattr(env, "regrasp", lambda: procedure)
-    assert not Hold(env, rollout, lambda: True, lambda: hand.looks < looks, told.append).regrasp()
+    monkeypatch.setattr(env, "regrasp", lambda answered: procedure)
+    hold = Hold(env, rollout, lambda: True, lambda: hand.looks < looks, told.append)
+    assert not hold.regrasp(told.append)
     assert procedure.cancelled
 
 
@@ -258,8 +266,8 @@ def test_a_regrasp_ends_where_somebody_else_stops_the_arm(monkeypatch):
     monkeypatch.setattr(RobotEnv, "stops", property(lambda _: next(stops)))
     env, rollout, told = station(Hand())
     procedure = Procedure()
-    monkeypatch.setattr(env, "regrasp", lambda: procedure)
-    assert not Hold(env, rollout, lambda: True, lambda: True, told.append).regrasp()
+    monkeypatch.setattr(env, "regrasp", lambda answered: procedure)
+    assert not Hold(env, rollout, lambda: True, lambda: True, told.append).regrasp(told.append)
     assert procedure.cancelled and len(procedure.acknowledged) == 2
     assert rollout.paused and told[-1] == STOPPED
 

@@ -1,6 +1,7 @@
 """Real processes: restarted within reason, stopped in time, and never left behind."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,7 +13,14 @@ from pathlib import Path
 import pytest
 
 from handrail.launch.errors import ChildFailed
-from handrail.launch.processes import MAX_RESTARTS, SILENCE_S, ProcessGroup, ProcessSpec, last_line
+from handrail.launch.processes import (
+    MAX_RESTARTS,
+    SILENCE_S,
+    START_S,
+    ProcessGroup,
+    ProcessSpec,
+    last_line,
+)
 
 DEADLINE_S = 20.0
 
@@ -112,7 +120,9 @@ def test_restarts_long_ago_are_forgiven(tmp_path: Path) -> None:
     group.stop()
 
 
-def test_a_silent_process_is_killed_and_started_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("speaks", "limit_s"), [(True, SILENCE_S), (False, START_S)])
+def test_a_silent_process_is_killed_and_started_again(tmp_path: Path, speaks: bool, limit_s: float) -> None:
+    """One that has not said anything yet is given the time to load."""
     leap = [0.0]
     events: list[str] = []
     group = ProcessGroup(
@@ -121,12 +131,18 @@ def test_a_silent_process_is_killed_and_started_again(tmp_path: Path) -> None:
     group.start()
     first = group.pid("child")
     assert first is not None
+    if speaks:
+        group.heard("child")
     os.kill(first, signal.SIGSTOP)
-    for _ in range(int(SILENCE_S) + 2):  # in steps of a second: the machine did not stall, the child did
+    for _ in range(int(limit_s) - 1):  # in steps of a second: the machine did not stall, the child did
+        leap[0] += 1.0
+        group.poll()
+    assert group.pid("child") == first and events == []
+    for _ in range(3):
         leap[0] += 1.0
         group.poll()
     until(lambda: group.pid("child") not in (None, first), group)
-    assert events[0] == "child has been silent for 15 s: killed"
+    assert re.fullmatch(rf"child has been silent for {limit_s:.0f} s: killed", events[0]), events
     group.stop()
 
 

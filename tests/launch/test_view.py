@@ -11,6 +11,8 @@ from handrail.agent.config import RunConfig
 from handrail.launch.display import Display, clock, line, panel
 from handrail.launch.summary import summarise, wall_s_before, write
 from handrail.launch.view import Rate, RunView
+from handrail.robot_env.arms.config import ArmConfig
+from handrail.robot_env.config import EnvConfig
 
 ACTOR = {
     "kind": "actor",
@@ -145,6 +147,20 @@ def test_the_goal_is_a_passed_final_evaluation() -> None:
     assert not view.reached
     view.take(evaluation(97, 1500, "final"))
     assert view.reached and view.final is not None and view.final["successes"] == 97
+
+
+@pytest.mark.parametrize(("successes", "episodes"), [(95, 200), (190, 200), (97, 97)])
+def test_the_goal_is_of_as_many_starts_as_are_configured(successes: int, episodes: int) -> None:
+    """`handrail evaluate` takes any number of them; half of 200 is no 95 of 100."""
+    view = RunView("first", RunConfig())
+    view.take(evaluation(successes, 1000, "final", episodes) | {"asked": episodes})
+    assert not view.reached
+
+
+def test_no_evaluation_ends_a_run_on_a_real_arm() -> None:
+    view = RunView("first", RunConfig(env=EnvConfig(arm=ArmConfig(kind="ur"))))
+    view.take(evaluation(100, 1000, "final"))
+    assert not view.reached and view.final is not None  # it may be trained on
 
 
 @pytest.mark.parametrize(

@@ -201,6 +201,10 @@ class ConsoleRun:
             index.refresh()
             return [event for _, event in index.events(number)]
 
+    def verdicts(self, number: int) -> list[Event]:
+        """Those of them that say what the episode was."""
+        return [event for event in self.events(number) if event.kind not in ("stopped", "paused", "resumed")]
+
     def wait_for_event(self, episode: int, **wanted: object) -> Event:
         """Wait until the log holds an event about an episode with these fields."""
         deadline_s = time.monotonic() + PATIENCE_S
