@@ -143,8 +143,8 @@ class ProcessGroup:
                 code = child.process.poll()
                 if code is not None:
                     self._bury(child, code)
-                elif (silent_s := now - child.heard) > child.patience_s:
-                    self._on_event(f"{child.spec.role} has been silent for {silent_s:.0f} s: killed")
+                elif now - child.heard > child.patience_s:
+                    self._on_event(f"{child.spec.role} has been silent for {child.patience_s:.0f} s: killed")
                     child.process.kill()
                     child.heard = now
 

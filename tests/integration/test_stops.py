@@ -32,6 +32,7 @@ class Station:
     Attributes:
         reasons: what it was held for.
         modes: of the arm, each time that the session said that it was held.
+        events: what the arm server took note of, and "stopped" and "resumed" for what people did.
     """
 
     def __init__(self, running: RunningServer, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,6 +46,15 @@ class Station:
         self.run = RunDirectory(folder).create("", {})
         self.reasons: list[str] = []
         self.modes: list[ArmMode] = []
+        self.events: list[str] = []
+        arm = running.server.supervisor.arm
+        note = arm.note
+
+        def listen(what: str) -> None:
+            self.events.append(what)
+            note(what)
+
+        monkeypatch.setattr(arm, "note", listen)
         self.ends: list[EpisodeEnd] = []
         self.said: list[str] = []
         self.episodes = 2
@@ -94,6 +104,24 @@ class Station:
         assert self.operator.stop()
         while session.env.stops == stops:
             self.operator.state()
+        self.events.append("stopped")
+
+    def resume(self) -> None:
+        """The person presses the button that ends a pause."""
+        self.events.append("resumed")
+        self.person.pause.set()
+
+    def between(self, stopped: str, resumed: str | None = None) -> list[str]:
+        """Times that the arm began to run from one event to another, or to the end."""
+        first = self.events.index(stopped)
+        last = len(self.events) if resumed is None else self.events.index(resumed)
+        assert first < last
+        return [event for event in self.events[first:last] if event.startswith("RUN")]
+
+    def count_down(self, session: Session, countdown_s: float) -> None:
+        """Count down for so long from the next time on."""
+        actor = dataclasses.replace(session.config.actor, countdown_s=countdown_s)
+        session.config = dataclasses.replace(session.config, actor=actor)
 
 
 @pytest.fixture
@@ -111,31 +139,39 @@ def once(after: int, act: Callable[[], None]) -> Callable[[], None]:
     return lambda: act() if next(calls) == after else None
 
 
-@pytest.mark.parametrize("moment", ["after an episode", "before the countdown", "in the countdown"])
-def test_a_stop_between_two_episodes_holds_until_a_person_resumes(station: Station, moment: str) -> None:
+MOMENTS = ("after an episode", "before the countdown", "in the countdown", "in the reset")
+
+
+@pytest.mark.parametrize("countdown_s", [0.0, 0.1], ids=["no countdown", "countdown"])
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_stop_between_two_episodes_holds_until_a_person_resumes(
+    station: Station, moment: str, countdown_s: float
+) -> None:
     def resume() -> None:
         assert len(station.ends) == 1
-        station.person.pause.set()
+        station.count_down(session, countdown_s)
+        station.resume()
 
     station.on_hold = once(4, resume)
-    with station.open() as session:
+    with station.open(countdown_s=countdown_s) as session:
         stop = lambda: station.stop(session)  # noqa: E731
-        match moment:
-            case "after an episode":
-                station.after_episode = once(0, stop)
-            case "before the countdown":
-                station.before_reset = once(1, stop)
-            case _:
 
-                def in_the_countdown() -> None:
-                    station.person.on_look = once(2, stop)
+        def later() -> None:
+            if moment == "in the countdown":
+                station.count_down(session, 60.0)
+            looks = 2 if moment == "in the countdown" or countdown_s == 0.0 else 8
+            station.person.on_look = once(looks, stop)
 
-                station.before_reset = once(1, in_the_countdown)
+        if moment == "after an episode":
+            station.after_episode = once(0, stop)
+        else:
+            station.before_reset = once(1, stop if moment == "before the countdown" else later)
         station.drive(session)
     assert [end.truncated_by for end in station.ends] == ["time_limit", "time_limit"]
     assert station.reasons[0] == STOPPED and len(station.reasons) == 5
     assert all(reason.startswith(STOPPED) for reason in station.reasons)
     assert set(station.modes) == {ArmMode.HOLD}
+    assert station.between("stopped", "resumed") == []
 
 
 def test_a_stop_that_comes_with_the_press_that_resumes_is_not_answered_by_it(station: Station) -> None:
@@ -143,7 +179,7 @@ def test_a_stop_that_comes_with_the_press_that_resumes_is_not_answered_by_it(sta
         station.stop(session)
         station.person.pause.set()
 
-    presses = {2: stop_and_press, 6: station.person.pause.set}
+    presses = {2: stop_and_press, 6: station.resume}
     station.after_episode = once(0, station.person.pause.set)
     station.on_hold = lambda: presses.pop(len(station.reasons), lambda: None)()
     with station.open(countdown_s=0.0) as session:
@@ -151,26 +187,16 @@ def test_a_stop_that_comes_with_the_press_that_resumes_is_not_answered_by_it(sta
     assert len(station.ends) == 2 and not presses
     assert station.reasons[1].startswith("paused by the operator")
     assert all(reason.startswith(STOPPED) for reason in station.reasons[2:])
-    assert set(station.modes) == {ArmMode.HOLD}
+    assert station.between("stopped", "resumed") == []
 
 
-def test_a_stop_during_the_reset_holds_in_the_same_way(station: Station) -> None:
-    def in_the_reset() -> None:
-        station.person.on_look = once(2, lambda: station.stop(session))
-
-    station.before_reset = once(1, in_the_reset)
-    station.on_hold = once(4, station.person.pause.set)
-    with station.open(countdown_s=0.0) as session:
-        station.drive(session)
-    assert len(station.ends) == 2 and STOPPED in station.reasons[3]
-
-
-def test_a_stop_that_no_person_can_answer_ends_the_session(station: Station) -> None:
-    with station.open("synthetic") as session:
+@pytest.mark.parametrize("countdown_s", [0.0, 0.1], ids=["no countdown", "countdown"])
+def test_a_stop_that_no_person_can_answer_ends_the_session(station: Station, countdown_s: float) -> None:
+    with station.open("synthetic", countdown_s) as session:
         station.before_reset = once(1, lambda: station.stop(session))
         with pytest.raises(ArmError, match="somebody else stopped the arm"):
             station.drive(session)
-    assert len(station.ends) == 1 and station.mode() is ArmMode.HOLD
+    assert len(station.ends) == 1 and station.between("stopped") == []
 
 
 def test_a_stop_that_ends_with_the_last_demonstration_is_there_when_training_begins(station: Station) -> None:
@@ -181,7 +207,22 @@ def test_a_stop_that_ends_with_the_last_demonstration_is_there_when_training_beg
         station.episodes = 2
         with pytest.raises(ArmError, match="somebody else stopped the arm"):
             station.drive(session)
-    assert len(station.ends) == 1
+    assert len(station.ends) == 1 and station.between("stopped") == []
+
+
+def test_an_episode_is_whole_though_the_arm_server_goes_with_its_end(station: Station) -> None:
+    station.episodes = 1
+    with station.open("synthetic") as session:
+        hold, calls = session.env.hold, iter(range(10**6))
+
+        def gone_after_the_episode() -> None:
+            if next(calls) == 1:
+                raise ArmError("the arm server did not answer")
+            hold()
+
+        session.env.hold = gone_after_the_episode
+        station.drive(session)
+    assert [end.truncated_by for end in station.ends] == ["time_limit"] and station.reasons == []
 
 
 def test_whenever_the_session_waits_the_arm_holds_and_its_watchdog_counts_faults_alone(
@@ -209,8 +250,9 @@ def test_whenever_the_session_waits_the_arm_holds_and_its_watchdog_counts_faults
 def test_whoever_drives_a_served_arm_is_put_first_for_as_long_as_the_session_lasts(station: Station) -> None:
     before, station.episodes = os.sched_getscheduler(0), 0
     with station.open("synthetic") as session:
-        assert os.sched_getscheduler(0) == os.SCHED_FIFO
+        assert os.sched_getscheduler(0) == before  # there is heavy work between opening and driving
         station.drive(session)
+        assert os.sched_getscheduler(0) == os.SCHED_FIFO
     assert os.sched_getscheduler(0) == before == os.SCHED_OTHER and station.said == []
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from handrail.intervention.config import ArbiterConfig, MappingConfig
 from handrail.intervention.device import Reading
-from handrail.intervention.hold import Hold
+from handrail.intervention.hold import RESUME, Hold, Reason
 from handrail.intervention.rollout import Rollout
 from handrail.intervention.transition import Source
 from handrail.robot_env.arms.arm import ArmMode
@@ -282,6 +282,41 @@ def test_a_stop_that_was_answered_is_the_pasts(monkeypatch):
     assert hold.interruption() == STOPPED and rollout.paused and hold.answered == 1
     rollout.resume()
     assert hold.until_resumed() and hold.answered == 2
+
+
+def test_a_regrasp_is_told_which_stops_have_been_seen(monkeypatch):
+    monkeypatch.setattr(RobotEnv, "stops", property(lambda _: 1))
+    env, rollout, told = station(Hand(buttons={0: {"success"}}))
+    given: list[int] = []
+
+    def regrasp(answered: int) -> Procedure:
+        given.append(answered)
+        return Procedure()
+
+    monkeypatch.setattr(env, "regrasp", regrasp)
+    assert Hold(env, rollout, lambda: True, lambda: True, told.append, answered=1).regrasp(told.append)
+    assert given == [1]
+
+
+def test_why_it_holds_has_a_kind_whatever_the_words(monkeypatch):
+    stops = [0]
+    monkeypatch.setattr(RobotEnv, "stops", property(lambda _: stops[0]))
+    env, rollout, _ = station(Hand(buttons={look: {"pause"} for look in (0, 2, 4, 6)}))
+    told: list[Reason] = []
+
+    def kinds() -> list[str]:
+        assert Hold(env, rollout, lambda: True, lambda: True, told.append).until_resumed()
+        return [reason.kind for reason in told]
+
+    assert kinds() == ["pause", "pause"]
+    assert [reason.remedy for reason in told] == [RESUME] * 2
+    told.clear()
+    stops[0] = 1
+    assert set(kinds()) == {"stop"}
+    told.clear()
+    hold = Hold(env, rollout, lambda: True, lambda: True, told.append, answered=1)
+    hold.begin("camera wrist is frozen")
+    assert [reason.kind for reason in told] == ["incident"] and str(told[0]) == "camera wrist is frozen"
 
 
 def test_no_regrasp_without_a_holder_to_take_from():

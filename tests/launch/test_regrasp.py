@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from benches.served import SERVER, RunningServer, served_config
 from person import Person
+from recording import RecordingGripper
 from rich.console import Console
 
 from handrail.agent.config import ActorConfig, RunConfig
@@ -17,8 +18,10 @@ from handrail.launch.regrasp import guide
 from handrail.launch.supervisor import Interrupt
 from handrail.robot_env import realtime
 from handrail.robot_env.arms.sim import SimDriver
-from handrail.robot_env.errors import ArmError
+from handrail.robot_env.errors import ArmError, ResetError
+from handrail.robot_env.make import make_env
 from handrail.robot_env.regrasp import PROMPTS, RegraspConfig, RegraspPhase, RegraspStep
+from handrail.robot_env.remote.operator import ArmOperator
 from handrail.robot_env.sim.cell import SimCell
 
 
@@ -67,6 +70,32 @@ def test_ctrl_c_holds_the_arm() -> None:
     env = SimpleNamespace(regrasp=lambda: procedure)
     assert not guide(env, device(), Console(quiet=True), interrupt)  # pyright: ignore[reportArgumentType]
     assert procedure.cancelled
+
+
+def test_a_stop_that_comes_while_the_cameras_open_keeps_the_arm_from_moving() -> None:
+    driver = SimDriver(SimCell())
+    driver.gripper = RecordingGripper()
+    holder = RegraspConfig(grasp_pose=(0.0, 0.03, 0.03, 0.0, 0.0, 0.0))
+    running = RunningServer(driver, replace(served_config("sim_server"), regrasp=holder))
+    said: list[str] = []
+    running.server.supervisor.arm.note = said.append
+    operator = ArmOperator(running.config)
+    env = make_env(running.config)
+
+    def opens() -> None:
+        assert operator.stop()
+        while env.stops == 0:
+            operator.state()
+
+    env._render_camera = SimpleNamespace(open=opens, close=lambda: None)  # pyright: ignore[reportAttributeAccessIssue]
+    try:
+        with pytest.raises(ResetError, match="somebody else stopped the arm"):
+            guide(env, Person(), Console(quiet=True), Interrupt())
+        env.close()
+    finally:
+        operator.close()
+        running.close()
+    assert not any(what.startswith("RUN") for what in said)
 
 
 def test_a_real_arm_is_not_moved_without_real_time_priority(monkeypatch) -> None:

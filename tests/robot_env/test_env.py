@@ -25,6 +25,7 @@ from handrail.robot_env.errors import (
     CameraError,
     ConfigError,
     RenderingUnavailable,
+    ResetEnded,
     ResetError,
 )
 from handrail.robot_env.gate import GateFlag, GateLimits
@@ -188,6 +189,31 @@ def test_an_operators_stop_truncates(panda):
     assert info["truncated_by"] == "stopped" and info["gate_flags"] & GateFlag.HOLD
     panda.env.reset(seed=1)  # and the next episode is an ordinary one
     assert panda.env.step(STILL)[4]["truncated_by"] is None
+
+
+def test_a_reset_that_is_to_end_does_not_even_begin(panda, monkeypatch):
+    panda.env.reset(seed=0)
+    began_ns, started = panda.clock.now_ns(), []
+    monkeypatch.setattr(panda.arm, "start", lambda *_: started.append(True))
+    panda.env.interrupt = lambda: "somebody is in the way"
+    with pytest.raises(ResetEnded, match="'begin' was ended: somebody is in the way"):
+        panda.env.reset(seed=1)
+    assert not started and panda.clock.now_ns() == began_ns
+    assert panda.arm.state().mode is ArmMode.HOLD
+
+
+def test_a_reset_looks_for_a_reason_to_end_before_each_command_and_when_it_is_there(panda, monkeypatch):
+    done, set_target = [], panda.arm.set_target
+
+    def commanded(pose):
+        done.append("command")
+        return set_target(pose)
+
+    monkeypatch.setattr(panda.arm, "set_target", commanded)
+    panda.env.interrupt = lambda: done.append("look") or ""
+    panda.env.reset(seed=0)
+    commands = done.count("command")
+    assert done == ["look", *["look", "command"] * commands, "look"]
 
 
 def test_three_overruns_in_a_row_hold_the_arm(panda):

@@ -112,3 +112,18 @@ def test_cameras_that_are_not_the_configured_ones_are_refused() -> None:
     config = dataclasses.replace(START, cameras=(CameraConfig("side"),))
     with pytest.raises(ConfigError, match=r"cameras given are \['wrist'\], configured are \['side'\]"):
         make(config, Painted(90))
+
+
+def test_whatever_refuses_a_first_look_leaves_the_arm_in_hold() -> None:
+    env, arm = make(EnvConfig())
+
+    def look() -> None:
+        assert arm.state().mode is ArmMode.RUN
+        raise RuntimeError("a bug")
+
+    env.observer.first_look = look
+    with pytest.raises(RuntimeError, match="a bug"):
+        env.reset(seed=0)
+    assert arm.state().mode is ArmMode.HOLD
+    with pytest.raises(ResetError):
+        env.step(np.zeros(6))

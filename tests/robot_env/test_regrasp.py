@@ -95,6 +95,21 @@ class Bench:
         return self.step(False)
 
 
+def test_a_stop_from_before_it_was_made_keeps_it_from_beginning_unless_it_was_answered():
+    bench = Bench()
+    bench.arm.stops = 1  # heard while the cameras opened, say
+    for answered in (0, 1):
+        bench.regrasp = RegraspProcedure(
+            bench.arm, bench.clock, bench.config, LIMITS, bench.frame, answered=answered
+        )
+        if answered:
+            assert bench.step().phase is RegraspPhase.LIFT and bench.arm.state().mode is ArmMode.RUN
+            continue
+        with pytest.raises(ResetError, match="phase 'start': somebody else stopped the arm"):
+            bench.regrasp.step(False)
+        assert bench.arm.state().mode is ArmMode.HOLD
+
+
 def test_a_module_is_released_taken_and_lifted():
     bench = Bench()
     step = bench.until(RegraspPhase.RELEASE)

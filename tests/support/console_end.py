@@ -13,7 +13,16 @@ from handrail.agent.session import Session
 from handrail.intervention.config import ArbiterConfig, LogConfig
 from handrail.intervention.console.client import DeskClient
 from handrail.intervention.console.feed import FeedReader
-from handrail.intervention.console.messages import Ended, FrameHead, Hand, Now, Steps, Watch, feed_address
+from handrail.intervention.console.messages import (
+    Ended,
+    FrameHead,
+    Hand,
+    Left,
+    Now,
+    Steps,
+    Watch,
+    feed_address,
+)
 from handrail.intervention.episode import Purpose
 from handrail.intervention.policy import PolicyStep
 from handrail.intervention.run_directory import RunDirectory
@@ -107,8 +116,10 @@ class Console:
                         self.steps.setdefault(message.episode, []).extend(s.step for s in message.steps)
                     case Ended():
                         self.ended[message.episode] = message
-                    case _:
-                        self.pictures.append(message)
+                    case Left():
+                        pass
+                    case picture:
+                        self.pictures.append(picture)
 
     def running(self, steps: int = 1) -> Now:
         if not self.slow:  # what began before anybody watched is not worth waiting for
