@@ -72,13 +72,13 @@ def test_ctrl_c_holds_the_arm() -> None:
     assert procedure.cancelled
 
 
-def test_a_stop_that_comes_while_the_cameras_open_keeps_the_arm_from_moving() -> None:
+def test_a_stop_that_comes_while_the_cameras_open_keeps_the_arm_from_moving(monkeypatch) -> None:
     driver = SimDriver(SimCell())
     driver.gripper = RecordingGripper()
     holder = RegraspConfig(grasp_pose=(0.0, 0.03, 0.03, 0.0, 0.0, 0.0))
     running = RunningServer(driver, replace(served_config("sim_server"), regrasp=holder))
     said: list[str] = []
-    running.server.supervisor.arm.note = said.append
+    monkeypatch.setattr(running.server.supervisor.arm, "note", said.append)
     operator = ArmOperator(running.config)
     env = make_env(running.config)
 
