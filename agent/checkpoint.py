@@ -3,7 +3,7 @@
     checkpoints/0000012000/
         weights.safetensors     every network
         optimizer.safetensors   Adam's moments and steps
-        state.json              counters, RNG states, log position; SHA-256 of the two files above and of itself
+        state.json              counters, RNG states, log position, and SHA-256 of all three
 
 A reader takes the newest directory whose sums are right and falls back to the one before; where there are
 checkpoints and none can be used it refuses, since to begin anew would in time delete them. Nothing older is

@@ -198,8 +198,7 @@ class Session:
                 return person or console.attended
 
             def held(reason: Reason) -> None:
-                console.hold(reason, paused=rollout.paused)
-                on_hold(str(reason))
+                on_hold(console.hold(reason, paused=rollout.paused))
 
             def prompted(words: str) -> None:
                 console.prompt(words)

@@ -154,11 +154,11 @@ class Supervisor:
         finally:
             try:
                 # Before anything falls silent: whoever looks on is not to take the end for a loss.
-                self._say_end(outcome, why)
+                self._say_end(outcome, why, final=False)
                 group.stop(optional=False)
                 self._take(collector, group, 0.05)
                 self._count_log()
-                self._say_end(outcome, why)
+                self._say_end(outcome, why, final=True)
                 self._summarise()
             finally:
                 group.stop()
@@ -213,12 +213,12 @@ class Supervisor:
         self._display.tell(event)
         self._relay({"kind": "notice", "text": event})
 
-    def _say_end(self, outcome: str, why: str) -> None:
+    def _say_end(self, outcome: str, why: str, *, final: bool) -> None:
         """Tell whoever looks on how it ends, and what it has come to as far as that is known."""
         view = self._view
         cost = f"{view.env_steps} steps, {view.robot_minutes:.1f} robot minutes, {clock(self.wall_s)} in all"
         self.result = f"{summary.score(view)} after {cost}"
-        self._relay(telemetry.ending(outcome, why, self.result))
+        self._relay(telemetry.ending(outcome, why, self.result, final=final))
 
     def _budget_spent(self, now: float, *, actor_ended: bool) -> bool:
         """Whether nothing more can come: the budget is used up, and its last weights have been evaluated."""

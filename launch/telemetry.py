@@ -28,15 +28,16 @@ def relay_address(socket_dir: Path) -> str:
     return f"ipc://{socket_dir / 'reports'}"
 
 
-def ending(outcome: str, why: str, result: str) -> Report:
-    """What a supervisor says last.
+def ending(outcome: str, why: str, result: str, *, final: bool) -> Report:
+    """What a supervisor says before it ends the processes, and again once it has.
 
     Args:
         outcome: "reached", "spent", "stopped" or "failed".
         why: it failed; "" otherwise.
         result: of the policy, and what it took.
+        final: whether nothing can move the arm any more.
     """
-    return {"kind": "end", "outcome": outcome, "why": why, "result": result}
+    return {"kind": "end", "outcome": outcome, "why": why, "result": result, "final": final}
 
 
 class Reporter:

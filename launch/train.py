@@ -57,11 +57,12 @@ def main(options: Options, overrides: list[str]) -> int:
     Raises:
         ConfigError: `console=`, `tls=` or an override is refused.
         GoalNotReached: the budget is spent.
-        RunLocked: another supervisor has the run.
+        RunLocked: another supervisor has the run, or another console where an address was asked for.
     """
     console = Console()
     tls = None if options["tls"] is None else Path(options["tls"])
     listening = page(options["console"], tls)
+    asked = tls is not None or options["console"] != "on"
     run, config = prepare(options, overrides)
     view = view_of(run, config)
     console.print(f"[bold]Run[/] {run.path}", soft_wrap=True, highlight=False)
@@ -72,7 +73,7 @@ def main(options: Options, overrides: list[str]) -> int:
     with (
         Interrupt().installed() as interrupt,
         run.lock("supervisor"),  # before an address is printed that nobody would serve
-        alongside(run, listening, console, tls) as looking_on,
+        alongside(run, listening, console, tls, asked=asked) as looking_on,
     ):
         specs = [*process_specs(run, config, arm_link.own_address(run, config)), *looking_on]
         with Display(view, console, options["display"]) as display:

@@ -10,6 +10,7 @@ from handrail.intervention.proportion import wilson_interval
 from handrail.launch.telemetry import Report
 
 _NOTICES = 4
+_HELD = "held: "  # as a control loop says why nothing moves
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,9 @@ class RunView:
             self.notice(str(notice))
 
     def notice(self, text: str) -> None:
-        """Keep a line for the display; the oldest leaves."""
-        self.notices = [*self.notices, text][-_NOTICES:]
+        """Keep a line for the display; the oldest leaves. Of holds the newest is kept alone."""
+        kept = [each for each in self.notices if not (text.startswith(_HELD) and each.startswith(_HELD))]
+        self.notices = [*kept, text][-_NOTICES:]
 
     @property
     def env_steps(self) -> int:

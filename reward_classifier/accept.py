@@ -22,11 +22,12 @@ from handrail.intervention.log_format import Event, LogError
 from handrail.intervention.log_reader import LogReader
 from handrail.intervention.run_directory import RunDirectory
 from handrail.reward_classifier import artifact
-from handrail.reward_classifier.artifact import Classifier, ClassifierError
+from handrail.reward_classifier.artifact import Classifier
 from handrail.reward_classifier.guard import first_success
 from handrail.reward_classifier.predictor import rules_of
 from handrail.reward_classifier.recorded import RecordedSituations
 from handrail.reward_classifier.stored import SUCCESSES, StoredEpisode, images_after, stored_episodes
+from handrail.reward_classifier.versions import ClassifierError, current, listed, make_current, versions
 from handrail.reward_classifier.watch import check_views
 from handrail.robot_env.config import EnvConfig
 
@@ -98,11 +99,11 @@ def accept(
         RunLocked: a run's actor is running; nothing has been changed.
         LogError: a log cannot be read or written.
     """
-    if version not in artifact.versions(folder):
-        there = ", ".join(artifact.versions(folder)) or "none"
+    if version not in versions(folder):
+        there = listed(folder)
         raise ClassifierError(f"{folder} has no version {version!r}; it has {there}")
     classifier = artifact.load(folder / version)
-    previous = artifact.current(folder)
+    previous = current(folder)
     for run in runs:
         check_views(classifier.cameras, run.env.cameras, str(classifier.folder))
     with ExitStack() as stack:
@@ -115,7 +116,7 @@ def accept(
                 done += 1
                 progress(done, total)
         relabelled = tuple(each.apply() for each in changes)
-        artifact.make_current(folder, version)
+        make_current(folder, version)
     return Accepted(version, previous, relabelled)
 
 

@@ -36,8 +36,9 @@ from handrail.reward_classifier.config import ClassifierConfig
 from handrail.reward_classifier.guard import Guard
 from handrail.reward_classifier.model import RewardHead
 from handrail.reward_classifier.train import Trained
+from handrail.reward_classifier.versions import SETTINGS, ClassifierError, current, listed, one_line, versions
 from handrail.robot_env.cameras.config import CameraConfig
-from handrail.robot_env.errors import ConfigError, HandrailError
+from handrail.robot_env.errors import ConfigError
 from handrail.vision.config import TrunkName
 from handrail.vision.trunk import NORMALISATION, TRUNKS, Trunk, fingerprint, shared
 from handrail.vision.weights import TrunkError
@@ -47,13 +48,7 @@ SCHEMA = 1
 _AT_ONCE = 32  # looks; what the trunk computes in between takes megabytes for each
 _ASIDE = ".saving-"  # begins the name of a folder that is being written
 _LEFT_OVER_S = 24 * 3600.0  # nobody writes that long: a training was killed there
-WEIGHTS, SETTINGS, REPORT, CURRENT = "classifier.safetensors", "classifier.json", "report.html", "current"
-
-
-class ClassifierError(HandrailError):
-    """A folder holds no classifier that this version can use; nothing was changed."""
-
-    exit_code = 15
+WEIGHTS, REPORT = "classifier.safetensors", "report.html"
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,7 +199,7 @@ def load(path: Path) -> Classifier:
         tensors = load_tensors(weights)
     except (KeyError, TypeError, ValueError, SafetensorError) as error:
         raise ClassifierError(
-            f"classifier {folder} cannot be read ({type(error).__name__}: {_line(error)}); train it anew"
+            f"classifier {folder} cannot be read ({type(error).__name__}: {one_line(error)}); train it anew"
         ) from None
     if name not in TRUNKS or normalisation != NORMALISATION:
         raise ClassifierError(
@@ -231,48 +226,6 @@ def load(path: Path) -> Classifier:
     )
 
 
-def current(folder: Path) -> str | None:
-    """The version of `classifiers/<name>` that is in use; None for none."""
-    try:
-        return (folder / CURRENT).read_text(encoding="utf-8").strip() or None
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-
-
-def versions(folder: Path) -> list[str]:
-    """The versions in `classifiers/<name>`, by name."""
-    return sorted(path.parent.name for path in folder.glob(f"[!.]*/{SETTINGS}"))
-
-
-def made_wall_ns(folder: Path) -> int:
-    """When a version was trained [ns since 1970]; its weights are not looked at.
-
-    Raises:
-        ClassifierError: its settings cannot be read.
-    """
-    try:
-        return int(json.loads((folder / SETTINGS).read_text(encoding="utf-8"))["made_wall_ns"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ClassifierError(
-            f"classifier {folder} cannot be read ({type(error).__name__}: {_line(error)}); "
-            "remove that folder, or name a version"
-        ) from None
-
-
-def make_current(folder: Path, version: str) -> None:
-    """Put a version in use.
-
-    Raises:
-        ClassifierError: there is no such version, or the disk refuses.
-    """
-    if version not in versions(folder):
-        raise ClassifierError(f"{folder} has no version {version!r}; it has {_listed(folder)}")
-    try:
-        write_durably(folder / CURRENT, version + "\n")
-    except OSError as error:
-        raise ClassifierError(f"{folder / CURRENT} cannot be written: {error}; check the disk") from error
-
-
 def _remove_leftovers(folder: Path) -> None:
     """Remove what killed trainings left half-written."""
     for path in folder.glob(f"{_ASIDE}*"):
@@ -285,7 +238,7 @@ def _version_folder(path: Path) -> Path:
         return path
     version = current(path)
     if version is None:
-        there = f"; it has {_listed(path)}, accept one of them" if versions(path) else ""
+        there = f"; it has {listed(path)}, accept one of them" if versions(path) else ""
         raise ClassifierError(f"{path} holds no classifier in use{there or ', train one and accept it'}")
     return path / version
 
@@ -296,7 +249,9 @@ def _read(folder: Path) -> tuple[dict[str, Any], bytes]:
         settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
         weights = (folder / WEIGHTS).read_bytes()
     except (OSError, ValueError) as error:
-        raise ClassifierError(f"classifier {folder} cannot be read ({_line(error)}); train it anew") from None
+        raise ClassifierError(
+            f"classifier {folder} cannot be read ({one_line(error)}); train it anew"
+        ) from None
     if not isinstance(settings, dict) or settings.get("schema") != SCHEMA:
         schema = settings.get("schema") if isinstance(settings, dict) else None
         raise ClassifierError(
@@ -357,7 +312,7 @@ def _head(
     try:
         head.load_state_dict(_part(tensors, "head."))
     except RuntimeError as error:
-        raise ClassifierError(f"the head of classifier {folder} does not fit: {_line(error)}") from None
+        raise ClassifierError(f"the head of classifier {folder} does not fit: {one_line(error)}") from None
     return head.requires_grad_(False).eval()
 
 
@@ -379,11 +334,3 @@ def _camera(plain: Mapping[str, Any]) -> CameraConfig:
         return CameraConfig(**{**plain, "crop": None if crop is None else tuple(crop)})
     except ConfigError as error:
         raise ValueError(str(error)) from None
-
-
-def _listed(folder: Path) -> str:
-    return ", ".join(versions(folder)) or "none"
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())

@@ -146,8 +146,13 @@ class ConsoleLink:
         if _headline(now) != _headline(before):
             self._send_now()
 
-    def hold(self, reason: Reason, *, paused: bool) -> None:
-        """Nothing moves between two episodes, and why."""
+    def hold(self, reason: Reason, *, paused: bool) -> str:
+        """Nothing moves between two episodes, and why.
+
+        Returns:
+            Why, as it is to be told elsewhere: with what to do at the device, unless somebody at a console
+            halted it, who has a way of their own to go on.
+        """
         mode, _ = self._env.arm_mode()
         fault = mode is ArmMode.FAULT
         halt = self._halt(paused)
@@ -158,6 +163,7 @@ class ConsoleLink:
             halt |= {"stopped": False, "halted_by": ""}
         self.tell(driver="held", running=False, reason=words, fault=fault, hand="", **halt)
         self.eyes.see({})
+        return words if self.halt.who else str(reason)
 
     def prompt(self, words: str) -> None:
         """A part is taken anew, and this is what the operator is to do."""

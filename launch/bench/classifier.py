@@ -30,6 +30,7 @@ from handrail.reward_classifier.dataset import NEGATIVE, POSITIVE, LabelledFrame
 from handrail.reward_classifier.predictor import ClassifierJudge
 from handrail.reward_classifier.report import page
 from handrail.reward_classifier.train import train
+from handrail.reward_classifier.versions import make_current
 from handrail.robot_env.config import EnvConfig
 from handrail.robot_env.env import RobotEnv
 from handrail.robot_env.judge import RewardConfig
@@ -105,7 +106,7 @@ def _trained(
 ) -> Iterator[Figure]:
     """Train and put in use, and what the held-out episodes say of it."""
     trained = train(frames, settings, trunk)
-    artifact.make_current(folder, artifact.save(folder, trained, page(trained), made_wall_ns=time.time_ns()))
+    make_current(folder, artifact.save(folder, trained, page(trained), made_wall_ns=time.time_ns()))
     found = trained.calibration
     yield Figure("episodes", len(frames.episodes), "episodes")
     yield Figure("positives", frames.count(POSITIVE), "frames")

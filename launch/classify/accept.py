@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from handrail.launch.classify import common
 from handrail.launch.options import Options
 from handrail.reward_classifier.accept import Relabelled, StoredRun, accept
+from handrail.reward_classifier.versions import newest
 from handrail.robot_env.errors import ConfigError
 
 
@@ -26,7 +27,7 @@ def main(options: Options, overrides: list[str]) -> int:
     """
     common.refuse_overrides("accept", overrides)
     folder = common.folder_of(options)
-    version = options["version"] or common.newest_version(folder)
+    version = options["version"] or newest(folder)
     known = _rewarded(options, folder, version)
     console = Console(stderr=options["json"], soft_wrap=True, highlight=False, markup=False)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())

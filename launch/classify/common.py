@@ -15,9 +15,9 @@ from handrail.intervention.log_reader import LogReader
 from handrail.intervention.run_directory import RunDirectory
 from handrail.launch import compose, runs, schema
 from handrail.launch.options import Options, nearest
-from handrail.reward_classifier import artifact
 from handrail.reward_classifier.config import ClassifierConfig
 from handrail.reward_classifier.dataset import Recording
+from handrail.reward_classifier.versions import versions
 from handrail.robot_env.errors import ConfigError, HandrailError
 from handrail.vision.config import VisionConfig
 
@@ -77,24 +77,9 @@ def folder_of(options: Options) -> Path:
     """
     name, root = options["name"], Path(options["classifiers"])
     if name in (None, ".", ".."):
-        there = sorted(each.name for each in root.glob("*") if artifact.versions(each))
+        there = sorted(each.name for each in root.glob("*") if versions(each))
         raise ConfigError(f"which classifier? Give name=<name> (in {root}: {', '.join(there) or 'none yet'})")
     return Path(name) if os.sep in name else root / name
-
-
-def newest_version(folder: Path) -> str:
-    """The version of a classifier that was trained last.
-
-    Raises:
-        ConfigError: there is none.
-        ClassifierError: one of them cannot be read, so that nobody can tell.
-    """
-    found = artifact.versions(folder)
-    if not found:
-        raise ConfigError(
-            f"{folder} holds no classifier; `handrail classify train name={folder.name}` makes one"
-        )
-    return max(found, key=lambda version: artifact.made_wall_ns(folder / version))
 
 
 def training_config(overrides: Sequence[str], vision: VisionConfig | None = None) -> TrainingConfig:

@@ -18,6 +18,7 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 from starlette.requests import HTTPConnection
 
 from handrail.intervention.labeller import may_be_a_person
+from handrail.launch.console.signed_out import COOKIE_S, SignedOut
 from handrail.robot_env.errors import ConfigError
 
 ENVIRONMENT = "HANDRAIL_CONSOLE_TOKENS"
@@ -27,7 +28,6 @@ IDENTITY = "handrail.identity"
 """Where in a request's scope it is said who asks."""
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-COOKIE_S = 7 * 24 * 3600
 _NAME_LENGTH = 40
 _TOKEN_BYTES = 24
 _SHORTEST_TOKEN = 16  # nobody guesses one, however often they may try
@@ -96,15 +96,18 @@ class Door:
         tokens: the two tokens.
         port: the console's; browsers share cookies between ports, so its name has it.
         secure: whether the cookie travels over TLS only.
+        signed_out: the sessions that have been signed out; those of this console alone where None.
     """
 
-    def __init__(self, tokens: Tokens, port: int, *, secure: bool) -> None:
+    def __init__(
+        self, tokens: Tokens, port: int, *, secure: bool, signed_out: SignedOut | None = None
+    ) -> None:
         self._tokens = tokens
         self._secure = secure
         self.cookie = f"__Host-handrail-{port}" if secure else f"handrail-{port}"
         key = hashlib.sha256(f"{tokens.operator},{tokens.viewer}".encode()).digest()
         self._signer = URLSafeTimedSerializer(key, salt="handrail console session")
-        self._signed_out: set[str] = set()
+        self._signed_out = SignedOut(None) if signed_out is None else signed_out
 
     def role(self, token: str) -> Literal["operator", "viewer"] | None:
         """Whose token it is; None for nobody's."""

@@ -18,7 +18,12 @@ ROLE = "console"
 
 @contextmanager
 def alongside(
-    run: RunDirectory, address: Address | None, console: Console, tls: Path | None = None
+    run: RunDirectory,
+    address: Address | None,
+    console: Console,
+    tls: Path | None = None,
+    *,
+    asked: bool = False,
 ) -> Iterator[list[ProcessSpec]]:
     """The console of a run, for a supervisor to start while the block runs; prints where it is to be found.
 
@@ -32,9 +37,11 @@ def alongside(
         console: where to print.
         tls: folder of the certificate and the key, which the console reads itself; where the address is a
             secure one.
+        asked: whether somebody wants it at that address; else the run does without where it has a console.
 
     Raises:
         ConfigError: nothing there can be listened to.
+        RunLocked: the run has a console already, which is not the one that was asked for.
     """
     if address is None:
         yield []
@@ -42,6 +49,10 @@ def alongside(
     try:
         run.lock(ROLE).release()
     except RunLocked as held:
+        if asked:
+            raise RunLocked(
+                f"No console at {address.url()}: {held} Without console= and tls= that one is used."
+            ) from None
         console.print(f"No console of its own: {held}", soft_wrap=True, highlight=False)
         yield []
         return

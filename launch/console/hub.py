@@ -36,6 +36,8 @@ from handrail.launch.view import RunView
 
 ALIVE_S = 2.0
 """A control loop that is silent for so long is taken for gone [s]."""
+STARTING_S = 30.0
+"""For so long somebody may have the run before a control loop is heard, and it is no alarm [s]."""
 _TICK_S = 0.05
 _STEPS_EVERY = 2  # ticks
 _RUN_EVERY = 10
@@ -72,7 +74,8 @@ class Hub:
         episode: the running or the last episode; -1 before the first.
         steps: its steps so far.
         advice: the newest, as it was told.
-        end: how the supervisor's session has ended; {} while it goes on, or where none was heard of.
+        end: how the supervisor's session ends, or has ended: "final"; {} while it goes on, or where none was
+            heard of.
     """
 
     def __init__(
@@ -103,7 +106,10 @@ class Hub:
         self._reports.setsockopt(zmq.SUBSCRIBE, b"")
         self._reports.connect(telemetry.relay_address(run.socket_dir()))
         self._heard_s = self._relayed_s = -1e9
-        self._changed = self._lost = self._left = self._free = False
+        self._changed = self._lost = self._left = False
+        self._free: bool | None = None  # whether nobody has the run; None before the first look
+        self._begun_s = -1e9
+        self._boot = self._told_rest = ""
         self._told_steps = 0
         self._logbook = Logbook(run)
         self._entry = Entry()
@@ -121,13 +127,17 @@ class Hub:
 
     @property
     def rest(self) -> str:
-        """Why nothing can move: "nobody" drives, the loop that did has "left", or "" where that is not known.
+        """Why no loop is heard: the last "left", "nobody" drives, one is "starting", or "": it is not known.
 
         A loop that fell silent without a word is an alarm, whatever the locks say.
         """
-        if self.alive or self._lost or not self._free:
+        if self.alive or self._lost or self._free is None:
             return ""
-        return "left" if self._left else "nobody"
+        if self._left:
+            return "left"
+        if self._free:
+            return "nobody"
+        return "starting" if time.monotonic() - self._begun_s < STARTING_S else ""
 
     def greeting(self) -> list[str]:
         """What somebody who has just come is told, beside who they are."""
@@ -164,7 +174,7 @@ class Hub:
             "arm": view.arm,
             "evaluations": view.evaluations[-_EVALUATIONS:],
             "notices": view.notices,
-            "phase": "ended" if self.end else view.phase if self.supervised else "idle",
+            "phase": self._phase,
             "supervised": self.supervised,
             "env_steps": view.env_steps,
             "robot_minutes": view.robot_minutes,
@@ -176,6 +186,17 @@ class Hub:
             "human_share": pace.human_share,
             "evaluated": view.evaluated,
         }
+
+    @property
+    def _phase(self) -> str:
+        if self.end:
+            return "ended" if self._over else "ending"
+        return self.view.phase if self.supervised else "idle"
+
+    @property
+    def _over(self) -> bool:
+        """Whether the end that was told is over: the supervisor says so, or the loop, or the run's locks."""
+        return bool(self.end) and (bool(self.end["final"]) or self.rest in ("left", "nobody"))
 
     def _rate(self, kind: str, window: int) -> dict[str, Any]:
         rate = self.view.success(kind, window)
@@ -204,11 +225,12 @@ class Hub:
                 self._heard_s = time.monotonic()
                 if self.now is None or self.now.boot != news.boot:
                     self._begin(news.episode)
-                    self.end = {}
+                if news.boot != self._boot:  # one that was only slow does not undo the end
+                    self._boot, self.end = news.boot, {}
                 self.now, self._changed = news, True
                 self._lost = self._left = False
             case Left():
-                self._heard_s, self._left = -1e9, True
+                self._heard_s, self._left, self._changed = -1e9, True, True
             case Steps():
                 self._take_steps(news)
             case Ended():
@@ -239,19 +261,37 @@ class Hub:
             with self._heeding("report"):
                 if (report := telemetry.decode(data)) is None:
                     continue
-                self._relayed_s = time.monotonic()
-                self.view.take(report)
-                if report["kind"] == "end":
-                    self.end = {name: report.get(name, "") for name in ("outcome", "why", "result")}
-                    self._changed = True
-                    self._tell_now()
+                self._take_report(report)
+
+    def _take_report(self, report: telemetry.Report) -> None:
+        # After its last word a session has notices alone: whatever else comes is another's.
+        last = bool(self.end) and (self.end["final"] or not self.supervised)
+        if last and report["kind"] not in ("end", "notice"):
+            self._begin_session()
+        self._relayed_s = time.monotonic()
+        self.view.take(report)
+        if report["kind"] == "end":
+            self.end = {name: report.get(name, "") for name in ("outcome", "why", "result")}
+            self.end["final"] = bool(report.get("final"))
+            self._changed = True
+            self._tell_now()
+
+    def _take_locks(self, free: bool) -> None:
+        """Hear whether nobody has the run."""
+        if not free and self._free is not False:
+            self._begin_session()
+        self._free = free
+
+    def _begin_session(self) -> None:
+        """Somebody takes the run: what became of the last session is no news any more."""
+        self.end, self._left, self._changed = {}, False, True
+        self._begun_s = time.monotonic()
 
     async def _follow_log(self) -> None:
         while True:
             try:
                 entry = await asyncio.to_thread(self._logbook.look)
-                free = not any(holds(self._run, role) for role in ("actor", "supervisor"))
-                self._free, self._changed = free, self._changed or free is not self._free
+                self._take_locks(not any(holds(self._run, role) for role in ("actor", "supervisor")))
             except Exception as error:  # whatever is wrong with the files, the page shows the rest
                 self._complain("log", error)
             else:
@@ -286,8 +326,8 @@ class Hub:
     def _tell_now(self) -> None:
         if self.now is not None and not self.alive:
             self.now, self._changed, self._lost = None, True, not self._left
-        if self._changed:
-            self._changed = False
+        if self._changed or self.rest != self._told_rest:
+            self._changed, self._told_rest = False, self.rest
             if self.audience:
                 self.audience.send(self._now_message())
 
@@ -323,7 +363,8 @@ class Hub:
 
     def _now_message(self) -> str:
         now = _facts(self.now) if self.now is not None else None
-        return message("now", now=now, alive=self.alive, rest=self.rest, end=self.end or None)
+        end = {**self.end, "final": self._over} if self.end else None
+        return message("now", now=now, alive=self.alive, rest=self.rest, end=end)
 
     def close(self) -> None:
         """Close the sockets."""

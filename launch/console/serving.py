@@ -24,6 +24,7 @@ from handrail.launch.console.hub import Hub
 from handrail.launch.console.lease import Lease
 from handrail.launch.console.relay import Relay
 from handrail.launch.console.sessions import Sessions
+from handrail.launch.console.signed_out import SignedOut
 from handrail.launch.console.site import Site
 from handrail.launch.console.stopping import Stopper
 from handrail.launch.console.video import Video
@@ -89,7 +90,8 @@ class ConsoleServer:
         )
         self._stopper = Stopper(run, config, self._relay)
         self._site = Site(run, config, self._hub, self._relay, Lease())
-        door = Door(tokens, address.port, secure=address.secure)
+        signed_out = SignedOut(run.socket_dir() / "signed-out")
+        door = Door(tokens, address.port, secure=address.secure, signed_out=signed_out)
         hosts = Hosts((address.host, *address.names), secure=address.secure)
         sessions = Sessions()
         self.routes = table(self._site, door, sessions)

@@ -3,7 +3,6 @@
 GET /api/setup/classifiers/{name}       the version that was trained last, and the one in use
 """
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,9 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from handrail.launch.classify import common
 from handrail.launch.console.answers import Refused, ok
 from handrail.launch.console.site import RouteSpec, Site
-from handrail.reward_classifier import artifact
-from handrail.reward_classifier.artifact import ClassifierError
-from handrail.reward_classifier.calibration import Calibration
+from handrail.reward_classifier.versions import calibration, current, newest, versions
 
 CLASSIFIERS = Path("classifiers")
 """The folder that holds those which the page trains, in the folder where the console was started."""
@@ -37,26 +33,16 @@ def routes(site: Site) -> list[RouteSpec]:
 
 def _known(folder: Path) -> dict[str, Any]:
     """The newest version, None before the first, and the name of the one in use, "" for none."""
-    newest = None
-    if artifact.versions(folder):
-        version = common.newest_version(folder)
-        newest = {"version": version, **_figures(folder / version)}
-    return {"newest": newest, "in_use": artifact.current(folder) or ""}
+    latest = None
+    if versions(folder):
+        version = newest(folder)
+        latest = {"version": version, **_figures(folder / version)}
+    return {"newest": latest, "in_use": current(folder) or ""}
 
 
 def _figures(folder: Path) -> dict[str, Any]:
-    """What held-out episodes say of a version.
-
-    Raises:
-        ClassifierError: its settings cannot be read.
-    """
-    try:
-        settings = json.loads((folder / artifact.SETTINGS).read_text(encoding="utf-8"))
-        known = Calibration.from_plain(settings["calibration"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ClassifierError(
-            f"classifier {folder} cannot be read ({type(error).__name__}); train it anew"
-        ) from None
+    """What held-out episodes say of a version."""
+    known = calibration(folder)
     return {
         "episodes": known.episodes,
         "false_positives": known.false_positives,

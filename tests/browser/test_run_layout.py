@@ -34,6 +34,17 @@ _COVERED = """() => {
         note => meet(note.getBoundingClientRect(), part.getBoundingClientRect())));
     return [notes.length, covered.map(part => part.outerHTML.slice(0, 80))];
 }"""
+# How wide a note is, whatever became of the run.
+_WIDTHS = """looks => {
+    const bridge = document.getElementById("bridge"), look = bridge.dataset.look;
+    window.handrail.context.toast("The label is refused: not saved.", "bad");
+    const widths = looks.map(each => {
+        bridge.dataset.look = each;
+        return document.querySelector("#messages .message").getBoundingClientRect().width;
+    });
+    bridge.dataset.look = look;
+    return widths;
+}"""
 # How far each leaves the window, or the panel that it may be scrolled in.
 _OUT = """selectors => selectors.map(selector => {
     const node = document.querySelector(selector), box = node.getBoundingClientRect();
@@ -68,6 +79,13 @@ def test_notes_cover_nothing(live: ConsoleRun, vic: Person, view: str) -> None:
     vic.page.evaluate(_NOTE, ["Not so.", LONG, "Nor so."])
     seen, covered = vic.page.evaluate(_COVERED)
     assert seen >= 1 and covered == []
+
+
+@pytest.mark.parametrize("view", READY)
+def test_a_note_has_room_whatever_became_of_the_run(vic: Person, view: str) -> None:
+    vic.go(view)
+    expect(vic.page.locator("body")).to_have_attribute("data-view", view)
+    assert min(vic.page.evaluate(_WIDTHS, ["policy", "gone", "rest", "starting", "ended"])) >= 200
 
 
 def test_notes_stay_in_sight_while_a_view_scrolls(vic: Person) -> None:

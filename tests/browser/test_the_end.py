@@ -33,7 +33,12 @@ def test_by_the_printed_address_a_name_is_asked_for_once(
     quentin.page.goto(printed(live, "operator"))  # known already
     quentin.wait_connected()
     quentin.page.context.clear_cookies()
-    quentin.page.goto(printed(live, "viewer"))  # as somebody else, but by the same name
+    quentin.page.goto(printed(live, "viewer"))  # as somebody else, but by the same name, if they say so
+    expect(quentin.page.locator("button")).to_be_focused()
+    expect(quentin.page.locator("button")).to_have_text("Sign in as Quentin")
+    expect(quentin.page.locator("#name")).to_have_value("Quentin")
+    assert "/login" in quentin.page.url, "nobody is signed in as the last one unasked"
+    quentin.page.keyboard.press("Enter")
     quentin.wait_connected()
     expect(quentin.act("me")).to_have_text("Quentin (viewer)")
     quentin.leave()
@@ -49,6 +54,12 @@ def test_signing_out_gives_the_controls_back_and_ends_every_page(
     expect(other.locator("body")).to_have_attribute("data-lease", "mine")
     olga.act("me").click()
     expect(olga.page.locator("dialog#me")).to_contain_text("Olga")
+    olga.page.route("**/logout", lambda route: route.fulfill(status=500))
+    olga.act("logout").click()
+    expect(olga.page.locator("#messages")).to_contain_text("Still signed in")
+    assert "/login" not in olga.page.url, "nobody believes to be out who is in"
+    olga.page.unroute("**/logout")
+    olga.act("me").click()
     olga.act("logout").click()
     for page in (olga.page, other):
         expect(page).to_have_url(f"{live.address}/login")
@@ -56,7 +67,7 @@ def test_signing_out_gives_the_controls_back_and_ends_every_page(
     vera = come_in(live, "viewer", "Vera")
     vera.expect_lease("none")
     vera.leave()
-    olga.forgive("WebSocket")
+    olga.forgive("WebSocket|Failed to load")
     olga.leave()
 
 
@@ -66,13 +77,16 @@ def test_who_stopped_is_said_to_everybody_and_how_it_goes_on(
     quentin = come_in(live, "operator", "Quentin")
     quentin.press("Space")
     live.heard.until(lambda now: now.paused, "a stop")
-    for person in (olga, quentin):
+    for person, on in ((olga, "Resume (p) goes on."), (quentin, "Olga resumes.")):
         expect(person.page.locator("#driver .word")).to_have_text("STOPPED")
-        expect(person.page.locator("#driver .reason")).to_have_text("by Quentin. Resume (p) goes on.")
+        expect(person.page.locator("#driver .reason")).to_have_text(f"by Quentin. {on}")
+    note = quentin.page.locator("#messages [data-about=pause]")
+    expect(note).to_contain_text("Stopped. Olga resumes.")
     episode = live.heard.until(lambda now: now.stopped, "a stop").episode
     live.wait_for_event(episode, kind="stopped", who="Quentin")
     olga.press("p")
     expect(quentin.page.locator("#driver .word")).to_have_text(re.compile("POLICY|RESET"))
+    expect(note).to_have_count(0, timeout=2000)  # it is so no more, though a warning lasts longer
     olga.expect_driver("policy", "reset")
     olga.press("p")
     expect(quentin.page.locator("#driver .word")).to_have_text("PAUSED")
@@ -80,6 +94,40 @@ def test_who_stopped_is_said_to_everybody_and_how_it_goes_on(
     olga.press("p")
     live.heard.until(lambda now: not now.paused, "the end of the pause")
     quentin.leave()
+
+
+# end × alive × rest, and whether the page has heard a loop → the word, with a connection and without.
+READINGS = [
+    (None, True, "", True, "POLICY", "NO CONNECTION"),
+    (None, False, "", True, "NO CONTROL LOOP", "NO CONNECTION"),
+    (None, False, "left", True, "AT REST", "NO CONNECTION"),
+    (None, False, "nobody", False, "AT REST", "NO CONNECTION"),
+    (None, False, "nobody", True, "NO CONTROL LOOP", "NO CONNECTION"),
+    (None, False, "starting", False, "STARTING", "NO CONNECTION"),
+    (None, False, "starting", True, "NO CONTROL LOOP", "NO CONNECTION"),
+    (False, True, "", True, "ENDING", "NO CONNECTION"),
+    (False, False, "", True, "NO CONTROL LOOP", "NO CONNECTION"),
+    (False, False, "starting", False, "ENDING", "NO CONNECTION"),
+    (True, False, "left", False, "ENDED", "ENDED"),
+    (True, False, "", False, "ENDED", "ENDED"),
+]
+_READ = """async rows => {
+    const {reading} = await import("/static/banner.js");
+    const now = {driver: "policy", can: []}, hello = {again: "run=live"};
+    return rows.map(([final, alive, rest, drove]) => [true, false].map(connected => {
+        const end = final === null ? null : {final, outcome: "failed", why: "no arm", result: "nothing"};
+        const {word, next} = reading({connected, alive: alive && connected, rest, drove, end, now, hello});
+        return [word, (next ?? []).join(" ")];
+    }));
+}"""
+
+
+def test_only_what_is_over_is_calm_without_a_connection(live: ConsoleRun, olga: Person) -> None:
+    told = olga.page.evaluate(_READ, READINGS)
+    assert [[word for word, _ in each] for each in told] == [list(row[4:]) for row in READINGS]
+    (_, here), (_, gone) = told[-1]
+    assert here == "Review (3) is open here, handrail train run=live goes on."
+    assert gone == "handrail console run=live opens the review, handrail train run=live goes on."
 
 
 def test_the_end_is_no_loss(live: ConsoleRun, olga: Person) -> None:

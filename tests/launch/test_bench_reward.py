@@ -14,6 +14,7 @@ from handrail.launch.bench.reward_sweep import Looks, looks_of, sweep
 from handrail.launch.compose import compose
 from handrail.launch.options import split
 from handrail.reward_classifier import artifact
+from handrail.reward_classifier.versions import make_current
 from handrail.robot_env.errors import ConfigError
 
 V1 = "0123456789ab"
@@ -25,7 +26,7 @@ SEEN = [True] * 8
 def lamp(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a classifier in use."""
     folder = tmp_path_factory.mktemp("classifiers")
-    artifact.make_current(folder / "lamp", make_version(folder / "lamp", show(folder / "shown")))
+    make_current(folder / "lamp", make_version(folder / "lamp", show(folder / "shown")))
     return folder / "lamp"
 
 

@@ -1,9 +1,12 @@
 """Who gets in, and how far: every route and method of the router, swept with every kind of visitor."""
 
 import itertools
+import os
 import re
 import socket
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -13,6 +16,7 @@ from starlette.routing import Route, WebSocketRoute
 
 from handrail.launch.console.access import Door, Tokens
 from handrail.launch.console.gate import LARGEST_BODY
+from handrail.launch.console.signed_out import COOKIE_S, SignedOut
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT", "BREW")
 FOREIGN = "http://evil.example"
@@ -294,6 +298,23 @@ def test_signing_out_ends_the_session_and_what_it_holds(site: Consoled) -> None:
         onlooker.send(kind="ping", t=1)
         onlooker.hear("pong")  # nobody else is touched
     assert ada.ask("GET", "/api/episodes").status_code == 401, "a cookie that was kept is of no use"
+
+
+def test_what_was_signed_out_is_kept_for_as_long_as_a_cookie_is_good(tmp_path: Path) -> None:
+    file = tmp_path / "signed-out"
+    SignedOut(file).add("ada")
+    SignedOut(file).add("bo")
+    again = SignedOut(file)
+    assert "ada" in again and "bo" in again and "eve" not in again
+    long_ago = time.time() - COOKIE_S - 60
+    os.utime(file, (long_ago, long_ago))
+    assert "ada" not in SignedOut(file) and not file.exists()
+
+
+def test_a_sign_out_that_cannot_be_kept_still_holds_here(tmp_path: Path) -> None:
+    signed_out = SignedOut(tmp_path / "missing" / "signed-out")
+    signed_out.add("ada")
+    assert "ada" in signed_out
 
 
 def test_sockets_open_to_pages_of_ours_alone(site: Consoled, people: dict[str, Person]) -> None:

@@ -19,6 +19,7 @@ from cryptography import x509
 from rich.console import Console
 
 from handrail.agent.config import RunConfig
+from handrail.intervention.locks import RunLocked
 from handrail.intervention.run_directory import RunDirectory
 from handrail.launch import compose
 from handrail.launch.cli import main
@@ -62,7 +63,7 @@ def test_by_itself_it_takes_the_newest_run_and_ends_when_told(started: subproces
     operator, viewer = started.stdout.readline().split()[-1], started.stdout.readline().split()[-1]
     assert "token=" in operator and "token=" in viewer and operator != viewer
     url = operator.partition("/login")[0]
-    cookie = httpx.get(operator, trust_env=False).headers["set-cookie"].partition(";")[0]
+    cookie = httpx.get(f"{operator}&name=Ada", trust_env=False).headers["set-cookie"].partition(";")[0]
     with websocket.connect(
         url.replace("http", "ws") + "/ws/live",
         origin=url,  # pyright: ignore[reportArgumentType]
@@ -131,6 +132,24 @@ def test_a_run_has_one_console(
         assert specs == [] and f"process {started.pid}" in said.getvalue()
 
 
+@pytest.mark.parametrize("asked", ["console=127.0.0.1:0", "tls"])
+def test_training_goes_without_no_console_that_was_asked_for(
+    started: subprocess.Popen[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], asked: str
+) -> None:
+    """Tablets would have nothing, STOP included; so nothing is started."""
+    assert started.stdout is not None and started.stdout.readline()
+    if asked == "tls":
+        certificate.make(tmp_path / "certs", ("cell.local",))
+        asked = f"tls={tmp_path / 'certs'}"
+    new = tmp_path / "runs" / "new"
+    assert main(["train", f"run={new}", asked]) == RunLocked.exit_code
+    said = capsys.readouterr()
+    assert "login" not in said.out and not (new / "logs" / "actor.log").exists()
+    complaint = said.err.strip()
+    assert "No console at http" in complaint and f"process {started.pid}" in complaint
+    assert len(complaint.splitlines()) == 1
+
+
 def test_a_port_that_is_taken_is_left_or_refused() -> None:
     taken, address = Address(port=0).bind(moves=False)
     try:
@@ -176,7 +195,7 @@ def test_a_certificate_serves_https_with_a_secure_cookie(
         process.stdout.readline()
         operator = process.stdout.readline().split()[-1]
         assert operator.startswith("https://127.0.0.1:")
-        answer = httpx.get(operator, verify=trusting, trust_env=False)
+        answer = httpx.get(f"{operator}&name=Ada", verify=trusting, trust_env=False)
         assert answer.status_code == 303
         cookie = answer.headers["set-cookie"]
         assert cookie.startswith("__Host-") and "; Secure" in cookie

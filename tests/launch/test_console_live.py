@@ -101,9 +101,7 @@ def test_a_control_loop_that_ends_is_told_of(site: Consoled, loop: Loop) -> None
         assert gone["rest"] == "", "that fell silent without a word"
 
 
-def test_a_run_that_nobody_drives_is_at_rest_and_one_that_is_held_is_not(
-    site: Consoled, loop: Loop, run: RunDirectory
-) -> None:
+def test_a_run_whose_loop_has_said_farewell_is_at_rest(site: Consoled, loop: Loop) -> None:
     with site.viewer().socket() as page:
         loop.state = None
         if page.hear("now")["alive"]:
@@ -113,10 +111,6 @@ def test_a_run_that_nobody_drives_is_at_rest_and_one_that_is_held_is_not(
         loop.state = None
         loop.feed.send(Left("third"))
         assert page.hear("now", alive=False, rest="left")
-        lock = run.lock("supervisor")
-        assert page.hear("now", rest="")
-        lock.release()
-        assert page.hear("now", rest="left")
         with site.viewer().socket() as later:
             assert later.hear("now")["rest"] == "left"
 
@@ -265,13 +259,15 @@ def test_reports_of_the_processes_are_shown(site: Consoled, run: RunDirectory, l
             assert shown["success"]["unaided"]["20"]["low"] == pytest.approx(0.596, abs=1e-3)
             assert page.hear("run", notices=["the evaluator died"])["evaluations"][-1]["successes"] == 9
             result = "9 of 10 unaided after 600 steps"
-            relay(telemetry.ending("reached", "", result))
-            end = page.hear(
-                "now", end={"outcome": "reached", "why": "", "result": "9 of 10 unaided after 600 steps"}
-            )
+            end = {"outcome": "reached", "why": "", "result": result}
+            relay(telemetry.ending(**end, final=False))
+            assert page.hear("now", end=end | {"final": False})["alive"]
+            assert page.hear("run")["phase"] == "ending"
+            relay(telemetry.ending(**end, final=True))
+            assert page.hear("now", end=end | {"final": True})
             assert page.hear("run")["phase"] == "ended"
             with site.viewer().socket() as later:
-                assert later.hear("now")["end"] == end["end"]
+                assert later.hear("now")["end"] == end | {"final": True}
             loop.be(boot="the next session's")
             assert page.hear("now", alive=True)["end"] is None
     finally:

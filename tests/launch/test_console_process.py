@@ -89,6 +89,11 @@ def test_killing_the_console_stops_nothing_and_nobody_has_to_sign_in_again(run: 
             assert client.post("/logout", headers=headers).status_code == 303
             assert group.pid("actor") == actor
             assert told == ["the console died (killed by SIGKILL); restart 1 of 3"]
+            second = first = group.pid("console")
+            assert second is not None
+            os.kill(second, signal.SIGKILL)
+            until(again, "a third console")
+            assert client.get("/api/episodes", headers=headers).status_code == 401, "who left stays out"
         finally:
             codes = group.stop()
     assert codes == {"actor": 0, "console": 0}

@@ -10,6 +10,7 @@ from trained import make_version, show
 
 from handrail.launch import compose, runs
 from handrail.reward_classifier import artifact
+from handrail.reward_classifier.versions import make_current
 
 WORDS = ("task=ram_insertion_cameras", "env.cameras=[{name: wrist, width: 32, height: 32}]")
 LAMP = "/api/setup/classifiers/lamp"
@@ -34,7 +35,7 @@ def test_held_out_figures_of_the_newest_are_told(site: Consoled, tmp_path: Path)
     assert told(bo.ask("GET", LAMP)) == {"newest": None, "in_use": ""}
     folder = tmp_path / "classifiers" / "lamp"
     first = make_version(folder, show(tmp_path / "shown"))
-    artifact.make_current(folder, first)
+    make_current(folder, first)
     version = make_version(folder, show(tmp_path / "again", episodes=8), seed=1)
     known = told(bo.ask("GET", LAMP))
     assert known["in_use"] == first
@@ -70,4 +71,4 @@ def test_a_damaged_one_says_so(site: Consoled, tmp_path: Path) -> None:
     version = make_version(folder, show(tmp_path / "shown"))
     settings = folder / version / artifact.SETTINGS
     settings.write_text(settings.read_text().replace('"calibration"', '"other"'))
-    assert "train it anew" in told(site.viewer().ask("GET", LAMP), 409)["error"]
+    assert "remove that folder" in told(site.viewer().ask("GET", LAMP), 409)["error"]

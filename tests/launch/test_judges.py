@@ -30,6 +30,7 @@ from handrail.launch.record import record
 from handrail.reward_classifier import artifact
 from handrail.reward_classifier.artifact import ClassifierError
 from handrail.reward_classifier.stages import StagedJudge
+from handrail.reward_classifier.versions import make_current
 from handrail.robot_env.arms.config import ArmConfig
 from handrail.robot_env.env import RobotEnv
 from handrail.robot_env.errors import ConfigError
@@ -41,7 +42,7 @@ from handrail.robot_env.make import make_env
 def lamp(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a classifier in use: of a lamp, which the cell has not, so that it never sees success."""
     folder = tmp_path_factory.mktemp("classifiers")
-    artifact.make_current(folder / "lamp", make_version(folder / "lamp", show(folder / "shown")))
+    make_current(folder / "lamp", make_version(folder / "lamp", show(folder / "shown")))
     return folder / "lamp"
 
 

@@ -231,3 +231,15 @@ def test_a_damaged_summary_counts_for_nothing(tmp_path: Path, content: str) -> N
 
 def test_clock() -> None:
     assert [clock(s) for s in (0, 61.9, 3600)] == ["0:00", "1:01", "1:00:00"]
+
+
+def test_of_what_holds_the_newest_is_told_alone() -> None:
+    view = RunView("first", RunConfig())
+    for text in (
+        "held: stopped by Olga",
+        "the disk is full",
+        "held: the camera froze",
+        "held: stopped by Olga",
+    ):
+        view.take({"kind": "actor", "notices": [text]})
+    assert view.notices == ["the disk is full", "held: stopped by Olga"]

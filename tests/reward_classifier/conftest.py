@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 from trained import make_version, show
 
-from handrail.reward_classifier import artifact
+from handrail.reward_classifier.versions import make_current
 
 
 @pytest.fixture(scope="session")
 def lamp(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a classifier in use; not to be changed."""
     folder = tmp_path_factory.mktemp("classifiers")
-    artifact.make_current(folder / "lamp", make_version(folder / "lamp", show(folder / "shown")))
+    make_current(folder / "lamp", make_version(folder / "lamp", show(folder / "shown")))
     return folder / "lamp"
 
 

@@ -16,6 +16,7 @@ from handrail.reward_classifier.artifact import ClassifierError
 from handrail.reward_classifier.calibration import probabilities
 from handrail.reward_classifier.dataset import gather
 from handrail.reward_classifier.train import Trained, train
+from handrail.reward_classifier.versions import make_current
 from handrail.vision.trunk import Trunk, build
 
 
@@ -77,7 +78,7 @@ def test_a_version_is_its_content_and_a_second_one_knows_its_parent(trained: Tra
     assert artifact.current(folder) is None
     with pytest.raises(ClassifierError, match=f"holds no classifier in use; it has {stored.name}"):
         artifact.load(folder)
-    artifact.make_current(folder, stored.name)
+    make_current(folder, stored.name)
     assert artifact.current(folder) == stored.name == artifact.load(folder).version
     later = artifact.save(folder, trained, "", made_wall_ns=6)
     assert later != stored.name and artifact.load(folder / later).parent == stored.name
@@ -114,7 +115,7 @@ def test_what_is_not_there_is_said_in_a_line(stored: Path, tmp_path: Path) -> No
     with pytest.raises(ClassifierError, match="holds no classifier in use, train one and accept it"):
         artifact.load(tmp_path / "nothing")
     with pytest.raises(ClassifierError, match=f"has no version 'other'; it has {stored.name}"):
-        artifact.make_current(stored.parent, "other")
+        make_current(stored.parent, "other")
     (stored.parent / "current").write_text("0123456789ab\n")
     with pytest.raises(ClassifierError, match="0123456789ab cannot be read") as caught:
         artifact.load(stored.parent)

@@ -3,6 +3,7 @@
  * every change. Beside it the software stop, at the same place in every view.
  */
 
+import { wayOn } from "./commands.js";
 import { h, svg, say, mark, clear } from "./dom.js";
 import { endInWords, standstill } from "./standstill.js";
 
@@ -38,7 +39,7 @@ const SHAPES = {
   gone: ["M24 3a21 21 0 1 1 0 42a21 21 0 0 1 0-42Zm-14 14a15.5 15.5 0 0 0 21 21Zm4.5-3.5l20 20a15.5 15.5 0 0 0-20-20Z"],
 }; // prettier-ignore
 
-const NOBODY = new Set(["gone", "rest", "ended"]);
+const NOBODY = new Set(["gone", "rest", "starting", "ended"]);
 const LOUD = new Set(["fault", "held", "hold", "gone", "ended"]); // heard however fast a simulation runs
 
 const sentence = (words) => `${words.charAt(0).toUpperCase()}${words.slice(1)}.`;
@@ -49,8 +50,13 @@ export function reading(state) {
   const still = standstill(state);
   const again = hello?.again ?? "";
   if (still === "ended") {
-    const next = [`handrail console ${again}`, "opens the review,", `handrail train ${again}`, "goes on."];
-    return { driver: still, fault: false, word: alive ? "ENDING" : "ENDED", reason: endInWords(end), next };
+    if (!end.final) return { driver: still, fault: false, word: "ENDING", reason: endInWords(end) };
+    const review = connected ? ["Review (3) is open here,"] : [`handrail console ${again}`, "opens the review,"];
+    const next = [...review, `handrail train ${again}`, "goes on."];
+    return { driver: still, fault: false, word: "ENDED", reason: endInWords(end), next };
+  }
+  if (still === "starting") {
+    return { driver: still, fault: false, word: "STARTING", reason: "Somebody has this run; no control loop is heard yet." };
   }
   if (still === "rest") {
     const next = [`handrail train ${again}`, "goes on."];
@@ -64,6 +70,7 @@ export function reading(state) {
     return { driver: "gone", fault: false, word: WORDS.gone, reason: "No control loop is heard: what the arm does is not known here." };
   }
   const { driver, fault, reason, hand, device, paused, stopped, halted_by: by, can } = now;
+  const { lease } = state;
   const holds = driver === "hold" || driver === "held";
   let words = reason || REASONS[driver] || "";
   if (driver === "human") {
@@ -71,7 +78,7 @@ export function reading(state) {
     if (paused) words += ` The policy is ${reason}.`;
   } else if (holds && paused) {
     words = by ? `by ${by}.` : sentence(reason);
-    if (hello?.role === "operator") words += " Resume (p) goes on.";
+    if (hello?.role === "operator") words += ` ${wayOn(lease)}`;
   }
   let word = WORDS[driver] ?? driver.toUpperCase();
   if (fault) word = "FAULT";
@@ -145,5 +152,6 @@ export function banner(root, context) {
   }
   live.on("now", draw);
   live.on("connection", draw);
+  live.on("lease", draw);
   draw();
 }

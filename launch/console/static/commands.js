@@ -4,6 +4,7 @@
  */
 
 import { h, mark } from "./dom.js";
+import { untoast } from "./messages.js";
 import { standstill } from "./standstill.js";
 
 const NAMES = {
@@ -12,7 +13,7 @@ const NAMES = {
 }; // prettier-ignore
 const OF_EPISODE = new Set(["success", "failure", "discard", "reset"]);
 const STILL = { ended: "the session has ended", rest: "nobody drives this run" };
-const PAUSING = new Set(["pause", "resume", "stop"]);
+const PAUSING = new Set(["pause", "stop"]);
 const DONE = {
   success: (n) => `Episode ${n}: success.`,
   failure: (n) => `Episode ${n}: failure.`,
@@ -22,8 +23,12 @@ const DONE = {
   reset: () => "Going to a new start.",
   regrasp: () => "A part will be taken anew.",
   acknowledge: () => "Going on.",
-  stop: () => "Stopped. Press Resume (p) to go on.",
+  stop: (_, lease) => `Stopped. ${wayOn(lease)}`,
 };
+
+/** How what is paused goes on, to an operator: only whoever has the controls can resume. @returns {string} */
+export const wayOn = ({ mine, holder }) =>
+  mine ? "Resume (p) goes on." : holder ? `${holder} resumes.` : "Take the controls to resume.";
 
 /** What a note is about; the end of an episode says more than that its verdict was taken. */
 const about = (verb, episode) => (OF_EPISODE.has(verb) ? `episode ${episode}` : PAUSING.has(verb) ? "pause" : verb);
@@ -33,11 +38,13 @@ export class Commands {
   #context;
   #pending = new Set();
   #watchers = new Set();
+  #paused = false;
 
   constructor(context) {
     this.#context = context;
     const { live } = context;
     for (const kind of ["now", "lease", "connection", "hello"]) live.on(kind, () => this.#refresh());
+    live.on("now", () => this.#settle());
   }
 
   /** Why a verb cannot be asked for now, in a few words; "" when it can. */
@@ -81,7 +88,7 @@ export class Commands {
     this.#pending.delete(verb);
     this.#refresh();
     if (answer.status === "done") {
-      toast(answer.why || DONE[verb](episode), verb === "stop" ? "warn" : "good", about(verb, episode));
+      toast(answer.why || DONE[verb](episode, live.state.lease), verb === "stop" ? "warn" : "good", about(verb, episode));
       return;
     }
     const what = { refused: "refused", expired: "came too late", silent: "got no answer" }[answer.status];
@@ -136,6 +143,13 @@ export class Commands {
     this.#watchers.add(update);
     update();
     return () => this.#watchers.delete(update);
+  }
+
+  /** A note of a pause does not outlive it, nor one of going on that. */
+  #settle() {
+    const paused = this.#context.live.state.now?.paused ?? false;
+    if (paused !== this.#paused) untoast(paused ? "resume" : "pause");
+    this.#paused = paused;
   }
 
   #refresh() {

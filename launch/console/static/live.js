@@ -74,9 +74,9 @@ export class Live {
       hello: null,
       now: null,
       alive: false,
-      drove: false, // whether a control loop has been heard since this page was opened
-      rest: "", // why nothing moves, as far as the console knows
-      end: null, // how the session has ended: also once the console has gone with it
+      drove: false, // whether a control loop has been heard that said no farewell since
+      rest: "", // why no control loop is heard, as far as the console knows
+      end: null, // how the session ends, or (`final`) has ended: also once the console has gone with it
       run: null,
       advice: null,
       lease: { holder: null, mine: false },
@@ -254,7 +254,7 @@ export class Live {
       case "now":
         state.now = message.now ?? state.now;
         state.alive = message.alive;
-        state.drove ||= message.alive;
+        state.drove = message.alive || (state.drove && message.rest !== "left" && !message.end?.final);
         state.rest = message.rest;
         state.end = message.end;
         break;

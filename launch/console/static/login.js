@@ -4,6 +4,7 @@ const name = document.getElementById("name");
 const refused = document.getElementById("refused");
 const token = document.getElementById("token");
 const form = document.querySelector("form");
+const button = form.querySelector("button");
 const asked = new URLSearchParams(location.search);
 const WHY = asked.get("refused");
 const given = asked.get("token"); // of the address that was printed, which does not say who comes
@@ -14,10 +15,19 @@ try {
 } catch {
   // Without storage the name is typed again.
 }
+function offer() {
+  const who = name.value.trim();
+  button.textContent = who ? `Sign in as ${who}` : "Sign in";
+}
+
+name.addEventListener("input", offer);
+name.addEventListener("focus", () => name.select()); // typing over it is enough
+offer();
 if (given !== null) {
   token.value = given;
   history.replaceState(null, "", "/login");
-  if (name.value) form.requestSubmit(); // asked for once in this browser
+  // The last one's name is offered, not taken: a tablet at the arm is shared, and the log names whoever presses.
+  if (name.value) button.focus();
 } else if (name.value) token.focus();
 if (WHY !== null) {
   refused.textContent =

@@ -32,17 +32,24 @@ function ask({ name, role }, hand, toast) {
     h("div", { class: "row" }, stay, out),
   );
   stay.addEventListener("click", () => dialog.close());
-  out.addEventListener("click", () => leave().catch(() => toast("The console does not answer: still signed in.", "bad")));
+  out.addEventListener("click", () =>
+    leave().catch(() => {
+      dialog.close(); // which would stand before the note
+      toast("Still signed in: the console has not answered as it should; try again.", "bad");
+    }),
+  );
   document.body.append(dialog);
   dialog.showModal();
 }
 
+/** Leaves once the console has said that it knows the session no more, or never did; else throws, and one stays. */
 async function leave() {
+  const answer = await fetch("/logout", { method: "POST", credentials: "same-origin", redirect: "manual" });
+  if (answer.type !== "opaqueredirect" && answer.status !== 401) throw new Error(`not signed out: ${answer.status}`);
   try {
     localStorage.removeItem(NAME); // the next one is somebody else
   } catch {
     // Without storage there was no name.
   }
-  await fetch("/logout", { method: "POST", credentials: "same-origin", redirect: "manual" });
   location.assign("/login");
 }

@@ -35,3 +35,8 @@ export function toast(text, level = "info", about = text) {
   while (messages.children.length > MOST) messages.lastElementChild.remove();
   setTimeout(() => message.remove(), LASTS_MS[level] ?? LASTS_MS.info);
 }
+
+/** Take away the note about something that is so no more. @param {string} about */
+export function untoast(about) {
+  for (const each of [...document.getElementById("messages").children]) if (each.dataset.about === about) each.remove();
+}

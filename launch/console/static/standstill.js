@@ -1,13 +1,20 @@
-/** Why nothing moves, where that is known. A loop that fell silent without a word is not among the reasons. */
+/** Why no loop is heard, where that is known. One that fell silent without a word is not among the reasons. */
+
+const RESTS = { nobody: "rest", starting: "starting" };
 
 /**
- * What became of the run, from `live.state`.
- * @returns {"ended"|"rest"|""} the session has ended; nobody drives, and nobody did without a farewell; neither
+ * What became of the run, from `live.state`. An end counts without a connection once it is final: until then a loop
+ * may move the arm.
+ * @returns {"ended"|"rest"|"starting"|""} the session ends or has ended; nobody drives; somebody is about to; or
+ *   none of it, also where a loop was there and went without a farewell
  */
 export function standstill({ alive, connected, drove, end, rest }) {
-  if (end !== null) return "ended";
-  if (!connected || alive) return "";
-  return rest === "left" || (rest === "nobody" && !drove) ? "rest" : "";
+  if (end?.final) return "ended";
+  if (!connected) return "";
+  if (end !== null && (alive || rest !== "")) return "ended";
+  if (alive) return "";
+  if (rest === "left") return "rest";
+  return drove ? "" : (RESTS[rest] ?? "");
 }
 
 const ENDS = {

@@ -45,3 +45,15 @@ def test_who_stopped_it_is_told_by_kind_and_never_by_words(
 def test_a_stop_by_somebody_who_has_no_console_is_told_in_its_own_words(link: ConsoleLink) -> None:
     link.hold(Reason("stop", "any words", RESUME), paused=True)
     assert (link._now.stopped, link._now.halted_by, link._now.reason) == (False, "", "any words")
+
+
+def test_elsewhere_the_device_s_buttons_are_named_only_where_the_console_has_not_halted_it(
+    link: ConsoleLink,
+) -> None:
+    """A page has neither a pause nor a success button for what its own people have stopped."""
+    at_the_device = Reason("pause", "paused by the operator", RESUME)
+    assert link.hold(at_the_device, paused=True) == str(at_the_device)
+    link.halt.asked(Press("stop", "bob"))
+    assert link.hold(Reason("stop", "any words", RESUME), paused=True) == "stopped by bob"
+    recover = Reason("incident", "a reflex", "see to it")
+    assert link.hold(recover, paused=True) == str(recover)
