@@ -38,7 +38,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make room for figures, if they are wanted."""
+    """Make room for figures, if they are wanted; and hear Ctrl-C, which a shell's background jobs ignore."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # their children would, too
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.getoption("--figures") is not None:
         config.stash[FIGURES] = Figures()
 

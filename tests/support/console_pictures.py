@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from console_hand import guide
 from console_page import Person
 from console_run import ConsoleRun
 from PIL import Image
@@ -120,17 +121,8 @@ def _of_a_workspace(person: Person, kept: object) -> None:
     _part(person, "workspace")
     expect(person.page.locator("#workspace canvas[data-sequence]").first).to_be_visible()
     person.drive()
-    tool = '#workspace tr[data-axis="{}"] td[data-column="tool"]'
-    for keys, axis, sign in (("war", "y", 1), ("sd", "y", -1)):
-        for key in keys:
-            person.page.keyboard.down(key)
-        person.page.wait_for_function(
-            "([cell, sign, far]) => sign * parseFloat(document.querySelector(cell).textContent) > far",
-            arg=[tool.format(axis), sign, FAR_MM],
-        )
-        for key in keys:
-            person.page.keyboard.up(key)
-        person.page.keyboard.press("c")
+    guide(person, "war", ("y", 1, FAR_MM))
+    guide(person, "sd", ("y", -1, FAR_MM))
     expect(person.page.locator("#workspace .corners li")).to_have_count(2)
 
 
