@@ -10,7 +10,7 @@ from console_page import Person
 from console_run import Kept
 from consoled import Loop, until
 from judged import open_log, write_episode
-from playwright.sync_api import Browser, Locator, TimeoutError, expect
+from playwright.sync_api import Browser, TimeoutError, expect
 
 from handrail.intervention.log_format import EpisodeStart, Event, StepRecord
 from handrail.intervention.log_reader import LogReader
@@ -64,14 +64,6 @@ def olga(shown: Kept, come_in: Callable[..., Person]) -> Person:
     return olga
 
 
-def part(person: Person, name: str) -> Locator:
-    """Choose a part of the set-up."""
-    person.page.click(f"button[data-part={name}]")
-    section = person.page.locator(f"section#{name}")
-    expect(section).to_be_visible()
-    return section
-
-
 def counted(run: RunDirectory) -> Tally:
     """The examples in the log."""
     tally = Tally()
@@ -104,7 +96,7 @@ def training(run: RunDirectory) -> Iterator[Loop]:
 
 
 def test_nothing_of_the_classifier_ends_an_episode_of_training(shown: Kept, olga: Person) -> None:
-    capture = part(olga, "capture")
+    capture = olga.part("capture")
     with training(shown.run) as loop:
         expect(olga.page.locator(".setup-station .chip")).to_contain_text("train")
         until(lambda: olga.ask_raw("pause")[0]["status"] == "done", "the desk")
@@ -122,7 +114,7 @@ def test_nothing_of_the_classifier_ends_an_episode_of_training(shown: Kept, olga
 
 
 def test_a_disagreement_is_answered_from_the_inbox(shown: Kept, olga: Person) -> None:
-    inbox = part(olga, "inbox")
+    inbox = olga.part("inbox")
     entry = inbox.locator(f"li[data-episode='{DISPUTED}']")
     expect(entry).to_contain_text("Called a success, and was none")
     expect(entry).to_contain_text("Ada said failure: it looked loose")
@@ -140,7 +132,7 @@ def test_a_disagreement_is_answered_from_the_inbox(shown: Kept, olga: Person) ->
 
 
 def test_examples_are_shown_with_enter(shown: Kept, olga: Person) -> None:
-    capture, page = part(olga, "capture"), olga.page
+    capture, page = olga.part("capture"), olga.page
     before = counted(shown.run)
     expect(capture.locator("[data-count=positives]")).to_have_text(f"{before.positives} of 200")
     page.click("button[data-job=collect]")
@@ -177,7 +169,7 @@ def test_a_classifier_is_trained_and_put_in_use_once_its_doubts_are_read(
 ) -> None:
     vera = come_in(shown.console, "viewer", "Vera", width=1024, height=768, scheme="dark")
     vera.go("setup/capture")
-    capture = part(olga, "capture")
+    capture = olga.part("capture")
     folder = Path("classifiers/ram").absolute()
     expect(capture.locator("[data-job=accept]")).to_be_disabled()
     olga.page.click("button[data-job=train]")

@@ -10,7 +10,7 @@ import yaml
 from console_hand import guide
 from console_page import Person
 from console_run import Kept
-from playwright.sync_api import Browser, Error, Locator, Route, expect
+from playwright.sync_api import Browser, Error, Route, expect
 
 from handrail.launch import compose, runs
 from handrail.launch.bench.console_side import served
@@ -59,14 +59,6 @@ def rigged(olga: Person) -> Person:
     return olga
 
 
-def part(person: Person, name: str) -> Locator:
-    """Choose a part of the set-up."""
-    person.page.click(f"button[data-part={name}]")
-    section = person.page.locator(f"section#{name}")
-    expect(section).to_be_visible()
-    return section
-
-
 def saved(cell: Kept) -> dict[str, Any]:
     """What the station's file says of the environment."""
     folder: Path = cell.run.path.parent.parent / "conf" / "station"
@@ -74,8 +66,8 @@ def saved(cell: Kept) -> dict[str, Any]:
 
 
 def test_whoever_looks_on_sees_the_checks_as_they_are_made(olga: Person, vera: Person) -> None:
-    seen = part(vera, "preflight")
-    mine = part(olga, "preflight")
+    seen = vera.part("preflight")
+    mine = olga.part("preflight")
     expect(seen.locator(".summary")).to_have_text("Not checked yet.")
     olga.page.click("button[data-job=preflight]")
     expect(seen.locator("li[data-check=disk]")).to_be_attached()
@@ -95,7 +87,7 @@ def test_the_parts_and_the_whole_picture_are_in_the_window(rigged: Person, vera:
     for person in (rigged, vera):
         expect(person.page.locator(".setup-guide")).to_be_visible()
         assert person.page.evaluate(_TABS_IN_SIGHT)
-        stage = part(person, "crop").locator(".crop-stage")
+        stage = person.part("crop").locator(".crop-stage")
         expect(stage).to_be_visible()
         box, window = stage.bounding_box(), person.page.viewport_size
         assert box is not None and window is not None
@@ -104,7 +96,7 @@ def test_the_parts_and_the_whole_picture_are_in_the_window(rigged: Person, vera:
 
 
 def test_a_crop_is_dragged_and_saved(cell: Kept, rigged: Person) -> None:
-    crop, page = part(rigged, "crop"), rigged.page
+    crop, page = rigged.part("crop"), rigged.page
     expect(crop.locator(".crop-cover")).to_be_hidden()
     box = crop.locator(".crop-stage").bounding_box()
     assert box is not None
@@ -121,14 +113,14 @@ def test_a_crop_is_dragged_and_saved(cell: Kept, rigged: Person) -> None:
         int(crop.locator(f"[name=crop-{side}]").input_value()) for side in ("left", "top", "width", "height")
     ]
     assert sides[:2] == pytest.approx([161, 120], abs=3) and sides[2] == sides[3] == pytest.approx(240, abs=3)
-    part(rigged, "save")
+    rigged.part("save")
     rigged.act("save-station").click()
     rigged.expect_message("Saved")
     assert saved(cell)["cameras"] == [{"name": "wrist", "view": "", "width": 64, "height": 64, "crop": sides}]
 
 
 def test_a_workspace_is_guided_by_the_keyboard_and_saved(cell: Kept, rigged: Person) -> None:
-    workspace, page = part(rigged, "workspace"), rigged.page
+    workspace, page = rigged.part("workspace"), rigged.page
     rigged.drive()
     guide(rigged, "war", ("x", 1, 60.0), ("y", 1, 60.0), ("z", 1, 110.0))
     expect(workspace.locator(".corners li")).to_have_count(1)
@@ -142,7 +134,7 @@ def test_a_workspace_is_guided_by_the_keyboard_and_saved(cell: Kept, rigged: Per
         ]
         for side in ("low", "high")
     ]
-    part(rigged, "save")
+    rigged.part("save")
     expect(page.locator("#save")).to_contain_text("workspace_low_m")
     rigged.act("save-station").click()
     expect(page.locator("#save")).to_contain_text("Saved to")
@@ -165,7 +157,7 @@ def test_the_set_up_ends_from_the_page(rigged: Person, vera: Person) -> None:
 
 def test_facts_that_come_late_are_waited_for(olga: Person) -> None:
     """The page is told of examples before it knows what there is to set up."""
-    part(olga, "capture")
+    olga.part("capture")
     held: list[Route] = []
     olga.page.route("**/api/setup", lambda route: held.append(route))
     with olga.page.expect_response("**/api/setup/examples*"):

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 import websockets.sync.client as websocket
-from consoled import PATIENCE_S, make_run
+from consoled import PATIENCE_S
 from cryptography import x509
 from rich.console import Console
 
@@ -28,11 +28,6 @@ from handrail.launch.console.access import ENVIRONMENT
 from handrail.launch.console.address import Address
 from handrail.launch.console.child import alongside
 from handrail.robot_env.errors import ConfigError
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> RunDirectory:
-    return make_run(tmp_path)
 
 
 def start(*words: str, cwd: Path, **environment: str) -> subprocess.Popen[str]:

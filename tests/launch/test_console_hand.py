@@ -8,24 +8,12 @@ from typing import Any
 
 import pytest
 import websockets.exceptions
-from consoled import Consoled, Loop, Socket, consoled, heard, make_run, until
+from consoled import Consoled, Loop, Socket, consoled, heard, until
 
 from handrail.intervention.run_directory import RunDirectory
 from handrail.launch.console.hand import NO_LEASE, REPLACED
 
 _NUMBERS = itertools.count(1000)  # sequences go up
-
-
-@pytest.fixture
-def run(tmp_path) -> RunDirectory:
-    return make_run(tmp_path)
-
-
-@pytest.fixture
-def loop(run: RunDirectory) -> Iterator[Loop]:
-    loop = Loop(run)
-    yield loop
-    loop.close()
 
 
 @pytest.fixture

@@ -5,11 +5,10 @@ import math
 import socket
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 import websockets.exceptions
-from consoled import Consoled, Loop, consoled, heard, make_run, until
+from consoled import Consoled, Loop, consoled, heard, until
 
 from handrail.intervention.console.messages import Ended, Left, Step, Steps
 from handrail.intervention.run_directory import RunDirectory
@@ -17,25 +16,6 @@ from handrail.launch import telemetry
 from handrail.launch.console import audience
 from handrail.launch.console.access import Identity
 from handrail.launch.console.audience import Audience, Listener
-
-
-@pytest.fixture
-def run(tmp_path) -> RunDirectory:
-    return make_run(tmp_path)
-
-
-@pytest.fixture
-def site(run: RunDirectory) -> Iterator[Consoled]:
-    with consoled(run) as served:
-        yield served
-
-
-@pytest.fixture
-def loop(run: RunDirectory) -> Iterator[Loop]:
-    """A control loop that was there first; close it to have it gone."""
-    loop = Loop(run)
-    yield loop
-    loop.close()
 
 
 def step(number: int) -> Step:

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 import zmq
-from consoled import PATIENCE_S, TOKENS, make_run, until
+from consoled import PATIENCE_S, TOKENS, until
 from rich.console import Console
 
 from handrail.agent.config import RunConfig
@@ -36,11 +36,6 @@ stop = threading.Event()
 signal.signal(signal.SIGTERM, lambda *_: stop.set())
 report = Reporter(sys.argv[1])
 """
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> RunDirectory:
-    return make_run(tmp_path)
 
 
 @pytest.fixture(autouse=True)

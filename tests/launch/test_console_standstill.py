@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from consoled import Consoled, Loop, Socket, consoled, heard, make_run, until
+from consoled import Consoled, Loop, Socket, heard, until
 
 from handrail.intervention.console.messages import Left
 from handrail.intervention.run_directory import RunDirectory
@@ -16,27 +16,9 @@ REPORT = {"kind": "learner", "phase": "train", "updates": 5}
 
 
 @pytest.fixture
-def run(tmp_path) -> RunDirectory:
-    return make_run(tmp_path)
-
-
-@pytest.fixture
-def site(run: RunDirectory) -> Iterator[Consoled]:
-    with consoled(run) as served:
-        yield served
-
-
-@pytest.fixture
 def page(site: Consoled) -> Iterator[Socket]:
     with site.viewer().socket() as page:
         yield page
-
-
-@pytest.fixture
-def loop(run: RunDirectory) -> Iterator[Loop]:
-    loop = Loop(run)
-    yield loop
-    loop.close()
 
 
 @pytest.fixture

@@ -4,11 +4,10 @@ import contextlib
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from arm_process import configured, spawn
-from consoled import Loop, consoled, heard, make_run, until
+from consoled import Loop, consoled, heard, until
 
 from handrail.agent.config import RunConfig
 from handrail.intervention.run_directory import RunDirectory
@@ -33,11 +32,6 @@ def line(process: subprocess.Popen[str], words: str) -> None:
         if words in each:
             return
     raise AssertionError(f"it ended without {words!r}")
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> RunDirectory:
-    return make_run(tmp_path)
 
 
 @pytest.mark.realtime

@@ -4,34 +4,14 @@ import asyncio
 import io
 import threading
 import time
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from consoled import Consoled, Loop, consoled, heard, make_run, until
+from consoled import Consoled, Loop, heard, until
 from PIL import Image
 
 from handrail.intervention.console.messages import FrameHead
-from handrail.intervention.run_directory import RunDirectory
 from handrail.launch.console.video import IN_FLIGHT, Screen, Video, encode
-
-
-@pytest.fixture
-def run(tmp_path) -> RunDirectory:
-    return make_run(tmp_path)
-
-
-@pytest.fixture
-def site(run: RunDirectory) -> Iterator[Consoled]:
-    with consoled(run) as served:
-        yield served
-
-
-@pytest.fixture
-def loop(run: RunDirectory) -> Iterator[Loop]:
-    loop = Loop(run)
-    yield loop
-    loop.close()
 
 
 def test_a_picture_travels_whole(site: Consoled, loop: Loop) -> None:

@@ -139,6 +139,13 @@ class Person:
         """A value that the page shows."""
         return self.page.locator(f'[data-field="{name}"]').first
 
+    def part(self, name: str) -> Locator:
+        """Choose a part of the set-up."""
+        self.page.click(f"button[data-part={name}]")
+        section = self.page.locator(f"section#{name}")
+        expect(section).to_be_visible()
+        return section
+
     def drive(self) -> None:
         """Arm the keyboard: the simulation slows down to real time, and letters drive."""
         self.press("k")

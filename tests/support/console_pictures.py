@@ -101,7 +101,7 @@ def rig(person: Person) -> None:
 def _part(person: Person, name: str) -> None:
     person.go("setup")
     expect(person.page.locator(".setup-guide")).to_be_visible()
-    person.page.click(f"button[data-part={name}]")
+    person.part(name)
 
 
 def _of_a_crop(person: Person, kept: object) -> None:
