@@ -284,6 +284,7 @@ class FrankaDriver:
         """Connect to the hand; a connection that was lost stays lost, so that it takes a new one."""
         speed, force = self._config.gripper_speed_m_s, self._config.gripper_force_n
         self.gripper = self._hand = FrankaGripper(self._sdk, self._config.host, speed, force)
+        self._reading = None  # it has the old hand's width
 
     def _require_sound(self) -> None:
         fault = self._link.newest().fault or self._link.ended or self._link.unready

@@ -112,15 +112,18 @@ class FrankaGripper:
         return wanted
 
     def _watch(self) -> None:
-        """Read the width; what is commanded may take as long as the jaws do, and must not make it old."""
+        """Read the width; what is commanded may take as long as the jaws do, and must not make it old.
+
+        The first failure is the last: libfranka hangs up on a hand that was silent for a second, though a
+        width or two that were under way may still arrive. Only another connection takes commands again.
+        """
         while not self._ended.wait(POLL_S):
             try:
                 self._look()
-                self._trouble = ""
             except Exception as error:
-                if not self._trouble:
-                    log.warning("Franka hand: %s", error)
-                self._trouble = str(error)
+                log.warning("Franka hand: %s", error)
+                self._trouble = str(error) or type(error).__name__
+                return
 
     def _look(self) -> None:
         self._width = float(self._hand.width)

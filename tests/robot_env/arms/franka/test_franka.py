@@ -589,6 +589,7 @@ def test_a_hand_that_falls_silent_shows_by_its_width_s_age_and_comes_back_by_a_r
         assert station.wait(0.1).gripper_ns == stale.gripper_ns
     finally:
         station.emulator.ask("hand", silent=False)
+    assert station.wait(0.2).gripper_ns == stale.gripper_ns and refuses(driver)  # its link is lost for good
     driver.clear_fault()
     reading = driver.read()
     assert reading.gripper_ns > stale.gripper_ns and not reading.fault
