@@ -314,7 +314,7 @@ class RegraspProcedure:
 
     def _go(self, state: ArmState, goal: Array) -> None:
         """Send the arm along a straight line, from where it is."""
-        self._arm.start()
+        self._arm.start(stops=self._stops)
         self._arm.set_resetting(True)
         self._from, self._to = state.pose, goal
         self._arm.set_target(self._waypoint())

@@ -63,8 +63,7 @@ class ResetSequence:
         """
         self._interrupt = interrupt
         try:
-            self._look("begin")  # before the arm runs: what came while nothing moved counts as well
-            self._arm.start()
+            self._start("begin")
             self._arm.set_resetting(True)
             self._lift(frame)
             self._pass_home(frame)
@@ -90,17 +89,29 @@ class ResetSequence:
 
     def _reset_joints(self) -> None:
         """Take the joints to their home, against the drift of the elbow; then through the gate again."""
-        self._look("joints")
         self._arm.stop()
+        stops = self._arm.stops
+        self._look("joints")
         try:
-            self._arm.move_joints(self._arm_config.joint_home, self._interrupt)
+            self._arm.move_joints(self._arm_config.joint_home, self._interrupt, stops)
         except ArmFault:
             raise
         except ArmError as error:
             self._look("joints")  # who ended it knows why; the arm only that it was ended
             raise ResetError(f"reset leg 'joints': {error}") from error
-        self._look("joints")
-        self._arm.start()
+        self._start("joints")
+
+    def _start(self, leg: str) -> None:
+        """Have the arm run, unless there is reason not to: what came while nothing moved counts as well."""
+        stops = self._arm.stops  # before the look, which sees to them: the arm stays after any that follows
+        self._look(leg)
+        try:
+            self._arm.start(stops=stops)
+        except ArmFault:
+            raise
+        except ArmError:
+            self._look(leg)
+            raise
 
     def _look(self, leg: str) -> None:
         """End the reset if there is reason to."""

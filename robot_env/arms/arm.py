@@ -149,11 +149,17 @@ class Arm(Protocol):
         """
         ...
 
-    def start(self, gains: Gains | None = None) -> None:
+    def start(self, gains: Gains | None = None, stops: int | None = None) -> None:
         """Enter RUN. The set-point begins at the measured pose, at rest.
+
+        Args:
+            gains: impedance from now on; None for what it is.
+            stops: the count `stops` that its caller has seen to; after another one, seen or not, the arm
+                stays. None: it starts whatever was before.
 
         Raises:
             ArmFault: a latched fault, or a tool outside the workspace.
+            ArmError: somebody else stopped it since `stops` was looked at.
         """
         ...
 
@@ -181,12 +187,18 @@ class Arm(Protocol):
         """Move within the limits for resets instead of those for policy steps, or go back to the latter."""
         ...
 
-    def move_joints(self, q: Sequence[float] | Array, interrupt: Callable[[], str] | None = None) -> None:
+    def move_joints(
+        self,
+        q: Sequence[float] | Array,
+        interrupt: Callable[[], str] | None = None,
+        stops: int | None = None,
+    ) -> None:
         """Move to joint angles [rad] in a joint motion of the driver's own; HOLD before and after.
 
         Args:
             q: where to, (J,) [rad].
             interrupt: asked every 50 ms while it lasts; a reason ends it, and the arm brakes.
+            stops: as in `start`.
 
         Raises:
             ArmFault: a fault ended it.

@@ -83,7 +83,7 @@ class LockstepArm:
         self._state = replace(state, peak_force_n=0.0)
         return result
 
-    def start(self, gains: Gains | None = None) -> None:
+    def start(self, gains: Gains | None = None, stops: int | None = None) -> None:
         """Enter RUN, the set-point at the measured pose and at rest."""
         self._require_connection()
         if self._mode is ArmMode.FAULT:
@@ -115,7 +115,12 @@ class LockstepArm:
         """Plan with the limits for resets, or with those for policy steps."""
         self._servo.use(self._limits.reset_motion if resetting else self._limits.motion)
 
-    def move_joints(self, q: Sequence[float] | Array, interrupt: Callable[[], str] | None = None) -> None:
+    def move_joints(
+        self,
+        q: Sequence[float] | Array,
+        interrupt: Callable[[], str] | None = None,
+        stops: int | None = None,
+    ) -> None:
         """Move to joint angles (J,) [rad], at the share `joint_speed` of the rated speeds; time passes."""
         self._require_connection()
         if self._mode is ArmMode.FAULT:

@@ -14,6 +14,11 @@ def not_running(mode: ArmMode) -> ArmError:
     return ArmError(f"the arm is in {mode.name}, not RUN; the command was dropped: call start() first")
 
 
+def stopped_meanwhile() -> ArmError:
+    """Somebody else stopped it, which the one who wants to start it does not know yet."""
+    return ArmError("somebody else stopped the arm; it stays until its commander has heard of that")
+
+
 def latched(fault: str = "") -> ArmFault:
     """It is in FAULT, because of `fault` where that is known."""
     cause = f": {fault}" if fault else ""

@@ -197,18 +197,24 @@ class ArmClient:
 
     def state(self) -> ArmState:
         """The newest reading."""
-        feed, shown = self.feed, 0 if self._requester is None else self._requester.shown
-        feed.wait(lambda state: state.tick >= shown or state.boot != self._boot, self._limit_ns / 1e9)
-        return feed.take(self._limit_ns)
+        self._catch_up()
+        return self.feed.take(self._limit_ns)
 
-    def start(self, gains: Gains | None = None) -> None:
-        """Enter RUN; takes the lease anew if it was lost."""
+    def start(self, gains: Gains | None = None, stops: int | None = None) -> None:
+        """Enter RUN; takes the lease anew if it was lost. A refusal is told when `stops` shows its reason."""
         try:
-            self.command(Start(gains), SLOW_S)
+            self._start(gains, stops)
         except LeaseLost:
             self._acquire()
             self._await_server()
-            self.command(Start(gains), SLOW_S)
+            self._start(gains, stops)
+
+    def _start(self, gains: Gains | None, stops: int | None) -> None:
+        try:
+            self.command(Start(gains, self.feed.counted(stops)), SLOW_S)
+        except ArmError:
+            self._catch_up()
+            raise
 
     def set_target(self, pose: Vector, twist: Vector | None = None) -> Array:
         """Command a tool pose through the server's gate; `twist` is of no use there."""
@@ -227,7 +233,12 @@ class ArmClient:
         """Limits and impedance of resets, or of episodes."""
         self.command(SetResetting(resetting))
 
-    def move_joints(self, q: Sequence[float] | Array, interrupt: Callable[[], str] | None = None) -> None:
+    def move_joints(
+        self,
+        q: Sequence[float] | Array,
+        interrupt: Callable[[], str] | None = None,
+        stops: int | None = None,
+    ) -> None:
         """Move to the configured joint home; the server refuses any other."""
 
         def look() -> None:
@@ -237,7 +248,12 @@ class ArmClient:
 
         with self._lock:
             self._sequence += 1
-            self._ask(MoveJoints([float(x) for x in q]), SLOW_S, self._sequence, look)
+            body = MoveJoints([float(x) for x in q], self.feed.counted(stops))
+            try:
+                self._ask(body, SLOW_S, self._sequence, look)
+            except ArmError:
+                self._catch_up()
+                raise
 
     def stop(self) -> None:
         """Brake and hold. Also while another thread waits for a slow motion, which this ends."""
@@ -322,6 +338,11 @@ class ArmClient:
         self._boot = self.newest.boot
         if not feed.wait(lambda state: state.mode != ArmMode.DISARMED.value, SLOW_S):
             raise ArmError(f"the arm server has not reached its robot in {SLOW_S} s; see what it says")
+
+    def _catch_up(self) -> None:
+        """Wait for the state that shows what the last answer was about."""
+        shown = 0 if self._requester is None else self._requester.shown
+        self.feed.wait(lambda state: state.tick >= shown or state.boot != self._boot, self._limit_ns / 1e9)
 
     def _still_there(self) -> None:
         """Give up waiting when the server has fallen silent."""

@@ -14,6 +14,7 @@ import numpy as np
 import zmq
 
 from handrail.robot_env.arms.arm import ArmMode, ArmState
+from handrail.robot_env.arms.refusals import stopped_meanwhile
 from handrail.robot_env.errors import ArmError
 from handrail.robot_env.remote.endpoints import Endpoints
 from handrail.robot_env.remote.messages import State
@@ -83,6 +84,19 @@ class StateFeed:
             return self._changed.wait_for(
                 lambda: self._newest is not None and wanted(self._newest), timeout_s
             )
+
+    def counted(self, stops: int | None) -> int | None:
+        """What the server's own count was when `stops` was this; None for None.
+
+        Raises:
+            ArmError: there have been others since.
+        """
+        if stops is None:
+            return None
+        with self._changed:
+            if self._newest is None or stops != self.stops:
+                raise stopped_meanwhile()
+            return self._newest.counters.stops
 
     def take(self, limit_ns: int) -> ArmState:
         """The newest state, with the flags and the largest force since the last call.

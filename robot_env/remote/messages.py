@@ -42,9 +42,16 @@ class Heartbeat(Struct, frozen=True, tag="heartbeat"):
 
 
 class Start(Struct, frozen=True, tag="start"):
-    """Enter RUN."""
+    """Enter RUN.
+
+    Attributes:
+        gains: impedance from now on; None for what it is.
+        stops: of `Counters.stops`, how many the commander knows of; where there are more, the arm stays.
+            None where the commander does not mind.
+    """
 
     gains: Gains | None = None
+    stops: int | None = None
 
 
 class Target(Struct, frozen=True, tag="target"):
@@ -66,9 +73,10 @@ class SetResetting(Struct, frozen=True, tag="resetting"):
 
 
 class MoveJoints(Struct, frozen=True, tag="joints"):
-    """A joint motion to the configured home."""
+    """A joint motion to the configured home; `stops` as in `Start`."""
 
     q: Numbers
+    stops: int | None = None
 
 
 class SetLoad(Struct, frozen=True, tag="load"):

@@ -131,7 +131,7 @@ class ArmServer:
             dropped=self.supervisor.dropped,
             malformed=self._malformed,
             watchdog=self.supervisor.watchdog_trips,
-            stops=self.supervisor.foreign_stops,
+            stops=self.supervisor.stops.count,
         )
 
     # The loop
@@ -265,10 +265,10 @@ class ArmServer:
                 with suppress(HandrailError):  # the state says who has the lease
                     supervisor.heartbeat(now_ns, stamp)
                 return
-            case Start(gains):
-                return supervisor.start(now_ns, stamp, gains, done)
-            case MoveJoints(q):
-                return supervisor.joints(now_ns, stamp, q, done)
+            case Start(gains, stops):
+                return supervisor.start(now_ns, stamp, gains, done, stops)
+            case MoveJoints(q, stops):
+                return supervisor.joints(now_ns, stamp, q, done, stops)
             case ZeroFt():
                 return supervisor.tare(now_ns, stamp, done)
             case SetLoad(mass_kg, com_m):

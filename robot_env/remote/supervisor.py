@@ -5,8 +5,6 @@ the set-point. Requests come between two ticks. What a driver may take long over
 a time; whoever asked is told in a later tick, by the `done` that it gave.
 """
 
-from collections.abc import Sequence
-
 from handrail.robot_env.arms.arm import ArmMode, Gains
 from handrail.robot_env.arms.driver import ArmDriver
 from handrail.robot_env.config import EnvConfig
@@ -17,11 +15,12 @@ from handrail.robot_env.remote.agreement import agreement, check_agreement
 from handrail.robot_env.remote.impedance import Impedance
 from handrail.robot_env.remote.jobs import Attempt, Done, Job, JobQueue, Submit
 from handrail.robot_env.remote.lease import Commander, Holder, LeaseDesk, Stamp
-from handrail.robot_env.remote.messages import Counters, State
+from handrail.robot_env.remote.messages import Counters, Numbers, State
 from handrail.robot_env.remote.modes import ModeMachine
 from handrail.robot_env.remote.orders import check_home, check_load, end_motion, move_gripper
 from handrail.robot_env.remote.recovery import Recovery
 from handrail.robot_env.remote.silence import JOINTS, LETS_GO, TARE, SilenceWatch
+from handrail.robot_env.remote.stops import StopCount
 from handrail.robot_env.remote.wire import PROTOCOL
 
 _NOWHERE = WorkFrame((0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0))
@@ -42,7 +41,7 @@ class ArmSupervisor:
         arm: the machine below the rules.
         watchdog_trips: times that the commander fell silent in RUN.
         commands: targets accepted.
-        foreign_stops: stops that somebody other than the commander asked for.
+        stops: those that somebody other than the commander asked for.
     """
 
     def __init__(self, driver: ArmDriver, config: EnvConfig, frame: WorkFrame | None, submit: Submit) -> None:
@@ -59,7 +58,7 @@ class ArmSupervisor:
         self._silence = SilenceWatch(self.arm, self._jobs, self._desk, server, 1.0 / config.hz)
         self.watchdog_trips = 0
         self.commands = 0
-        self.foreign_stops = 0
+        self.stops = StopCount()
         self._attempt: Attempt | None = None  # the newest; may be over
         self._starting: Attempt | None = None
         self._ending = False
@@ -164,10 +163,13 @@ class ArmSupervisor:
         self.arm.at(now_ns)
         self._desk.heard(stamp, now_ns).age.arrived(stamp.sent_ns, now_ns)
 
-    def start(self, now_ns: int, stamp: Stamp, gains: Gains | None, done: Done) -> None:
+    def start(
+        self, now_ns: int, stamp: Stamp, gains: Gains | None, done: Done, stops: int | None = None
+    ) -> None:
         """Enter RUN, with the set-point at the measured pose; engages the driver first where needed."""
         arm = self.arm
         self._admit(now_ns, stamp)
+        self.stops.require_known(stops)
         if gains is not None:
             self._impedance.ask(gains)
         if arm.mode is ArmMode.RUN:
@@ -215,9 +217,10 @@ class ArmSupervisor:
         self._admit(now_ns, stamp, ready=False)
         self._set_resetting(resetting)
 
-    def joints(self, now_ns: int, stamp: Stamp, q: Sequence[float], done: Done) -> None:
+    def joints(self, now_ns: int, stamp: Stamp, q: Numbers, done: Done, stops: int | None = None) -> None:
         """A joint motion to the configured home; begins when a brake has come to rest."""
         self._admit(now_ns, stamp)
+        self.stops.require_known(stops)
         home, speed = self._config.arm.joint_home, self._config.arm.joint_speed
         if self.arm.mode is not ArmMode.HOLD:
             raise ArmError(f"the arm is in {self.arm.mode.name}; stop() it before a joint motion")
@@ -274,14 +277,9 @@ class ArmSupervisor:
     # Requests of anybody
 
     def asked_to_stop(self, now_ns: int, stamp: Stamp) -> None:
-        """Stop for whoever asks; one who is not the commander is counted, also where nothing moves.
-
-        A commander whose lease has ended stops the arm by way of good order: where nobody has taken the arm
-        since, that is no news to anybody.
-        """
+        """Stop for whoever asks; one who is not the commander is counted."""
         holder = self._desk.holder
-        if stamp.token != holder.token if holder else not stamp.token:
-            self.foreign_stops += 1
+        self.stops.asked(stamp.token, holder.token if holder else None)
         self.stop(now_ns)
 
     def stop(self, now_ns: int, why: str = "stopped") -> None:

@@ -26,7 +26,7 @@ from handrail.robot_env.remote.messages import (
     Welcome,
 )
 
-PROTOCOL = 1
+PROTOCOL = 2
 MAX_MESSAGE_BYTES = 64 * 1024
 
 

@@ -215,7 +215,15 @@ class SerlCommander:
         """The arm, in RUN."""
         arm = self._lease()
         if not self._running:
-            arm.start(self._gains)
+            stops = arm.stops
+            self._look_for_stops(arm)
+            self._refuse_stopped()
+            try:
+                arm.start(self._gains, stops)
+            except ArmError:
+                self._look_for_stops(arm)
+                self._refuse_stopped()
+                raise
             self._running = True
             try:
                 self._goal = arm.state().pose  # Flags of before are nobody's now.
@@ -223,8 +231,6 @@ class SerlCommander:
                 self._pause()
                 raise
             self._commanded_s = time.monotonic()
-            self._look_for_stops(arm)  # one that came just before the start
-            self._refuse_stopped()
         return arm
 
     def _latch(self, why: str) -> None:

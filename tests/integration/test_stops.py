@@ -174,6 +174,33 @@ def test_a_stop_between_two_episodes_holds_until_a_person_resumes(
     assert station.between("stopped", "resumed") == []
 
 
+def test_a_stop_between_the_last_look_of_a_reset_and_its_start_leaves_the_arm_where_it_is(
+    station: Station,
+) -> None:
+    """The session has looked, and the word of the stop has not reached it yet."""
+    station.on_hold = once(2, station.resume)
+    with station.open(countdown_s=0.0) as session:
+
+        def stop_behind_its_back() -> None:
+            look = session.env.interrupt
+            assert look is not None
+            looked = iter(range(10**6))
+
+            def interrupt() -> str:
+                reason = look()
+                if next(looked) == 0:
+                    assert reason == "" and station.operator.stop()
+                    station.events.append("stopped")
+                return reason
+
+            session.env.interrupt = interrupt
+
+        station.before_reset = once(1, stop_behind_its_back)
+        station.drive(session)
+    assert len(station.ends) == 2 and station.reasons[0] == STOPPED
+    assert station.between("stopped", "resumed") == []
+
+
 def test_a_stop_that_comes_with_the_press_that_resumes_is_not_answered_by_it(station: Station) -> None:
     def stop_and_press() -> None:
         station.stop(session)

@@ -526,9 +526,9 @@ def test_a_joint_reset_is_made_as_often_as_asked(panda, monkeypatch):
     env = RobotEnv(panda.arm, RamInsertion(config.task, panda.cell), panda.clock, config, scene=panda.cell)
     moved, move = [], panda.arm.move_joints
 
-    def move_joints(angles, interrupt):
+    def move_joints(angles, interrupt, stops):
         assert panda.arm.state().mode is ArmMode.HOLD
-        move(angles, interrupt)
+        move(angles, interrupt, stops)
         moved.append(tuple(angles))
         np.testing.assert_allclose(panda.cell.joints()[0], q, atol=6e-3)
 
@@ -550,10 +550,10 @@ def test_whoever_may_end_a_reset_may_end_its_joint_motion(panda, monkeypatch, mo
     env.reset(seed=0)
     pressed, move = [], panda.arm.move_joints
 
-    def move_joints(angles, interrupt):
+    def move_joints(angles, interrupt, stops):
         if moment == "during":
             pressed.append(panda.cell.time_ns)
-        move(angles, interrupt)
+        move(angles, interrupt, stops)
         pressed.append(panda.cell.time_ns)
 
     monkeypatch.setattr(panda.arm, "move_joints", move_joints)

@@ -19,7 +19,7 @@ from handrail.robot_env.remote.client import ArmClient
 from handrail.robot_env.tasks import RamInsertion
 
 class Noting(ArmClient):
-    def start(self, gains=None):
+    def start(self, gains=None, stops=None):
         super().start(gains)
         self.known = set(sys.modules)
 

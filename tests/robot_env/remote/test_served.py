@@ -397,14 +397,14 @@ def test_another_protocol_is_told_so(running):
     import msgspec
 
     from handrail.robot_env.remote.messages import Hello
-    from handrail.robot_env.remote.wire import Request, unpack_reply
+    from handrail.robot_env.remote.wire import PROTOCOL, Request, unpack_reply
 
     with RawCommander(running.config) as stranger:
         request = Request(99, 5, 0, "", 0, msgspec.Raw(msgspec.msgpack.encode(Hello())))
         stranger.socket.send(msgspec.msgpack.encode(request))
         assert stranger.socket.poll(10_000)
         reply = unpack_reply(stranger.socket.recv())
-        assert reply.id == 5 and "protocol 1, this client 99" in reply.message
+        assert reply.id == 5 and f"protocol {PROTOCOL}, this client 99" in reply.message
 
 
 def test_a_subscriber_that_does_not_read_disturbs_nobody(client, running):

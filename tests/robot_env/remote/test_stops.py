@@ -6,7 +6,11 @@ import pytest
 from benches.served import RunningServer, served_config
 from supervised import Cell
 
+from handrail.robot_env.arms.arm import ArmMode
+from handrail.robot_env.arms.config import ArmConfig
 from handrail.robot_env.arms.sim import SimDriver
+from handrail.robot_env.config import EnvConfig
+from handrail.robot_env.errors import ArmError
 from handrail.robot_env.remote.client import ArmClient
 from handrail.robot_env.remote.messages import Counters, State
 from handrail.robot_env.remote.operator import ArmOperator
@@ -40,7 +44,47 @@ def test_whose_stop_is_news_to_whom(held: bool, token: str, counts: bool) -> Non
     if not held:
         cell.supervisor.release(cell.now, cell.stamp())
     cell.supervisor.asked_to_stop(cell.now, cell.stamp(token=own if token == "own" else token))
-    assert cell.supervisor.foreign_stops == counts
+    assert cell.supervisor.stops.count == counts
+
+
+@pytest.mark.parametrize("motion", ["start", "joints"])
+@pytest.mark.parametrize(("known", "moves"), [(0, False), (1, True), (2, False), (None, True)])
+def test_nothing_moves_for_a_commander_who_does_not_know_of_every_stop(
+    known: int | None, moves: bool, motion: str
+) -> None:
+    home = [float(x) for x in SimCell().joints()[0]]
+    cell = Cell(EnvConfig(arm=ArmConfig(kind="franka", joint_home=tuple(home)))).open()
+    cell.acquire()
+    cell.supervisor.asked_to_stop(cell.now, cell.stamp(token=""))
+
+    def order() -> None:
+        if motion == "start":
+            cell.supervisor.start(cell.now, cell.stamp(), None, cell.done, known)
+        else:
+            cell.supervisor.joints(cell.now, cell.stamp(), home, cell.done, known)
+
+    if moves:
+        order()
+        assert cell.state().job
+    else:
+        with pytest.raises(ArmError, match="somebody else stopped the arm"):
+            order()
+        assert not cell.state().job
+
+
+def test_a_start_right_after_a_stop_that_it_has_not_heard_of_leaves_the_arm_where_it_is() -> None:
+    running = RunningServer(SimDriver(SimCell()), served_config("sim_server"))
+    with ArmOperator(running.config) as operator, closing(ArmClient(running.config)) as client:
+        client.connect()
+        for number in range(20):
+            known = client.stops
+            assert known == number and operator.stop()
+            with pytest.raises(ArmError, match="somebody else stopped the arm"):
+                client.start(stops=known)
+            assert client.stops == known + 1 and client.state().mode is ArmMode.HOLD
+        client.start(stops=client.stops)
+        assert client.state().mode is ArmMode.RUN
+    running.close()
 
 
 def test_a_client_counts_the_stops_of_others_from_its_connection_on() -> None:
