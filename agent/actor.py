@@ -67,7 +67,7 @@ class Actor:
         self._held_for = ""
         self._reported_s = 0.0
         self._weights_id = ("", -1)
-        self._weights_s = time.monotonic()
+        self._weights_s: float | None = None
         self._notices = [*_recovered(session.writer.recovery)]
 
     def close(self) -> None:
@@ -84,7 +84,7 @@ class Actor:
             self.session.drive(
                 None,
                 DEMONSTRATION,
-                wanted=lambda: self._lacks_demonstrations() and not self._stop.is_set(),
+                wanted=self._wants_demonstrations,
                 between_steps=self._between_steps,
                 before_reset=self._before_reset,
                 on_hold=self._on_hold,
@@ -125,7 +125,12 @@ class Actor:
     def _lacks_demonstrations(self) -> bool:
         return self.session.history.demonstrations < self.config.actor.demonstrations
 
+    def _wants_demonstrations(self) -> bool:
+        self._tell()  # asked throughout a reset and a countdown, too: the loop goes on
+        return self._lacks_demonstrations() and not self._stop.is_set()
+
     def _may_go_on(self) -> bool:
+        self._tell()  # as above
         self._check_server()
         return self.online_steps < self.config.goal.max_env_steps and not self._stop.is_set()
 
@@ -221,7 +226,7 @@ class Actor:
             "takeovers": history.takeovers,
             "intervention_rate": history.human_steps / max(1, history.online_steps),
             "weights_version": self.policy.version,
-            "weight_age_s": now - self._weights_s,
+            "weight_age_s": None if self._weights_s is None else now - self._weights_s,
             "committed": self.session.writer.committed,
             "reset_s": max(0.0, history.robot_ns / 1e9 - history.online_steps * env.period_s),
             "overruns": env.tick_counts.overruns,

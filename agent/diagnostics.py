@@ -17,7 +17,8 @@ Scalars, by name (`<origin>` is one of `ORIGINS`):
     q_mean/<origin>, q_gap       Q(s, a); demo − online
     reward_density/<origin>      share of samples with a reward
     above_ceiling                share of Q values that are impossibly high
-    value_gap                    mean |Q − γᵏ| along the last demonstrated episode
+    value_gap                    mean max(0, γᵏ − Q) along the last demonstrated episode: γᵏ is what the way
+                                 shown is worth; a quicker policy's value is rightly above it
     overestimation               mean Q(s_t, a_t) − G_t of unaided episodes that have finished since
     entropy, target_entropy, temperature, sigma/<axis>, saturation
     actor_human_distance         ‖a_human − a‖ on human steps that have come since, before training on them;
@@ -54,6 +55,7 @@ from handrail.agent.replay import ReplayMemory
 from handrail.agent.sac import SAC
 from handrail.agent.sampling import Sampler
 from handrail.intervention.log_format import (
+    LABELLING,
     NO_RESULT,
     EpisodeEnd,
     EpisodeStart,
@@ -129,7 +131,7 @@ class Diagnostics:
             case EpisodeEnd() if self._purpose == TRAINING:
                 if record.unaided and record.truncated_by not in NO_RESULT:
                     self._episodes.finished(record.episode)
-            case Event() if record.kind == "label":
+            case Event() if record.kind in LABELLING:
                 self._episodes.relabelled(record.episode)
 
     def before_update(self) -> None:
@@ -206,9 +208,9 @@ class Diagnostics:
         value = self._episodes.demonstration()
         if value is None:
             return
-        gap = float(np.abs(np.subtract(value["values"], value["discounted"])).mean())
-        found.scalars["value_gap"] = gap
-        if math.isfinite(gap):
+        missing = np.subtract(value["discounted"], value["values"])
+        found.scalars["value_gap"] = float(np.maximum(missing, 0.0).mean())
+        if np.isfinite(missing).all():
             found.snapshots["value"] = value
 
     def _look_at_episodes(self, found: Findings) -> None:

@@ -41,8 +41,8 @@ def check_attended(config: RunConfig) -> None:
     if device not in HAND_DEVICES:
         raise ConfigError(
             f"actor.device is {device!r}, and a real arm is evaluated with a person beside it, who stops and "
-            "resumes it and says what succeeded; take the run up once with `handrail train` and "
-            "actor.device=spacemouse, gamepad, keyboard or console"
+            "resumes it and says what succeeded; write actor.device=spacemouse, gamepad, keyboard or console "
+            "behind the command"
         )
 
 

@@ -34,6 +34,7 @@ from handrail.robot_env.judge import RewardConfig
 from handrail.robot_env.make import make_env
 
 Report = Callable[[dict[str, Any]], None]
+_REPORT_EVERY_S = 1.0
 
 
 class Evaluator:
@@ -53,6 +54,7 @@ class Evaluator:
         self.policy = FrozenPolicy(run, config, self.env)
         self._next_step = config.evaluation.first_step
         self._held = 0
+        self._told_s = 0.0
 
     def due(self, header: WeightsHeader) -> bool:
         """Whether these weights are far enough behind the last that were evaluated."""
@@ -73,6 +75,17 @@ class Evaluator:
         """Make a published set of weights this evaluator's policy."""
         return self.policy.take(frame)
 
+    def tell(self) -> None:
+        """Say once a second that the loop goes on: an evaluation takes minutes."""
+        now = time.monotonic()
+        if now - self._told_s > _REPORT_EVERY_S:
+            self._told_s = now
+            self._report({"kind": "heartbeat", "role": "evaluator"})
+
+    def _stopped(self) -> bool:
+        self.tell()
+        return self._stop.is_set()
+
     def _evaluate(self, which: StartSet, header: WeightsHeader, keep: bytes | None = None) -> bool:
         """Evaluate and record; weights that pass are kept before anybody is told that they did."""
         goal, settings = self.config.goal, self.config.evaluation
@@ -83,7 +96,7 @@ class Evaluator:
             which=which,
             episodes=settings.episodes,
             needed=needed,
-            stop=self._stop.is_set,
+            stop=self._stopped,
         )
         if result is None:
             return False
@@ -126,6 +139,7 @@ def run_evaluator(run: RunDirectory, config: RunConfig, stop: threading.Event, r
     weights = WeightSubscriber(weights_address(run.socket_dir()))
     try:
         while not stop.is_set():
+            evaluator.tell()
             frame = weights.newest(wait_s=0.2)
             if frame is None:
                 continue

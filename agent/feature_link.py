@@ -16,6 +16,8 @@ import numpy as np
 import zmq
 from torch import Tensor
 
+from handrail.robot_env.unpacking import unpack
+
 _MOST_WAITING = 256
 MAX_MAP_BYTES = 8 << 20
 
@@ -26,6 +28,9 @@ class MapHeader(msgspec.Struct, frozen=True, array_like=True):
     frame_id: int
     key: str
     shape: tuple[int, int]
+
+
+_header = msgspec.msgpack.Decoder(MapHeader)
 
 
 def features_address(socket_dir: Path) -> str:
@@ -87,9 +92,9 @@ class FeatureReceiver:
                 return
             try:
                 head, body = parts
-                header = msgspec.msgpack.decode(head, type=MapHeader)
+                header = unpack(_header, head)
                 features = np.frombuffer(body, np.float16).reshape(header.shape)
-            except (ValueError, msgspec.DecodeError):
+            except ValueError:  # no two parts, no header, or no map of its shape
                 self.rejected += 1
                 continue
             if (header.key, tuple(header.shape)) == (self._key, self._shape):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 from handrail.intervention.episode import Purpose
+from handrail.intervention.labeller import Label, result_of
 from handrail.intervention.log_format import (
+    LABELLING,
     NO_RESULT,
     EpisodeEnd,
     EpisodeStart,
@@ -18,6 +18,8 @@ from handrail.intervention.transition import Source
 DEMONSTRATION: Purpose = "demo"
 TRAINING: Purpose = "train"
 EVALUATION: Purpose = "evaluate"
+FINISHED = 100
+"""Finished episodes that are looked back at."""
 
 
 class RunHistory:
@@ -29,7 +31,6 @@ class RunHistory:
         next_episode: number of the next episode.
         human_steps, takeovers: of training episodes.
         robot_ns: time on the robot in training, resets included [ns].
-        finished: (success, unaided) of finished training episodes, the newest last.
     """
 
     def __init__(self) -> None:
@@ -39,10 +40,10 @@ class RunHistory:
         self.human_steps = 0
         self.takeovers = 0
         self.robot_ns = 0
-        self.finished: deque[tuple[bool, bool]] = deque(maxlen=100)
         self.sequence = 0
         self._purpose: str = TRAINING
-        self._demonstrated: set[int] = set()
+        self._ended: dict[int, tuple[bool | None, bool]] = {}  # of training: recorded success, unaided
+        self._labels: dict[int, str | None] = {}
         self._t_ns: int | None = None
 
     def ingest(self, sequence: int, record: Record) -> None:
@@ -61,17 +62,29 @@ class RunHistory:
                 self._tick(record.t_ns)
                 self.online_steps += 1
                 self.human_steps += record.source == Source.HUMAN
-            case EpisodeEnd() if self._purpose == TRAINING and record.truncated_by not in NO_RESULT:
+            case EpisodeEnd() if self._purpose == TRAINING:
                 self.takeovers += record.takeovers
-                self.finished.append((record.success, record.unaided))
-            case Event() if record.kind == "label":
-                labelled = record.new == DEMONSTRATION
-                (self._demonstrated.add if labelled else self._demonstrated.discard)(record.episode)
+                result = None if record.truncated_by in NO_RESULT else record.success
+                self._ended[record.episode] = result, record.unaided
+            case Event() if record.kind in LABELLING:
+                self._labels[record.episode] = record.new
 
     @property
     def demonstrations(self) -> int:
         """Episodes that carry the label "demo" now."""
-        return len(self._demonstrated)
+        return sum(label == Label.DEMO for label in self._labels.values())
+
+    @property
+    def finished(self) -> list[tuple[bool, bool]]:
+        """(success, unaided) of the last 100 training episodes that count, as labelled now, newest last."""
+        found: list[tuple[bool, bool]] = []
+        for episode, (recorded, unaided) in reversed(self._ended.items()):
+            success = result_of(self._labels.get(episode), recorded)
+            if success is not None:
+                found.append((success, unaided))
+            if len(found) == FINISHED:
+                break
+        return found[::-1]
 
     def _tick(self, t_ns: int) -> None:
         """Add the time since the last record; a restarted process's clock begins anew, which adds nothing."""
@@ -81,5 +94,5 @@ class RunHistory:
 
     def unaided_rate(self, window: int = 20) -> float:
         """Share of the last `window` training episodes that succeeded without a human step; 0 at first."""
-        recent = list(self.finished)[-window:]
+        recent = self.finished[-window:]
         return sum(success and unaided for success, unaided in recent) / window if recent else 0.0

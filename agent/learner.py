@@ -6,6 +6,7 @@ states, counters, log position). So it may be killed at any time and started aga
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
@@ -39,6 +40,7 @@ from handrail.agent.sampling import Sampler
 from handrail.agent.sight import sight_of
 from handrail.agent.weights import LATEST_FILE, encode_weights, keep_weights
 from handrail.intervention.log_format import (
+    LABELLING,
     EpisodeEnd,
     EpisodeStart,
     Event,
@@ -120,7 +122,7 @@ class Learner:
                     self._left_out[record.episode] = self._left_out.get(record.episode, 0) + 1
             case EpisodeEnd():
                 self._tell_left_out()
-            case Event() if record.kind == "label" and record.new is not None:
+            case Event() if record.kind in LABELLING:
                 self.memory.label(record.episode, record.new, record.step)
         # What a checkpoint has seen has been learned from, or may have been.
         self.diagnostics.take(record, number, fresh=self.cloned and sequence > self.catch_up_to)
@@ -148,11 +150,13 @@ class Learner:
     def clone(self, stop: threading.Event, report: Report) -> None:
         """Behaviour-clone the demonstrations, and freeze the result as second proposal."""
         total = self.config.agent.clone_updates
+        reported_s = -math.inf
         for done in range(total):
             if stop.is_set():
                 return
             loss = self.agent.update_clone(self.sampler.only("demo"))
-            if done % 200 == 0:
+            if (now := time.monotonic()) - reported_s > _REPORT_EVERY_S:
+                reported_s = now
                 report(self._status("clone") | {"clone_progress": done / total, "clone_loss": float(loss)})
         self.agent.freeze_clone()
         self.cloned = True

@@ -12,7 +12,7 @@ needs.
 **Weights.** The learner publishes single frames (see `weights`) that ZMQ conflates: the actor sees the newest
 only. The last frame is repeated every second for whoever joined late.
 
-A malformed message is counted and survived. Every request has a deadline.
+A malformed message is counted and survived, on either side. Every request has a deadline.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ import zmq
 
 from handrail.intervention.log_reader import LogReader
 from handrail.robot_env.errors import HandrailError
+from handrail.robot_env.unpacking import Malformed, unpack
 
 PROTOCOL = 1
 MAX_MESSAGE_BYTES = 256 * 1024 * 1024
@@ -64,6 +65,10 @@ class PullReply(msgspec.Struct, frozen=True):
     refused: str | None = None  # why not
     sequences: list[int] = []
     committed: int = 0
+
+
+_request = msgspec.msgpack.Decoder(PullRequest)
+_reply = msgspec.msgpack.Decoder(PullReply)
 
 
 @dataclass(frozen=True)
@@ -127,21 +132,20 @@ class LogServer:
         self._socket.close()
 
     def _serve(self) -> None:
-        while not self._stop.is_set():
-            if not self._socket.poll(50):
-                continue
-            identity, *frames = self._socket.recv_multipart()
-            try:
-                request = msgspec.msgpack.decode(frames[-1], type=PullRequest)
-            except (msgspec.DecodeError, IndexError):
-                self.rejected += 1
-                continue
-            try:
-                answer = self._answer(request)
-            except (HandrailError, OSError) as error:
-                self.failure = error  # for the control loop to raise: nobody hears a thread
-                return
-            self._socket.send_multipart([identity, *answer], flags=zmq.NOBLOCK)
+        try:
+            while not self._stop.is_set():
+                if self._socket.poll(50):
+                    self._take(*self._socket.recv_multipart())
+        except Exception as error:  # whatever it is, for the control loop to raise: nobody hears a thread
+            self.failure = error
+
+    def _take(self, identity: bytes, *frames: bytes) -> None:
+        try:
+            request = unpack(_request, frames[-1])
+        except (Malformed, IndexError):
+            self.rejected += 1
+            return
+        self._socket.send_multipart([identity, *self._answer(request)], flags=zmq.NOBLOCK)
 
     def _answer(self, request: PullRequest) -> list[bytes]:
         reason = self._objection(request)
@@ -190,7 +194,7 @@ class LogPuller:
         self._facts = {"run_id": run_id, "schema_hash": schema_hash, "boot_id": boot_id, "pid": pid}
         self._asked_s: float | None = None
         self._idle_until_s = 0.0
-        self.committed = 0
+        self.committed = self.rejected = 0
         self._socket = self._connected()
 
     def _connected(self) -> zmq.Socket[bytes]:
@@ -246,7 +250,11 @@ class LogPuller:
             return []
         head, *payloads = self._socket.recv_multipart()
         self._asked_s = None
-        reply = msgspec.msgpack.decode(head, type=PullReply)
+        try:
+            reply = unpack(_reply, head)
+        except Malformed:
+            self.rejected += 1
+            return []
         if reply.refused is not None:
             raise LinkError(f"The actor refuses this learner: {reply.refused}")
         self.committed = reply.committed

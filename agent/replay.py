@@ -237,33 +237,35 @@ class ReplayMemory:
         if self.frames is not None and oldest < self.added:
             self.frames.forget_before(int(self._frame[self._observation[oldest % self.capacity]]))
 
-    def label(self, episode: int, label: str, step: int | None = None) -> None:
+    def label(self, episode: int, label: str | None, step: int | None = None) -> None:
         """Put a label on an episode; it counts instead of every earlier one.
 
         Args:
             episode: The episode's number. One whose steps are not here is passed over.
-            label: One of `Label`.
+            label: One of `Label`; None where the only one was taken back.
             step: When success was, for "success" and "demo"; None, or a step behind the last, for the last.
         """
         entry = self._episodes.get(episode)
         if entry is None:
             return
         with self.lock:
-            entry.label = Label(label)
+            entry.label = None if label is None else Label(label)
             slots = self._slots(entry)
             numbers = np.arange(entry.stop - len(slots), entry.stop)
             self._reward[slots] = self._recorded_reward[slots]
             self._terminated[slots] = self._recorded_terminated[slots]
-            kept = self._judge(entry.label, slots, step)
+            kept = self._judge(entry, slots, step)
             self._sort(entry, slots)
             self.replay.assign(entry.first, entry.stop, numbers[kept])
             self.demo.assign(entry.first, entry.stop, numbers[kept & self._exemplary(entry, slots)])
 
-    def _judge(self, label: Label, slots: np.ndarray, step: int | None) -> np.ndarray:
-        """Give an episode's steps the rewards of a label; returns which of them are in the replay view."""
-        if label is Label.EXCLUDE:
+    def _judge(self, entry: _Episode, slots: np.ndarray, step: int | None) -> np.ndarray:
+        """Give an episode's steps the rewards of its label; returns which of them are in the replay view."""
+        if entry.label is Label.EXCLUDE:
             return np.zeros(len(slots), dtype=bool)
-        if label is Label.FAILURE:
+        if entry.label is None:
+            return np.full(len(slots), entry.purpose != "demo")
+        if entry.label is Label.FAILURE:
             self._reward[slots] = np.minimum(self._reward[slots], 0.0)
             self._terminated[slots] = False
             return np.ones(len(slots), dtype=bool)

@@ -16,10 +16,10 @@ import numpy as np
 
 from handrail.agent.config import HAND_DEVICES, RunConfig
 from handrail.agent.devices import make_device
-from handrail.agent.history import TRAINING, RunHistory
+from handrail.agent.history import DEMONSTRATION, TRAINING, RunHistory
 from handrail.agent.policy import ActorPolicy
 from handrail.intervention.config import MappingConfig
-from handrail.intervention.console.hand import CONSOLE_MAPPING
+from handrail.intervention.console.hand import CONSOLE_MAPPING, NoDevice
 from handrail.intervention.console.link import ConsoleLink
 from handrail.intervention.device import Device, EpisodeAware, check_at_rest
 from handrail.intervention.episode import Purpose
@@ -45,6 +45,8 @@ HELD = {
 """What ended an episode with the arm in HOLD, besides a stop, and in words; the operator resumes."""
 MOST_INCIDENTS = 5
 """So many in a row, without a person to resume, are no incidents any more."""
+AT_THE_PAGE = "the next demonstration waits for a hand: take the controls on the page and press Drive (k)"
+"""Why none begins while nobody at the operator's page, the only device, is about to drive."""
 _LOOK_S = 0.05
 
 
@@ -112,6 +114,8 @@ class Session:
             self._read_log()
             self.console = ConsoleLink(run, self.env, config.arbiter, self.writer, judge)
             self._closing.callback(self.console.close)
+            self._clock = MonotonicClock()
+            self._closing.callback(self._clock.close)
             with realtime.control_loop(config.env.arm):
                 pass  # whoever may not have it is refused now; `drive` claims it, late
         except BaseException:
@@ -222,6 +226,10 @@ class Session:
                     self._stand()  # connected, too: a stop is heard of from here on
                     if self._regrasp_is_due() and not self._regrasp(hold, prompted):
                         continue
+                    if purpose == DEMONSTRATION and isinstance(own_device, NoDevice):
+                        if not self._hand_at_the_page(hold, on_hold):
+                            continue
+                        before_reset()
                     if not self._count_down(hold):
                         continue
                     episode = self.history.next_episode
@@ -329,6 +337,19 @@ class Session:
             self.console.regrasped()
         return held
 
+    def _hand_at_the_page(self, hold: Hold, on_hold: Callable[[str], None]) -> bool:
+        """Wait until somebody at the page has switched driving on; False when something else comes first.
+
+        Without, the arm would be reset again and again for episodes in which nobody drives.
+        """
+        while not self.console.real_time:
+            if hold.interruption():
+                return False
+            self.console.wait(AT_THE_PAGE)
+            on_hold(AT_THE_PAGE)
+            time.sleep(_LOOK_S)
+        return True
+
     def _count_down(self, hold: Hold) -> bool:
         """Say on the console that the arm is about to move; whether it may, as of the end of it."""
         if self.env.lockstep:
@@ -346,16 +367,15 @@ class Session:
         """A person at the simulated cell needs real time; the synthetic operator does not."""
         if not self.env.lockstep:
             return _nothing
-        ticker = Ticker(MonotonicClock(), round(NS_PER_S / self.config.env.hz))
-        paced = False
+        ticker: Ticker | None = None
 
         def pace(transition: Transition) -> None:
-            nonlocal paced
-            before, paced = paced, wanted()
-            if not paced:
+            nonlocal ticker
+            if not wanted():
+                ticker = None
                 return
-            if transition.step == 0 or not before:
-                ticker.restart()
+            if ticker is None or transition.step == 0:
+                ticker = Ticker(self._clock, round(NS_PER_S / self.config.env.hz))
             ticker.wait()
 
         return pace

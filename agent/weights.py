@@ -18,6 +18,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from handrail.robot_env.errors import HandrailError
+from handrail.robot_env.unpacking import Malformed, unpack
 
 PROTOCOL = 1
 PASSED_FILE = "policy.weights"
@@ -44,6 +45,9 @@ class WeightsHeader(msgspec.Struct, frozen=True):
     updates: int  # critic updates behind it
     online_steps: int  # environment steps behind it, demonstrations not counted
     sha256: str
+
+
+_header = msgspec.msgpack.Decoder(WeightsHeader)
 
 
 def encode_weights(tensors: dict[str, Tensor], **facts: str | int) -> bytes:
@@ -84,8 +88,8 @@ def decode_header(frame: bytes) -> tuple[WeightsHeader, bytes]:
     """The header of a frame and its undecoded tensors."""
     try:
         (length,) = _LENGTH.unpack_from(frame)
-        header = msgspec.msgpack.decode(frame[_LENGTH.size : _LENGTH.size + length], type=WeightsHeader)
-    except (struct.error, msgspec.DecodeError) as error:
+        header = unpack(_header, frame[_LENGTH.size : _LENGTH.size + length])
+    except (struct.error, Malformed) as error:
         raise WeightsError(f"a frame of {len(frame)} bytes is not a set of weights: {error}") from error
     if header.protocol != PROTOCOL:
         raise WeightsError(f"weights of protocol {header.protocol} refused, this process speaks {PROTOCOL}")

@@ -16,7 +16,7 @@ from pathlib import Path
 from zlib import crc32
 
 from handrail.intervention.index_query import EpisodeRow, IndexQueries, Totals
-from handrail.intervention.index_schema import open_index, remove_index
+from handrail.intervention.index_schema import open_index
 from handrail.intervention.labeller import said_by_machine
 from handrail.intervention.log_format import (
     HALTS,
@@ -82,13 +82,6 @@ class EpisodeIndex(IndexQueries):
                 sequence, payload = batch[-1]
                 reached = sequence, entry.session, crc32(payload)
                 database.execute("UPDATE position SET sequence = ?, session = ?, crc = ?", reached)
-
-    def rebuild(self) -> int:
-        """Forget everything, read the whole log again, and return the sequence reached."""
-        self._database.close()
-        remove_index(self._path)
-        self._database = open_index(self._path)
-        return self.refresh()
 
     def _forget_another_log(self, database: sqlite3.Connection) -> None:
         """Once: begin anew where the log no longer has the frame up to which it was read."""
@@ -232,7 +225,9 @@ class _Entry:
         )
         if record.kind in HALTS:  # whoever stops an arm is not thereby its operator
             return
-        if record.why:
+        if record.kind == "undo":
+            self._restore(episode)
+        elif record.why:
             execute("UPDATE episodes SET note = ? WHERE episode = ?", (record.why, episode))
         if record.kind == "aborted":
             execute(
@@ -249,3 +244,20 @@ class _Entry:
             execute(
                 "UPDATE episodes SET operator = ? WHERE episode = ? AND operator = ''", (record.who, episode)
             )
+
+    def _restore(self, episode: int) -> None:
+        """Take a label back: the one before it stands again, if any, and the newest reason of what stands."""
+        known = IndexQueries(self._database)
+        stand = known.labels(episode)
+        said = [each for each in known.events(episode) if each[1].kind not in (*HALTS, "label")]
+        notes = [event.why for _, event in sorted([*said, *stand], key=lambda each: each[0]) if event.why]
+        label = stand[-1][1] if stand else None
+        self._database.execute(
+            "UPDATE episodes SET label = ?, label_step = ?, labeller = ?, labelled_wall_ns = ?, note = ? "
+            "WHERE episode = ?",
+            (
+                *((label.new, label.step, label.who, label.wall_ns) if label else (None,) * 4),
+                notes[-1] if notes else "",
+                episode,
+            ),
+        )

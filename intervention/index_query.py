@@ -13,6 +13,7 @@ from handrail.intervention.episode_filter import NONE, EpisodeFilter
 from handrail.intervention.index_verdicts import VerdictQueries
 from handrail.intervention.log_format import Event
 from handrail.intervention.proportion import wilson_interval
+from handrail.intervention.standing import standing
 
 GroupBy = Literal["day", "version", "operator"]
 GROUPINGS: tuple[GroupBy, ...] = get_args(GroupBy)
@@ -323,6 +324,10 @@ class IndexQueries(VerdictQueries):
             (episode,),
         )
         return [(row[0], Event(*row[1:])) for row in found]
+
+    def labels(self, episode: int) -> list[tuple[int, Event]]:
+        """Return the labels of an episode that stand: (sequence, event), oldest first."""
+        return standing(self.events(episode))
 
     def labelled_since(self, sequence: int) -> list[int]:
         """Return the episodes of which something was said after `sequence`, by number."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from handrail.intervention.labeller import CLASSIFIER, TASK
 
 _TRAINED = "purpose = 'train' AND status = 'ended' AND steps > 0"
+_COUNTED = "outcome IN ('success', 'failure') AND label IS NOT 'exclude'"  # as `labeller.result_of`
 _BY_A_PERSON = f"who != '{TASK}' AND who NOT GLOB '{CLASSIFIER}*'"  # as `labeller.said_by_machine`
 
 
@@ -49,9 +50,18 @@ class VerdictQueries:
         """Return the training steps since the last unaided success, or since the first; and all of them."""
         return self._database.execute(
             "SELECT COALESCE(SUM(steps) FILTER (WHERE episode > last), 0), COALESCE(SUM(steps), 0) "
-            "FROM episodes, (SELECT COALESCE(MAX(episode), -1) AS last FROM episodes "
-            f"WHERE {_TRAINED} AND success AND unaided) WHERE {_TRAINED}"
+            "FROM episodes, (SELECT COALESCE(MAX(episode), -1) AS last FROM overview "
+            f"WHERE {_TRAINED} AND {_COUNTED} AND outcome = 'success' AND unaided) WHERE {_TRAINED}"
         ).fetchone()
+
+    def results(self, last: int) -> list[tuple[bool, bool]]:
+        """Return (success, unaided) of the last training episodes that count, as labelled; oldest first."""
+        found = self._database.execute(
+            "SELECT outcome = 'success', unaided FROM overview "
+            f"WHERE {_TRAINED} AND {_COUNTED} ORDER BY episode DESC LIMIT ?",
+            (last,),
+        )
+        return [(bool(success), bool(unaided)) for success, unaided in found][::-1]
 
     def human_share(self, last: int, before: int = 0) -> float | None:
         """Return which share of the steps of the last so many training episodes a human drove.

@@ -17,9 +17,28 @@ TASK = "task"
 CLASSIFIER = "classifier "
 """What the name of a labeller begins with that is a reward classifier; its version follows."""
 
+UNDO = "undo"
+"""In place of a label: the newest one is taken back."""
 
 _NOBODY = frozenset({"", TASK, CLASSIFIER.strip(), "rollout", "recovery", "machine", "person", "none"})
 """What no person may be called: what machines sign events with, and what a filter understands otherwise."""
+
+
+def result_of(label: str | None, recorded: bool | None) -> bool | None:
+    """Whether an episode counts as a success; None where it counts as nothing.
+
+    Args:
+        label: what it is taken for; None for no label.
+        recorded: what it came to when it was driven; None for no result.
+    """
+    match label:
+        case Label.SUCCESS | Label.DEMO:
+            return True
+        case Label.FAILURE:
+            return False
+        case Label.EXCLUDE:
+            return None
+    return recorded
 
 
 def classifier_name(version: str) -> str:

@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 from handrail.intervention.config import LogConfig
-from handrail.intervention.index import EpisodeIndex
-from handrail.intervention.labeller import Label, said_by_machine
+from handrail.intervention.index import EpisodeIndex, EpisodeRow
+from handrail.intervention.labeller import UNDO, Label, said_by_machine
 from handrail.intervention.log_format import EpisodeEnd, EpisodeStart, Event, LogError, StepRecord
 from handrail.intervention.log_reader import LogReader
 from handrail.intervention.log_writer import LogWriter
@@ -40,7 +40,7 @@ def append_label(
     why: str = "",
     step: int | None = None,
 ) -> Event | None:
-    """Label an episode; return the appended event, or None when it already has that label (a double click).
+    """Label an episode; return the appended event, or None when there is nothing to say (`is_news`).
 
     A person who gives the label that only a machine has given so far confirms it, which is news: it is then a
     person's word, to be learned from, and no later verdict overrules it.
@@ -49,7 +49,7 @@ def append_label(
         writer: Of the run's log.
         index: Of the same log.
         episode: Which one.
-        label: What it is taken for from now on.
+        label: What it is taken for from now on; `UNDO` takes the newest label back, if a person gave it.
         who: Says so.
         why: In a few words.
         step: At which step success was, from 0; None for the last one, or, where the episode has that label
@@ -57,8 +57,12 @@ def append_label(
 
     Raises:
         LabelError: there is no such label, episode or step; the message lists what there is. Or an episode
-            of an evaluation is to be a demonstration.
+            of an evaluation is to be a demonstration, or no person's label is there to be taken back.
     """
+    if label == UNDO:
+        event = _taken_back(index, episode, who, why)
+        writer.append(event)
+        return event
     if label not in list(Label):
         raise LabelError(f"{label!r} is not a label; choose one of {', '.join(Label)}.")
     row = _episode(index, episode)
@@ -72,13 +76,36 @@ def append_label(
             raise LabelError(f"Label {label!r} takes no step; only a success happens at one.")
         if not 0 <= step < row.steps:
             raise LabelError(f"Episode {episode} has no step {step}; it has {row.steps}, counted from 0.")
-    if row.label == label and step in (None, row.label_step):
-        if said_by_machine(who) or not said_by_machine(_said_by(index, episode)):
-            return None
+    if not is_news(row, label, who, step):
+        return None
+    if row.label == label and step is None:
         step = row.label_step
     event = label_event(episode, row.label, Label(label), who, why, step)
     writer.append(event)
     return event
+
+
+def is_news(row: EpisodeRow, label: str, who: str, step: int | None = None) -> bool:
+    """Whether a label changes anything: for a person who confirms a machine, and not for a double click.
+
+    Nor does what a machine says change what a person has called an episode.
+    """
+    if said_by_machine(who) and row.label is not None and not said_by_machine(row.labeller or ""):
+        return False
+    if row.label != label or step not in (None, row.label_step):
+        return True
+    return not said_by_machine(who) and said_by_machine(row.labeller or "")
+
+
+def _taken_back(index: EpisodeIndex, episode: int, who: str, why: str) -> Event:
+    _episode(index, episode)
+    stand = [event for _, event in index.labels(episode)]
+    if not stand or said_by_machine(stand[-1].who):
+        raise LabelError(f"Nobody has labelled episode {episode}, so there is nothing to take back.")
+    label, *before = reversed(stand)
+    again = before[0] if before else None
+    new, step = (again.new, again.step) if again else (None, None)
+    return Event("undo", episode, who, time.time_ns(), label.new, new, why, step)
 
 
 def append_comment(writer: LogWriter, index: EpisodeIndex, episode: int, text: str, *, who: str) -> Event:
@@ -133,12 +160,7 @@ def review_writer(segments: Path, config: LogConfig | None = None) -> LogWriter:
     )
 
 
-def _said_by(index: EpisodeIndex, episode: int) -> str:
-    """Who gave an episode the label that it has."""
-    return next(event.who for _, event in reversed(index.events(episode)) if event.kind == "label")
-
-
-def _episode(index: EpisodeIndex, episode: int):
+def _episode(index: EpisodeIndex, episode: int) -> EpisodeRow:
     index.refresh()
     row = index.episode(episode)
     if row is None:

@@ -27,6 +27,7 @@ import numpy as np
 
 from handrail.intervention.transition import Source, Transition
 from handrail.robot_env.errors import HandrailError
+from handrail.robot_env.unpacking import Malformed, unpack
 
 LOG_SCHEMA = 1
 MAGIC = b"\xf5HR\x01"
@@ -130,6 +131,8 @@ class EpisodeEnd(msgspec.Struct, frozen=True, array_like=True, tag="end"):
     operator: str = ""
 
 
+LABELLING = ("label", "undo")
+"""Events after which an episode is taken for what they call `new`."""
 HALTS = ("stopped", "paused", "resumed")
 """Events that say who held the policy, and not what an episode was."""
 NO_RESULT = ("stop", "abandoned")
@@ -140,8 +143,9 @@ class Event(msgspec.Struct, frozen=True, array_like=True, tag="event"):
     """Something said *about* an episode: who, when, what it was, what it is, why.
 
     Kinds: "label" (old and new are labels, `step` the one at which a success was, where that is not the
-        last), "comment" (the text is `why`), "aborted" (the episode has no end), and those of `HALTS`
-        (said at a console while it was the running or the last episode; -1 before any).
+        last), "undo" (the newest label is taken back: old was that, new and step are those of the one that
+        stands again, None without any), "comment" (the text is `why`), "aborted" (the episode has no end),
+        and those of `HALTS` (said at a console while it was the running or the last episode; -1 before any).
     """
 
     kind: str
@@ -203,8 +207,8 @@ def decode_record(payload: bytes) -> Record:
         SchemaError: the payload is no record of this schema.
     """
     try:
-        return _decoder.decode(payload)
-    except msgspec.DecodeError as error:
+        return unpack(_decoder, payload)
+    except Malformed as error:
         raise SchemaError(
             f"Log record is not of schema {LOG_SCHEMA}: {error}; use the version that wrote it."
         ) from error

@@ -186,9 +186,9 @@ RULES: tuple[Rule, ...] = (
         "value-does-not-spread",
         "info",
         lambda f: f.value_gap > 0.3 and f.env_steps > 1000,
-        "Value is far from what it should be along the demonstrated path: give it time; if the gap stays, "
+        "Value is far below what it should be along the demonstrated path: give it time; if the gap stays, "
         "more demonstrations help.",
-        "value is {f.value_gap:.2f} from γ^k on average along the last demonstration",
+        "value is {f.value_gap:.2f} short of γ^k on average along the last demonstration",
     ),
     # The policy.
     Rule(
@@ -325,6 +325,9 @@ def _all_well(facts: Facts, stage: Stage) -> Advice:
 
 def _help_needed(facts: Facts, stage: Stage, low: float) -> str:
     if not facts.recent:
+        if facts.demonstrations < facts.demonstrations_wanted:
+            shown, wanted = facts.demonstrations, facts.demonstrations_wanted
+            return f"It waits for demonstrations: {shown:.0f} of {wanted:.0f}."
         return "Your help will be needed once it tries by itself."
     one_in = HELP_ONE_IN[stage]
     if one_in is not None:

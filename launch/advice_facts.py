@@ -47,7 +47,7 @@ class Facts:
         reward_online: share of online samples that carry a reward.
         above_ceiling, ceiling: share of Q above what is possible, and that limit.
         overestimation: mean of Q − return on finished unaided episodes.
-        value_gap: mean of |V − γ^k| along the last demonstrated episode.
+        value_gap: mean of max(0, γ^k − V) along the last demonstrated episode.
         entropy, entropy_wanted: of the policy [nat].
         saturation: share of the mean action's components at their limit.
         distance, distance_before: between the acting policy's action and the human's on fresh takeovers,
@@ -202,7 +202,7 @@ def facts_of(
         training=clocks.live and learner.get("phase") == "train",
         env_steps=_number(view.actor, "env_steps"),
         episodes=len(view.actor.get("assisted", ())) if view.actor else UNKNOWN,
-        demonstrations=_number(learner, "demonstrations"),
+        demonstrations=_number(view.actor | learner, "demonstrations"),
         demonstrations_wanted=config.actor.demonstrations,
         recent=len(succeeded),
         unaided=sum(unaided),
@@ -271,11 +271,11 @@ def _known(value: float | None) -> float:
 
 def _disagree(index: EpisodeIndex, episode: int) -> bool:
     """Whether a classifier and a person took an episode, which both have judged, for different things."""
-    said = [event for _, event in index.events(episode) if event.kind == "label"]
+    said = [event for _, event in index.labels(episode)]
     machine = [event.new in _SUCCESSES for event in said if said_by_machine(event.who)]
     person = [event.new in _SUCCESSES for event in said if not said_by_machine(event.who)]
     # A classifier that never called success has said no by its silence.
-    return any(machine) != person[-1]
+    return bool(person) and any(machine) != person[-1]
 
 
 def _number(report: Mapping[str, object], name: str) -> float:

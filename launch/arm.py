@@ -15,10 +15,10 @@ from rich.console import Console
 from handrail.launch import arm_link
 from handrail.launch.options import Options, nearest
 from handrail.robot_env.config import EnvConfig
-from handrail.robot_env.errors import ArmError, ConfigError
+from handrail.robot_env.errors import ArmError, ConfigError, HandrailError
 from handrail.robot_env.remote.endpoints import make_keys
 from handrail.robot_env.remote.messages import State
-from handrail.robot_env.remote.operator import ArmOperator
+from handrail.robot_env.remote.operator import ArmOperator, stop_arm
 
 VERBS = ("state", "stop", "recover", "open", "close", "tare", "keys")
 _TO_ALL = ("state", "stop")
@@ -31,9 +31,12 @@ def main(options: Options, overrides: list[str]) -> int:
     Without a word about which one, every server of this user's on this machine is meant: who has to stop an
     arm has no time to look up its name.
 
+    Returns:
+        0; of several servers that did not all do it, the worst exit code.
+
     Raises:
         ConfigError: no such word, nobody is named who acknowledges the fault, or several are meant.
-        ArmError: no arm server answers, or it refuses.
+        ArmError: no arm server answers, or the only one refuses.
     """
     verb = overrides[0] if overrides else ""
     if verb not in VERBS:
@@ -59,10 +62,18 @@ def main(options: Options, overrides: list[str]) -> int:
         )
     with ThreadPoolExecutor(len(servers)) as pool:  # no server waits for another that does not answer
         answers = [pool.submit(_say, verb, options["by"], server) for server in servers]
+    if len(servers) == 1:
+        _show(answers[0].result(), as_json=options["json"])
+        return 0
+    worst = 0
     for server, answer in zip(servers, answers, strict=True):
-        where = f"{server.arm.server.address}: " if len(servers) > 1 else ""
-        _show(answer.result(), where, as_json=options["json"])
-    return 0
+        where = f"{server.arm.server.address}: "
+        try:
+            _show(answer.result(), where, as_json=options["json"])
+        except HandrailError as error:  # the other arms' lines are wanted all the more
+            _console(stderr=True).print(f"{where}{error}")
+            worst = max(worst, error.exit_code)
+    return worst
 
 
 def _make_keys(folder: str | None, overrides: list[str]) -> int:
@@ -70,7 +81,7 @@ def _make_keys(folder: str | None, overrides: list[str]) -> int:
     if folder is None or overrides:
         raise ConfigError("`handrail arm keys` needs folder=<a new folder>, and nothing else")
     make_keys(Path(folder))
-    Console(highlight=False, soft_wrap=True, markup=False).print(
+    _console().print(
         f"Keys in {folder}: the server keeps all of it (env.arm.server.keys={folder}); a client's machine "
         "gets server.key and client.key_secret"
     )
@@ -79,9 +90,9 @@ def _make_keys(folder: str | None, overrides: list[str]) -> int:
 
 def _say(verb: str, by: str, server: EnvConfig) -> State:
     """Say a word to one server; its state after that."""
+    if verb == "stop":
+        return _stop(server)
     with ArmOperator(server) as operator:
-        if verb == "stop" and not operator.stop():
-            raise ArmError("the arm server did not hear the stop; use the emergency stop")
         if verb == "recover":
             operator.recover(by)
         if verb == "open" or verb == "close":
@@ -91,11 +102,30 @@ def _say(verb: str, by: str, server: EnvConfig) -> State:
         return arm_link.newest(operator)
 
 
-def _show(state: State, where: str, *, as_json: bool) -> None:
+def _stop(server: EnvConfig) -> State:
+    """Stop one arm before anything else is asked; its state after that."""
+    try:
+        stop_arm(server)
+    except HandrailError as error:
+        raise ArmError(f"NOT stopped: {error}; use the emergency stop") from error
+    try:
+        with ArmOperator(server) as operator:
+            return arm_link.newest(operator)
+    except HandrailError as error:
+        raise ArmError(
+            f"stopped, as its server says, but nothing is heard of it now ({error}); look at it"
+        ) from error
+
+
+def _show(state: State, where: str = "", *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps(msgspec.to_builtins(state)) + "\n")
     else:
-        Console(highlight=False, soft_wrap=True, markup=False).print(where + sentence(state))
+        _console().print(where + sentence(state))
+
+
+def _console(*, stderr: bool = False) -> Console:
+    return Console(stderr=stderr, highlight=False, soft_wrap=True, markup=False)
 
 
 def sentence(state: State) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from handrail.launch import arm_link
 from handrail.launch.checks import Check
 from handrail.robot_env.arms.models import UNCALIBRATED_M, UNCALIBRATED_RAD, expected_tcp, fits
+from handrail.robot_env.arms.reach import JOINT_MARGIN_RAD, SLOW_FROM, STOP_AT, Posture, reach_of
 from handrail.robot_env.config import EnvConfig
 from handrail.robot_env.errors import ArmError, HandrailError
 from handrail.robot_env.geometry import Array
@@ -16,7 +17,7 @@ from handrail.robot_env.remote.client import greet
 from handrail.robot_env.remote.messages import State
 from handrail.robot_env.remote.operator import ArmOperator
 
-NAMES = ("arm", "kinematics", "static force", "gripper", "place")
+NAMES = ("arm", "kinematics", "joints", "static force", "gripper", "place")
 KINEMATICS_M, KINEMATICS_RAD = 0.002, math.radians(0.5)
 STATIC_FORCE_N = 3.0
 _SAMPLES = 25
@@ -44,6 +45,7 @@ def examine(config: EnvConfig) -> Iterator[Check]:
         yield from _skipped(NAMES[1:], "the arm server has no reading of its arm yet")
         return
     yield kinematics(config, newest)
+    yield joints(config, newest)
     yield static_force(states)
     yield gripper(config, states)
     yield place(config, newest)
@@ -111,6 +113,25 @@ def kinematics(config: EnvConfig, state: State) -> Check:
         f"{said}, limits {1000 * limit_m:.0f} mm and {math.degrees(limit_rad):.1f}°; "
         "correct the tool offset, in the station's configuration or in the robot's own",
     )
+
+
+def joints(config: EnvConfig, state: State) -> Check:
+    """How far the arm is from its joints' limits and from a singularity; its server keeps it from both."""
+    q, pose = np.array(state.q), np.array(state.pose)
+    reach = reach_of(config, q, pose)
+    if isinstance(reach, str):
+        return Check("joints", "note", f"margin and singularity are not watched: {reach}")
+    posture = Posture(reach.table, q, pose)
+    excess, condition = posture.excess(q), posture.condition_at(q)
+    nearest = int(np.argmax(excess))
+    said = (
+        f"joint {nearest + 1} is nearest to its limit, {JOINT_MARGIN_RAD - excess[nearest]:.2f} rad away "
+        f"(kept {JOINT_MARGIN_RAD:g}); condition number {condition:.0f} (slowed from {SLOW_FROM:.0f}, "
+        f"held at {STOP_AT:.0f})"
+    )
+    if excess[nearest] <= 0.0 or condition > SLOW_FROM:
+        return Check("joints", "note", f"{said}: guide the arm, or its elbow, to a freer posture")
+    return Check("joints", "ok", said)
 
 
 def static_force(states: Sequence[State]) -> Check:

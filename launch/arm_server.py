@@ -81,15 +81,16 @@ def _speak(
     stop: threading.Event,
 ) -> None:
     """Say what is served once it is, and tell the supervisor of the run how the arm is; until `stop`."""
-    said = False
+    said, told = False, 0
     while not stop.wait(_REPORT_EVERY_S if said else 0.02):
         if not server.ready.is_set():
             continue
         if not said:
             said = True
             Console(highlight=False, soft_wrap=True, markup=False).print(serving(config, granted))
-        if report is not None:
-            supervisor = server.supervisor
+        ticks = server.counters().ticks
+        if report is not None and ticks != told:  # a server whose loop is stuck falls silent
+            told, supervisor = ticks, server.supervisor
             report({"kind": "arm", "role": ROLE, "mode": supervisor.mode.value, "fault": supervisor.fault})
     if report is not None:
         report.close()
@@ -116,5 +117,7 @@ def serving(config: RunConfig, granted: realtime.Granted) -> str:
         f"{limits.force_limit_n:g} N",
     ]
     if arm.server.rest_port:
-        words.append(f"HIL-SERL protocol at http://{arm.server.rest_host}:{arm.server.rest_port}/")
+        words.append(
+            f"HIL-SERL protocol at http://{arm.server.rest_host}:{arm.server.rest_port}/ (after startimp)"
+        )
     return " · ".join(words)

@@ -14,6 +14,7 @@ from rich.markup import escape
 from handrail.launch.commands import COMMANDS, Command
 from handrail.launch.errors import EXIT_CODES
 from handrail.launch.options import Option, nearest, refuse, split
+from handrail.launch.visible import visible
 from handrail.robot_env.errors import ConfigError, HandrailError
 
 INTERRUPTED = 130
@@ -67,7 +68,9 @@ def _dispatch(words: list[str]) -> int:
         return 0
     options, overrides = split(rest, command.options)
     if not command.configured:
-        refuse(overrides, command.options, name)
+        # A key of the configuration has a dot, and no option does.
+        keys = [word for word in overrides if "." in word.partition("=")[0]] if command.hardware else []
+        refuse([word for word in overrides if word not in keys], command.options, name)
     module = importlib.import_module(f"handrail.launch.{command.module}")
     return module.main({**options, "command": name}, overrides)
 
@@ -78,7 +81,7 @@ def _say(text: str) -> None:
 
 def _complain(message: str) -> None:
     """One line on stderr, whatever the message holds."""
-    line = " ".join(message.split())
+    line = visible(" ".join(message.split()))
     Console(stderr=True, highlight=False, soft_wrap=True).print(f"[bold red]handrail:[/] {escape(line)}")
 
 
@@ -102,6 +105,11 @@ def _help(name: str, command: Command) -> None:
         lines.append("")
     if options:
         lines += ["Options:", *_option_lines(options), ""]
+    if command.hardware:
+        from handrail.launch.changeable import HARDWARE
+
+        lines.append("With a real arm, of the run's configuration and for this time alone:")
+        lines += [f"  {key}=…" for key in HARDWARE]
     if command.configured:
         from handrail.launch.compose import groups
 

@@ -35,6 +35,7 @@ class Command:
         example: a command line that works.
         options: its own options.
         configured: whether it also takes overrides of the run's configuration.
+        hardware: whether it takes those that say which hardware is used, and no others.
         hidden: whether the overview leaves it out (a process that `train` starts).
     """
 
@@ -43,6 +44,7 @@ class Command:
     example: str
     options: tuple[Option, ...] = ()
     configured: bool = False
+    hardware: bool = False
     hidden: bool = False
 
 
@@ -78,10 +80,11 @@ COMMANDS: dict[str, Command] = {
             Option("set", ("check", "final"), "which fixed starts", "final"),
             JSON,
         ),
+        hardware=True,
     ),
     "review": Command(
         "review",
-        "list a run's episodes, count them, relabel one or remark on it; also while the run is driven",
+        "list a run's episodes, count them, relabel or remark on them; also while the run is driven",
         'handrail review run=first episode=12 label=failure why="module not seated"',
         (
             RUN,
@@ -89,8 +92,13 @@ COMMANDS: dict[str, Command] = {
             *CHOICE,
             Option("by", ("day", "version", "operator"), "what they come to, group by group"),
             Option("episode", int, "only this one; with label= or comment=, the one that is meant"),
-            Option("label", ("success", "failure", "exclude", "demo"), "its new label"),
-            Option("why", str, "the reason, kept with the label"),
+            Option(
+                "label",
+                ("success", "failure", "exclude", "demo", "undo"),
+                "its new label, or with a filter that of each; undo takes the newest one back",
+            ),
+            Option("why", str, "the reason, kept with the label; many get none without"),
+            Option("yes", bool, "with label= and a filter: do it; without, they are only listed", False),
             Option("step", int, "with label=success: the step, from 0, at which it was one; the last"),
             Option("comment", str, "a remark on the episode, kept with it"),
             JSON,

@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.resources
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -50,6 +51,7 @@ TAUGHT = ("env.task.seated_pose", "env.regrasp.grasp_pose", "env.arm.joint_home"
 """Facts that an arm server must run without: what is read from the arm itself, and what it never uses."""
 
 _CONF = "handrail.launch.conf"
+_PLACE = re.compile(r"\.\d+(?=\.)")  # in a list, as a key has it
 _LARGEST_FILE = 1 << 18  # a resolved configuration has a few kilobytes
 
 
@@ -108,7 +110,12 @@ def station_pictures(name: str) -> Path | None:
     """Where the pictures of a station's cameras are kept, beside its file; None where it is nobody's own."""
     files = (folder / "station" / f"{name}.yaml" for folder in _folders())
     own = next((file for file in files if file.is_file()), None)
-    return None if own is None else own.with_suffix(".cameras.npz")
+    return None if own is None else pictures_beside(own)
+
+
+def pictures_beside(station: Path) -> Path:
+    """Where the pictures of a station's cameras are kept, whose file this is."""
+    return station.with_suffix(".cameras.npz")
 
 
 def compose(overrides: Sequence[str] = (), missing: Missing = "refused") -> Composed:
@@ -196,11 +203,8 @@ def _typed(key: str) -> str:
 def _forget(plain: dict[str, Any], unknown: Sequence[str]) -> None:
     """Take out what has no value, and what makes no sense without it."""
     for key in unknown:
-        *above, last = _typed(key).split(".")
-        place: Any = plain
-        for name in above:
-            place = place[int(name)] if isinstance(place, list) else place[name]
-        del place[last]
+        holder, name = _holder(plain, _typed(key))
+        del holder[name]
     env = plain.get("env", {})
     if "env.arm.joint_home" in unknown:
         env["arm"]["joint_home_every"] = 0
@@ -240,26 +244,45 @@ def amend(config: RunConfig, overrides: Sequence[str], allowed: Sequence[str]) -
     Args:
         config: the configuration of a run.
         overrides: words such as `goal.max_env_steps=30000`.
-        allowed: the keys that may change without making it another experiment.
+        allowed: the keys that may change, `<n>` for any place in a list.
 
     Raises:
-        ConfigError: another key is named, or a value is refused.
+        ConfigError: another key is named, one counts beyond its list, or a value is refused.
     """
-    _check(overrides)
     plain = schema.to_plain(config)
-    for override in OverridesParser.create().parse_overrides(list(overrides)):
+    _, words = _check(overrides)
+    for word, override in zip(overrides, OverridesParser.create().parse_overrides(words), strict=True):
         key = override.key_or_group
-        if key not in allowed:
+        if _PLACE.sub(".<n>", key) not in allowed:
             raise ConfigError(
-                f"{override.input_line}: this run has its configuration already, and only "
-                f"{', '.join(allowed)} may change; for anything else start a new run (leave run= out)"
+                f"{word}: this run has its configuration already, and only {', '.join(allowed)} may change; "
+                "anything else takes a new run"
             )
-        *groups_above, last = key.split(".")
-        place = plain
-        for name in groups_above:
-            place = place[name]
-        place[last] = override.value()
+        holder, name = _holder(plain, key)
+        holder[name] = override.value()
     return schema.from_plain(RunConfig, plain)
+
+
+def _holder(plain: dict[str, Any], key: str) -> tuple[dict[str, Any], str]:
+    """The group of settings that has a key, as it is typed, and its name there.
+
+    Raises:
+        ConfigError: the key counts beyond a list.
+    """
+    *above, last = key.split(".")
+    place: Any = plain
+    for depth, name in enumerate(above):
+        if not isinstance(place, list):
+            place = place[name]
+        elif int(name) < len(place):
+            place = place[int(name)]
+        else:
+            where, there = (
+                ".".join(above[:depth]),
+                ", ".join(f"{n} {each['name']}" for n, each in enumerate(place)),
+            )
+            raise ConfigError(f"{key}: {where} has no number {name} (there are: {there or 'none'})")
+    return place, last
 
 
 def dump(config: RunConfig) -> str:

@@ -94,8 +94,10 @@ def _value(read: Read) -> str:
     values, wanted = shot["values"], shot.get("discounted") or []
     said = f"Along demonstration {shot['episode']} value goes from {values[0]:.2f} to {values[-1]:.2f}"
     if wanted:
-        gap = _off(values, wanted)
-        said += f" (γᵏ from {wanted[0]:.2f} to {wanted[-1]:.2f}): {gap:.2f} off on average"
+        gap, above = _short_of(values, wanted), _short_of(wanted, values)
+        said += f" (γᵏ from {wanted[0]:.2f} to {wanted[-1]:.2f}): {gap:.2f} short of it on average"
+        if above >= _ABOUT:
+            said += f" and {above:.2f} above, as it should be where the policy is quicker than that"
         said += _spread(values, wanted, gap)
     return said + "."
 
@@ -107,7 +109,7 @@ def _spread(values: Sequence[float], wanted: Sequence[float], gap: float) -> str
     third = -(-len(values) // 3)
     first, there = values[:third], wanted[:third]
     said = f"; over the first third {fmean(first):.2f} where γᵏ is {fmean(there):.2f}"
-    near = gap < _ABOUT and _off(first, there) < _NEAR * fmean(there)
+    near = gap < _ABOUT and _short_of(first, there) < _NEAR * fmean(there)
     return said + (", so it has spread all the way back" if near else "")
 
 
@@ -250,8 +252,8 @@ def _by_source(read: Read, kind: str) -> dict[str, float]:
     return {source: value for source, value in found.items() if value is not None}
 
 
-def _off(values: Sequence[float], wanted: Sequence[float]) -> float:
-    return fmean(abs(value - right) for value, right in zip(values, wanted, strict=False))
+def _short_of(values: Sequence[float], wanted: Sequence[float]) -> float:
+    return fmean(max(0.0, right - value) for value, right in zip(values, wanted, strict=False))
 
 
 def _listed(words: Sequence[str]) -> str:

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from handrail.launch.view import RunView
+from handrail.launch.visible import visible_lines
 
 Style = Literal["auto", "live", "plain"]
 
@@ -79,6 +80,7 @@ class Display:
 
     def tell(self, text: str) -> None:
         """Something happened that a person should know."""
+        text = visible_lines(text)
         self._view.notice(text)
         if not self._live:
             self._console.print(Text(f"  {text}"), soft_wrap=True)

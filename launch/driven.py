@@ -4,6 +4,7 @@ from pathlib import Path
 
 from handrail.intervention.run_directory import RunDirectory
 from handrail.launch import runs
+from handrail.launch.rig.about import SCRATCH
 
 _LOCKS = Path("/proc/locks")
 
@@ -28,6 +29,20 @@ def holds(run: RunDirectory, role: str) -> bool:
     )
 
 
+def taken(run: RunDirectory, role: str) -> str:
+    """When whoever has a role of a run now took it, so that they can be told from others; "" for nobody.
+
+    The lock's file is written by its holder, once.
+    """
+    if not holds(run, role):
+        return ""
+    try:
+        return str((run.path / f"{role}.lock").stat().st_mtime_ns)
+    except OSError:
+        return ""
+
+
 def driven(root: str) -> list[str]:
-    """The runs under `root` whose arm and cameras a control loop has now."""
-    return [name for name in runs.existing(root) if holds(RunDirectory(Path(root) / name), "actor")]
+    """The runs under `root` whose arm and cameras somebody has now: a control loop, or a station's set-up."""
+    names = (*runs.existing(root), SCRATCH)
+    return [name for name in names if holds(RunDirectory(Path(root) / name), "actor")]

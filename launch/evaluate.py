@@ -9,6 +9,7 @@ import json
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from handrail.agent.session import Session
 from handrail.agent.weights import LATEST_FILE, PASSED_FILE, WeightsHeader
 from handrail.intervention.run_directory import RunDirectory
 from handrail.launch import arm_link, compose, runs
+from handrail.launch.changeable import HARDWARE
 from handrail.launch.errors import PolicyMissing
 from handrail.launch.judges import make_judge
 from handrail.launch.options import Options
@@ -33,32 +35,44 @@ from handrail.robot_env.errors import ConfigError
 Evaluated = tuple[EvaluationResult, WeightsHeader]
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What is to be evaluated.
+
+    Attributes:
+        run: whose policy.
+        config: the run's configuration, with the hardware that is used.
+        weights: the file of the policy's weights.
+        which: the fixed starts.
+        episodes: from how many of them.
+    """
+
+    run: RunDirectory
+    config: RunConfig
+    weights: Path
+    which: StartSet
+    episodes: int
+
+
 def main(options: Options, overrides: list[str]) -> int:
-    """Evaluate and print; `overrides` is empty (the run has its configuration).
+    """Evaluate and print.
 
     Raises:
-        ConfigError: the number of episodes is none, or nobody would be beside a real arm.
+        ConfigError: the number of episodes is none, an override is refused, or nobody would be beside a real
+            arm.
         PolicyMissing: the run has no policy yet.
         RunLocked: the run's actor is running, and the arm is a real one.
     """
     run = runs.find(options["run"], options["runs"])
-    config = compose.load(run.config_file)
+    config = _with_hardware(compose.load(run.config_file), overrides)
     episodes = config.evaluation.episodes if options["episodes"] is None else options["episodes"]
     if episodes < 1:
         raise ConfigError(f"episodes={episodes}: must be at least 1")
-    weights = policy_file(run)
+    asked = Asked(run, config, policy_file(run), options["set"], episodes)
     console = Console(stderr=options["json"], highlight=False, soft_wrap=True)
-    how = on_arm if config.env.arm.real else in_simulation
+    evaluate_it = on_arm if config.env.arm.real else in_simulation
     with Interrupt().installed() as interrupt:
-        result, header = how(
-            run,
-            config,
-            weights,
-            options["set"],
-            episodes,
-            stopped=lambda: interrupt.number is not None,
-            console=console,
-        )
+        result, header = evaluate_it(asked, console, lambda: interrupt.number is not None)
     about = {
         "run": run.id,
         "set": options["set"],
@@ -72,25 +86,36 @@ def main(options: Options, overrides: list[str]) -> int:
     return 0
 
 
-def in_simulation(
-    run: RunDirectory,
-    config: RunConfig,
-    weights: Path,
-    which: StartSet,
-    episodes: int,
-    *,
-    stopped: Callable[[], bool],
-    console: Console,
-) -> Evaluated:
+def _with_hardware(config: RunConfig, overrides: list[str]) -> RunConfig:
+    """The run's configuration with other hardware, for this evaluation alone.
+
+    Raises:
+        ConfigError: an override says something else, or there is no hardware to choose.
+    """
+    if overrides and not config.env.arm.real:
+        raise ConfigError(
+            f"{overrides[0]}: this run's arm is simulated, and its policy is evaluated in a cell of its own, "
+            "without device, cameras or arm server; leave it out"
+        )
+    return compose.amend(config, overrides, HARDWARE)
+
+
+def in_simulation(asked: Asked, console: Console, stopped: Callable[[], bool]) -> Evaluated:
     """Evaluate in a simulated cell of its own, as fast as it goes.
+
+    Args:
+        asked: what.
+        console: shows that it goes on.
+        stopped: asked after each step; True abandons it.
 
     Raises:
         KeyboardInterrupt: it was stopped; of a simulation a part of the result is worth nothing.
     """
-    evaluator = Evaluator(run, arm_link.for_evaluation(config), threading.Event(), lambda _: None)
+    run, which, episodes = asked.run, asked.which, asked.episodes
+    evaluator = Evaluator(run, arm_link.for_evaluation(asked.config), threading.Event(), lambda _: None)
     try:
         with console.status(f"evaluating {run.id} from {episodes} starts"):
-            header = evaluator.load(weights.read_bytes())
+            header = evaluator.load(asked.weights.read_bytes())
             result = evaluate(evaluator.env, evaluator.policy, which=which, episodes=episodes, stop=stopped)
     finally:
         evaluator.env.close()
@@ -99,25 +124,22 @@ def in_simulation(
     return result, header
 
 
-def on_arm(
-    run: RunDirectory,
-    config: RunConfig,
-    weights: Path,
-    which: StartSet,
-    episodes: int,
-    *,
-    stopped: Callable[[], bool],
-    console: Console,
-) -> Evaluated:
+def on_arm(asked: Asked, console: Console, stopped: Callable[[], bool]) -> Evaluated:
     """Evaluate on the run's own arm, with a person beside it; what there is when it is stopped is the result.
 
     It is kept in `evaluations.jsonl`, also when it breaks off.
+
+    Args:
+        asked: what.
+        console: shows how far it has come.
+        stopped: asked after each step; True ends it.
 
     Raises:
         ConfigError: nobody would be beside it.
         RunLocked: the run's actor is running.
         HandrailError: it broke off; the bar says how far it came.
     """
+    run, config, which, episodes = asked.run, asked.config, asked.which, asked.episodes
     check_attended(config)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with (
@@ -135,7 +157,7 @@ def on_arm(
             progress.console.print(line, soft_wrap=True, highlight=False, markup=False)
 
         policy = FrozenPolicy(run, config, session.env)
-        header = policy.take(weights.read_bytes())
+        header = policy.take(asked.weights.read_bytes())
         try:
             evaluation.drive(policy, stopped=stopped, on_episode=show, announce=say)
         finally:  # what there is counts, also when it breaks off

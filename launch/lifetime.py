@@ -4,12 +4,13 @@ It ends when it is told to, when its supervisor dies, and in any case within a f
 """
 
 import ctypes
+import faulthandler
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,6 +21,9 @@ from structlog.typing import EventDict
 from handrail.launch import telemetry
 
 HEARTBEAT_S = 1.0
+STUCK_BEATS = 120
+"""For so many heartbeats a loop may say nothing: longer than any waits for an arm, for its cameras, or, on a
+busy machine, for one update. Counted, not timed: while the whole machine stands still, none is counted."""
 GRACE_S = 4.0
 ORPHAN_GRACE_S = 1.5
 
@@ -58,9 +62,14 @@ def loading(stop: threading.Event) -> Iterator[None]:
     Args:
         stop: as `begin` returned it; a process that has been told to end already does so here.
     """
-    before = {number: signal.signal(number, lambda *_: os._exit(0)) for number in _SIGNALS}
-    if stop.is_set():
+
+    def end(*_: object) -> None:
+        die_as_told()
         os._exit(0)
+
+    before = {number: signal.signal(number, end) for number in _SIGNALS}
+    if stop.is_set():
+        end()
     try:
         yield
     finally:
@@ -82,14 +91,56 @@ def follow_parent(parent: str | None, stop: threading.Event) -> None:
         stop.set()
 
 
-def beat(report: telemetry.Reporter, role: str, stop: threading.Event) -> None:
-    """Say once a second, from a thread of its own, that `role` lives; until `stop` is set."""
+def die_as_told() -> None:
+    """Under a supervisor, die of SIGTERM; without one, nothing happens.
+
+    For the end of a process that was told to end. Its supervisor may not be who told it, and would take exit
+    code 0 for work that is done.
+    """
+    if "HANDRAIL_PARENT" in os.environ:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGTERM)
+
+
+def beat(
+    report: Callable[[telemetry.Report], None], role: str, stop: threading.Event
+) -> Callable[[telemetry.Report], None]:
+    """Say once a second, from a thread of its own, that `role` lives, for as long as its loop does.
+
+    Until the loop has first reported, it may load and read for as long as it takes. From then on one that
+    reports nothing for `STUCK_BEATS` is stuck: where each thread stands is written into the log, and nothing
+    more is said, which is for the supervisor to see to.
+
+    Args:
+        report: takes reports.
+        role: whose.
+        stop: ends it.
+
+    Returns:
+        What the loop reports by.
+    """
+    spoken = threading.Event()
+
+    def speak(said: telemetry.Report) -> None:
+        spoken.set()
+        report(said)
 
     def go_on() -> None:
+        begun, beats = False, 0
         while not stop.wait(HEARTBEAT_S):
-            report({"kind": "heartbeat", "role": role})
+            if spoken.is_set():
+                spoken.clear()
+                begun, beats = True, 0
+            beats += begun
+            if beats <= STUCK_BEATS:
+                report({"kind": "heartbeat", "role": role})
+            elif beats == STUCK_BEATS + 1:
+                faulthandler.dump_traceback(sys.stderr)
+                quiet = f"its loop had said nothing for {STUCK_BEATS * HEARTBEAT_S:.0f} s"
+                sys.stderr.write(f"handrail: {quiet}; where each of its threads stood is above\n")
 
-    threading.Thread(target=go_on, daemon=True).start()
+    threading.Thread(target=go_on, name="heartbeat", daemon=True).start()
+    return speak
 
 
 def _end_in_time(stop: threading.Event, parent: str | None) -> None:

@@ -74,7 +74,7 @@ def _guarded(name: str, look: Callable[[], Check]) -> Check:
 
 
 def cameras(config: RunConfig, before: References | None = None) -> Iterator[Check]:
-    """A line a physical camera: rate, age, serial number; and whether two of them were exchanged.
+    """A line a physical camera: rate, age, serial number; and whether some of them were exchanged.
 
     Args:
         config: the station's.
@@ -155,9 +155,12 @@ def _known(env: EnvConfig) -> EnvConfig:
 
 def _places(streams: Sequence["FrameStream"], before: References) -> Check:
     """Whether each camera shows what it did before, and not what another one did."""
-    renew = f"delete {before.file} (`handrail doctor cameras --keep` takes a station's anew)"
+    renew = (
+        f"say so on the console's page (Set-up, Crop), or delete {before.file} "
+        "(`handrail doctor cameras --keep` takes a station's anew)"
+    )
     before.check(shown(streams), serials(streams), renew)
-    return Check("camera places", "ok", f"no two look exchanged, by their pictures in {before.file}")
+    return Check("camera places", "ok", f"none look exchanged, by their pictures in {before.file}")
 
 
 def _skew(streams: Sequence["FrameStream"], watched: Sequence["Future[CameraReport]"]) -> float:

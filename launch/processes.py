@@ -40,6 +40,8 @@ class ProcessSpec:
         environment: variables beside those of the supervisor.
         log: file that receives its stdout and stderr.
         terminal: whether it reads the keyboard: it then keeps the terminal, and hears Ctrl-C itself.
+        finishes: whether its work has an end: exit code 0 then says that it is done. Any other process is
+            missed when it ends, whatever it says.
         max_restarts: how often within a minute it may be started again.
         outlives: whether the others need it: it is stopped when they have ended.
         optional: whether the others do without it: however often and however it ends, nothing else does.
@@ -53,6 +55,7 @@ class ProcessSpec:
     log: Path
     environment: Mapping[str, str] = field(default_factory=dict)
     terminal: bool = False
+    finishes: bool = False
     max_restarts: int = MAX_RESTARTS
     outlives: bool = False
     optional: bool = False
@@ -121,7 +124,7 @@ class ProcessGroup:
         return process.pid if process is not None and process.poll() is None else None
 
     def ended(self, role: str) -> bool:
-        """Whether `role` has ended by itself, with its work finished (exit code 0)."""
+        """Whether `role` has ended for good by itself: its work is done, or it is optional and given up."""
         return self._children[role].ended
 
     def poll(self) -> None:
@@ -205,7 +208,7 @@ class ProcessGroup:
 
     def _bury(self, child: _Child, code: int) -> None:
         role, now = child.spec.role, self._now()
-        if code == 0:
+        if code == 0 and child.spec.finishes:
             child.ended = True
             child.spec.on_given_up()
             return
@@ -230,7 +233,8 @@ class ProcessGroup:
         child.process = None
         child.restart_at = now + _BACKOFF_S * 2 ** len(child.restarts)
         child.restarts.append(now)
-        self._on_event(f"the {role} died ({how}); restart {len(child.restarts)} of {most}")
+        ended = "died" if code else "ended by itself"
+        self._on_event(f"the {role} {ended} ({how}); restart {len(child.restarts)} of {most}")
 
     def _too_often(self, child: _Child) -> bool:
         """Whether it has been started again as often as it may be for now."""

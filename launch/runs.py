@@ -84,7 +84,7 @@ def create(name: str | None, root: str, composed: Composed, overrides: Sequence[
     seed = composed.config.seed
     run = RunDirectory(path_of(name or fresh_name(seed), root))
     run.create(compose.dump(composed.config), describe(seed, composed.choices, overrides))
-    _know_cameras(run, composed)
+    know_cameras(run, composed)
     return run
 
 
@@ -114,18 +114,18 @@ def remake(run: RunDirectory, composed: Composed, overrides: Sequence[str]) -> N
         for file in [*run.segments.iterdir(), run.index_file, run.trunk_file]:  # of another schema, perhaps
             file.unlink(missing_ok=True)
         run.remake(compose.dump(composed.config), describe(composed.config.seed, composed.choices, overrides))
-        run.camera_pictures.unlink(missing_ok=True)
-        _know_cameras(run, composed)
+        know_cameras(run, composed)
 
 
-def _know_cameras(run: RunDirectory, composed: Composed) -> None:
-    """Give a new run its station's pictures, to know the cameras by; without any, it takes its own.
+def know_cameras(run: RunDirectory, composed: Composed) -> None:
+    """Give a new run its station's pictures, and no others, to know the cameras by.
 
     Raises:
         RunError: they are there and cannot be copied.
     """
     from handrail.launch import compose
 
+    run.camera_pictures.unlink(missing_ok=True)
     pictures = compose.station_pictures(composed.choices.get("station", ""))
     if pictures is not None and pictures.is_file():
         try:

@@ -31,6 +31,8 @@ _ARM_START_S = 60.0  # how long an arm server may take to reach its arm
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 ARM_SERVER = "arm-server"
+_FINISHING = ("actor", "evaluator")
+"""Those whose work has an end: all steps are taken, the goal is reached."""
 
 
 class Outcome(Enum):
@@ -90,6 +92,7 @@ def process_specs(run: RunDirectory, config: RunConfig, arm_address: str | None 
             run.logs / f"{role}.log",
             dict.fromkeys(_THREAD_VARIABLES, str(count)),
             terminal=role == "actor" and config.actor.device == "keyboard",
+            finishes=role in _FINISHING,
             # An actor begins by moving the arm to a start. A real one waits for somebody who has looked.
             max_restarts=0 if role == "actor" and config.env.arm.real else MAX_RESTARTS,
             outlives=role == ARM_SERVER,
@@ -188,8 +191,8 @@ class Supervisor:
 
     def _watch(self, collector: telemetry.Collector, group: ProcessGroup, interrupt: Interrupt) -> Outcome:
         while interrupt.number is None:
+            group.poll()  # first: of an actor that heard the same Ctrl-C, nobody says that it died
             self._take(collector, group, _POLL_S)
-            group.poll()
             self._display.update()
             now = time.monotonic()
             if now - self._summarised > _SUMMARY_EVERY_S:

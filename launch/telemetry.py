@@ -11,11 +11,14 @@ from typing import Any
 import msgspec
 import zmq
 
+from handrail.robot_env.unpacking import Malformed, unpack
+
 Report = dict[str, Any]
 
 _QUEUE = 1000
 _LARGEST = 1 << 16
 _LAST_MS = 200
+_reports = msgspec.msgpack.Decoder(dict[str, Any])
 
 
 def address(socket_dir: Path) -> str:
@@ -149,8 +152,8 @@ class Relay:
 def decode(frame: bytes) -> Report | None:
     """One report as it travels; None for what is none."""
     try:
-        report = msgspec.msgpack.decode(frame, type=dict[str, Any])
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        report = unpack(_reports, frame)
+    except Malformed:
         return None
     return report if isinstance(report.get("kind"), str) else None
 

@@ -8,6 +8,7 @@ from rich.console import Console
 from handrail.agent.config import RunConfig
 from handrail.intervention.run_directory import RunDirectory
 from handrail.launch import arm_link, compose, run_trunk, runs
+from handrail.launch.changeable import CHANGEABLE
 from handrail.launch.console.address import Address
 from handrail.launch.console.child import alongside
 from handrail.launch.display import Display
@@ -15,38 +16,6 @@ from handrail.launch.errors import GoalNotReached
 from handrail.launch.options import Options
 from handrail.launch.supervisor import Interrupt, Outcome, Supervisor, process_specs, view_of
 from handrail.robot_env.errors import ConfigError
-
-CHANGEABLE = (
-    "goal.max_env_steps",
-    "goal.max_wall_s",
-    "goal.successes",
-    "goal.hold",
-    "evaluation.every_steps",
-    "learner.torch_threads",
-    "diagnostics.every_updates",
-    "diagnostics.batch",
-    "diagnostics.effective_td",
-    "diagnostics.ceiling_margin",
-    "diagnostics.cem",
-    "actor.device",
-    "device.path",
-    "device.poll_s",
-    "device.stick_dead_zone",
-    "device.key_deflection",
-    "device.key_s",
-    "device.buttons.success",
-    "device.buttons.failure",
-    "device.buttons.discard",
-    "device.buttons.pause",
-    "device.buttons.stop",
-    "device.buttons.takeover",
-    "mapping.frame",
-    "mapping.axes",
-    "mapping.gain",
-    "mapping.operator_deg",
-    "mapping.dead_zone",
-)
-"""What may change when a run is taken up again; anything else would make it another experiment."""
 
 
 def main(options: Options, overrides: list[str]) -> int:

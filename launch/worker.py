@@ -4,6 +4,7 @@ import dataclasses
 import importlib
 import os
 import threading
+from collections.abc import Callable
 
 import structlog
 
@@ -17,16 +18,19 @@ NICE = {"actor": 0, "learner": 19, "evaluator": 19}
 
 
 def main(options: Options, overrides: list[str]) -> int:
-    """Run one role of a run until it is told to stop; `overrides` is empty: the run has its own."""
+    """Run one role of a run until its work is done or it is told to stop.
+
+    Returns 0; under a supervisor only when its work is done. `overrides` is empty: the run has its own.
+    """
     role = options["command"]
     stop = lifetime.begin(role)
     os.nice(NICE[role])
     run = runs.find(options["run"], options["runs"])
     config = _for_role(role, compose.load(run.config_file), options.get("arm_address"))
     report = telemetry.Reporter(telemetry.address(run.socket_dir()))
-    lifetime.beat(report, role, stop)
     try:
-        _run(role, run, config, stop, report)
+        _run(role, run, config, stop, lifetime.beat(report, role, stop))
+        told = stop.is_set()
     except HandrailError:
         raise
     except Exception:
@@ -36,6 +40,8 @@ def main(options: Options, overrides: list[str]) -> int:
     finally:
         stop.set()
         report.close()
+    if told:
+        lifetime.die_as_told()
     return 0
 
 
@@ -47,7 +53,11 @@ def _for_role(role: str, config: RunConfig, arm_address: str | None) -> RunConfi
 
 
 def _run(
-    role: str, run: RunDirectory, config: RunConfig, stop: threading.Event, report: telemetry.Reporter
+    role: str,
+    run: RunDirectory,
+    config: RunConfig,
+    stop: threading.Event,
+    report: Callable[[telemetry.Report], None],
 ) -> None:
     # Imported here: the learner's torch is no business of the actor's start, and the reverse.
     with lifetime.loading(stop):

@@ -4,12 +4,14 @@ An episode's reward is what its current label says, so a better classifier can p
 got wrong: each episode that a classifier judged is looked at again, and where the verdict differs a label is
 appended, with the step. What a person has said of an episode stands, and so does what the simulated cell
 knew.
+
+A run may be driven meanwhile: its control loop takes the labels and its learner the rewards, while it goes on
+judging with the version that it began with.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from handrail.intervention.labeller import TASK, Label, classifier_name, said_by_machine
-from handrail.intervention.labels import label_event, review_writer
+from handrail.intervention.labels import label_event
 from handrail.intervention.log_format import Event, LogError
 from handrail.intervention.log_reader import LogReader
 from handrail.intervention.run_directory import RunDirectory
@@ -27,11 +29,10 @@ from handrail.reward_classifier.guard import first_success
 from handrail.reward_classifier.predictor import rules_of
 from handrail.reward_classifier.recorded import RecordedSituations
 from handrail.reward_classifier.stored import SUCCESSES, StoredEpisode, images_after, stored_episodes
+from handrail.reward_classifier.verdicts import bring
 from handrail.reward_classifier.versions import ClassifierError, current, listed, make_current, versions
 from handrail.reward_classifier.watch import check_views
 from handrail.robot_env.config import EnvConfig
-
-_COMMIT_TIMEOUT_S = 10.0
 
 Progress = Callable[[int, int], None]
 """Told of each episode looked at: how many, of how many."""
@@ -90,13 +91,14 @@ def accept(
     Args:
         folder: `classifiers/<name>`.
         version: One of its versions.
-        runs: Whose episodes are to follow; none of them may be running.
+        runs: Whose episodes are to follow, as far as they have ended.
         progress: Told of each episode.
 
     Raises:
         ClassifierError: there is no such version, or it cannot be read.
         ConfigError: a run's images are not those that the classifier was trained on.
-        RunLocked: a run's actor is running; nothing has been changed.
+        RunLocked: somebody holds a run's log and takes no labels; the version is not in use.
+        LabelError: a control loop has not taken all of them; the version is not in use.
         LogError: a log cannot be read or written.
     """
     if version not in versions(folder):
@@ -106,17 +108,14 @@ def accept(
     previous = current(folder)
     for run in runs:
         check_views(classifier.cameras, run.env.cameras, str(classifier.folder))
-    with ExitStack() as stack:
-        for run in runs:
-            stack.callback(run.directory.lock("actor").release)
-        changes = [_Relabelling(run, classifier) for run in runs]
-        total, done = sum(len(each.eligible) for each in changes), 0
-        for each in changes:
-            for _ in each.judge():
-                done += 1
-                progress(done, total)
-        relabelled = tuple(each.apply() for each in changes)
-        make_current(folder, version)
+    changes = [_Relabelling(run, classifier) for run in runs]
+    total, done = sum(len(each.eligible) for each in changes), 0
+    for each in changes:
+        for _ in each.judge():
+            done += 1
+            progress(done, total)
+    relabelled = tuple(each.apply() for each in changes)
+    make_current(folder, version)
     return Accepted(version, previous, relabelled)
 
 
@@ -153,17 +152,14 @@ class _Relabelling:
 
     def apply(self) -> Relabelled:
         """Append the labels."""
-        if self._events:
-            with review_writer(self._run.directory.segments) as writer:
-                writer.append(*self._events)
-                writer.wait_committed(writer.appended, _COMMIT_TIMEOUT_S)
-        succeeded = [event for event in self._events if event.new in SUCCESSES]
+        events = bring(self._run.directory, self._events)
+        succeeded = [event for event in events if event.new in SUCCESSES]
         return Relabelled(
             run=self._run.directory.id,
             judged=len(self.eligible) - len(self._unreadable),
             to_success=tuple(event.episode for event in succeeded),
-            to_failure=tuple(event.episode for event in self._events if event not in succeeded),
-            persons=self._persons,
+            to_failure=tuple(event.episode for event in events if event not in succeeded),
+            persons=self._persons + len(self._events) - len(events),
             unreadable=tuple(self._unreadable),
         )
 

@@ -36,7 +36,15 @@ from handrail.reward_classifier.config import ClassifierConfig
 from handrail.reward_classifier.guard import Guard
 from handrail.reward_classifier.model import RewardHead
 from handrail.reward_classifier.train import Trained
-from handrail.reward_classifier.versions import SETTINGS, ClassifierError, current, listed, one_line, versions
+from handrail.reward_classifier.versions import (
+    REPORT,
+    SETTINGS,
+    ClassifierError,
+    current,
+    listed,
+    one_line,
+    versions,
+)
 from handrail.robot_env.cameras.config import CameraConfig
 from handrail.robot_env.errors import ConfigError
 from handrail.vision.config import TrunkName
@@ -48,7 +56,7 @@ SCHEMA = 1
 _AT_ONCE = 32  # looks; what the trunk computes in between takes megabytes for each
 _ASIDE = ".saving-"  # begins the name of a folder that is being written
 _LEFT_OVER_S = 24 * 3600.0  # nobody writes that long: a training was killed there
-WEIGHTS, REPORT = "classifier.safetensors", "report.html"
+WEIGHTS = "classifier.safetensors"
 
 
 @dataclass(frozen=True, eq=False)

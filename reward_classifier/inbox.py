@@ -95,7 +95,9 @@ class Inbox:
         """Every disagreement, oldest first; the index has been refreshed."""
         known: dict[int, tuple[int, InboxEntry | None]] = {}
         for judged in reversed(index.judged_by_both()):
-            said = [(at, event) for at, event in index.events(judged.episode) if event.kind == "label"]
+            said = index.labels(judged.episode)
+            if not said:  # whatever it was called has been taken back
+                continue
             last, _ = said[-1]
             before = self._known.get(judged.episode)
             known[judged.episode] = (

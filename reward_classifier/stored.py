@@ -34,7 +34,7 @@ class StoredEpisode:
         after: Sequence of the record before it, from which `images_after` reads.
         steps: Its steps.
         end: Its last record; None while it runs, or when it was aborted.
-        labels: What it was called, oldest first.
+        labels: What it was called and nobody took back, oldest first.
         labelled_at: Sequence of each of these in the log.
     """
 
@@ -80,6 +80,9 @@ def stored_episodes(reader: LogReader) -> list[StoredEpisode]:
             case Event(kind="label") if record.episode in episodes:
                 episodes[record.episode].labels.append(record)
                 episodes[record.episode].labelled_at.append(sequence)
+            case Event(kind="undo") if record.episode in episodes and episodes[record.episode].labels:
+                episodes[record.episode].labels.pop()
+                episodes[record.episode].labelled_at.pop()
         last = sequence
     return list(episodes.values())
 

@@ -12,7 +12,10 @@ from handrail.intervention.run_directory import write_durably
 from handrail.reward_classifier.calibration import Calibration
 from handrail.robot_env.errors import ConfigError, HandrailError
 
-SETTINGS, CURRENT = "classifier.json", "current"
+SETTINGS, REPORT, CURRENT = "classifier.json", "report.html", "current"
+
+LARGEST_REPORT = 32 << 20
+"""So many bytes a report may have: 24 pairs of pictures and 60 curves take a tenth of it."""
 
 T = TypeVar("T")
 
@@ -58,6 +61,25 @@ def calibration(folder: Path) -> Calibration:
         ClassifierError: its settings cannot be read.
     """
     return _known(folder, lambda settings: Calibration.from_plain(settings["calibration"]))
+
+
+def report(folder: Path) -> str:
+    """The page that a version's training has written, `classifiers/<name>/<version>`.
+
+    Raises:
+        ClassifierError: it is not there, is too large for one of ours, or cannot be read.
+    """
+    try:
+        with (folder / REPORT).open("rb") as file:
+            data = file.read(LARGEST_REPORT + 1)
+        if len(data) > LARGEST_REPORT:
+            raise ValueError(f"more than {LARGEST_REPORT >> 20} MB")
+        return data.decode()
+    except (OSError, ValueError) as error:
+        raise ClassifierError(
+            f"report {folder / REPORT} cannot be read ({type(error).__name__}: {one_line(error)}); "
+            "train a version anew"
+        ) from None
 
 
 def make_current(folder: Path, version: str) -> None:

@@ -110,25 +110,25 @@ class ImageWatch:
 
 
 def check_not_swapped(features: Mapping[str, np.ndarray], trained: Statistics) -> None:
-    """Refuse images of two cameras of which each looks like what the other one showed in training.
+    """Refuse images of cameras that look like what others of them showed in training: two, or a circle.
 
     Args:
         features: By camera, of the shape of its statistics.
         trained: The statistics.
 
     Raises:
-        CameraError: two cameras are swapped.
+        CameraError: cameras are swapped.
     """
 
     def distance(a: str, b: str) -> float:
         alike = features[a].shape == features[b].shape
         return _distance(features[a], trained[b]) if alike else math.inf
 
-    for pair in exchanged(trained, distance):
+    for each in exchanged(trained, distance):
         raise CameraError(
-            f"cameras {pair.a} and {pair.b} look swapped: each shows what the other one showed when the "
-            f"classifier was trained (distance {pair.crossed:.2f} crossed, {pair.straight:.2f} as they are); "
-            "exchange their serials in env.camera_devices"
+            f"cameras {', '.join(each.names[:-1])} and {each.names[-1]} look swapped: "
+            f"{each.said('when the classifier was trained')} (distance {each.crossed:.2f} so, "
+            f"{each.straight:.2f} as they are); exchange their serials in env.camera_devices"
         )
 
 

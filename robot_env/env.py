@@ -9,6 +9,7 @@ is *truncated*, never terminated: the value of what would have followed is not z
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import gymnasium as gym
@@ -163,17 +164,6 @@ class RobotEnv(gym.Env[Any, NDArray[np.float32]]):
         )
 
     @property
-    def goal_pose(self) -> Array:
-        """(7,) the last goal the gate let through, base frame: what a "commanded" step is added to.
-
-        Raises:
-            ResetError: there was none yet.
-        """
-        if self._goal is None:
-            raise ResetError("nothing has been commanded yet; call reset() first")
-        return self._goal.copy()
-
-    @property
     def lockstep(self) -> bool:
         """Whether time stands still between two steps: a simulated arm that moves while one waits."""
         return isinstance(self._clock, LockstepClock)
@@ -252,12 +242,7 @@ class RobotEnv(gym.Env[Any, NDArray[np.float32]]):
         wanted = self.action_spec.check(action)
         clipped = wanted.clip(-1.0, 1.0)
         flags = GateFlag.NONE if (clipped == wanted).all() else GateFlag.ACTION
-
-        def command() -> Array:
-            self._command(clipped)
-            return clipped
-
-        return self._advance(command, flags)
+        return self._advance(lambda: clipped, 1, flags)
 
     def step_by_hand(
         self, hand: Callable[[], ArrayLike]
@@ -276,17 +261,20 @@ class RobotEnv(gym.Env[Any, NDArray[np.float32]]):
         def clipped() -> Array:
             return self.action_spec.check(hand()).clip(-1.0, 1.0)
 
-        return self._advance(
-            lambda: follow(clipped, self._command, self._clock, self._ticker.due_ns, looks), GateFlag.NONE
-        )
+        return self._advance(clipped, looks, GateFlag.NONE)
 
     def _advance(
-        self, command: Callable[[], Array], flags: GateFlag
+        self, asked: Callable[[], Array], looks: int, flags: GateFlag
     ) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Command, wait for the tick, read, judge; `command` returns the action it came to."""
+        """Command what is `asked` in each of so many looks, wait for the tick, read, judge."""
         steps = self._steps + 1
+        commanded = self.config.target_reference == "commanded"
+        # One for the whole step: each look says where the step ends, and what it adds must not add up.
+        reference = self._goal if commanded else self.last_arm_state.pose
+        assert reference is not None
+        send = partial(self._command, reference)
         try:
-            action = command()
+            action = follow(asked, send, self._clock, self._ticker.due_ns, looks)
             self._ticker.wait()
             state = self._arm.state()
             if state.mode is ArmMode.FAULT:
@@ -354,10 +342,8 @@ class RobotEnv(gym.Env[Any, NDArray[np.float32]]):
         extra = [] if self._render_camera is None else [self._render_camera]
         return [*self.observer.cameras.values(), *extra]
 
-    def _command(self, action: Array) -> None:
+    def _command(self, reference: Array, action: Array) -> None:
         """Send `reference ∘ step` to the arm. An arm that is not running drops it, and flags that it did."""
-        reference = self._goal if self.config.target_reference == "commanded" else self.last_arm_state.pose
-        assert reference is not None
         try:
             self._goal = self._arm.set_target(pose_compose(reference, self.action_spec.delta_pose(action)))
         except ArmFault:

@@ -1,7 +1,8 @@
 """The safety gate: one pure function between every command and every arm.
 
-A goal goes through, in this order: is it finite; is the arm pressing too hard; leash (not too far ahead of
-where the arm is); workspace and rotation box; and then a time-optimal motion within speed, acceleration and
+A goal goes through, in this order: is the arm pressing too hard; is it finite; leash (not too far ahead of
+where the arm is); workspace and rotation box; joint margin and singularity (`Reach`, where the arm's
+kinematics are known); and then a time-optimal motion within speed, acceleration and
 jerk limits per work axis, from the present set-point to the goal at rest. The policy, the operator, resets
 and the console all pass here; there is no other way to a driver. (A joint motion to the configured home is
 the driver's own; the arm server watches over that.)
@@ -15,7 +16,7 @@ there. A brake is the same argument with the stopping point as its goal; where j
 edge, the edge becomes the goal. The box is shrunk by a micrometre so that rounding does not matter. By
 induction from a seed at rest, set-points stay inside for ever. A seed a little outside begins with a plan to
 the nearest point inside; by the same argument no set-point is further out than one before it, and none that
-is inside leaves again.
+is inside leaves again. Limits that tighten in mid-motion are used as soon as they suffice to stop inside.
 
 Software limits are not safety-rated. The emergency stop is hardware.
 """
@@ -24,6 +25,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntFlag
+from typing import Protocol
 
 from ruckig import ControlInterface, InputParameter, Result, Ruckig, RuckigError, Synchronization, Trajectory
 
@@ -62,6 +64,27 @@ class GateFlag(IntFlag):
     """No command came for too long while the arm ran: braking to rest, then HOLD."""
     STALE = 1024
     """A command was dropped: too old, out of order, or from a client without the lease."""
+    JOINT_MARGIN = 2048
+    """The goal led a joint into the margin before its limit: it was moved back towards the arm."""
+    SINGULAR = 4096
+    """The goal led towards a singularity: it was moved back towards the arm."""
+
+
+JOINTS_LIMIT = GateFlag.JOINT_MARGIN | GateFlag.SINGULAR
+"""What the arm's joints limited."""
+
+
+class Reach(Protocol):
+    """How much of the way to a goal the arm's joints allow."""
+
+    def share(self, goal: Array, size: float) -> tuple[float, GateFlag]:
+        """Share in [0, 1] of the way from the measured pose to `goal` (7,), and what limits it.
+
+        Args:
+            goal: base frame, inside the box and the leash.
+            size: length of that way, as a share of the leash.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +116,8 @@ class GateLimits:
         leash_m: longest distance from the arm to a goal [m].
         leash_rad: largest turn from the arm to a goal [rad].
         force_limit_n: largest force on the tool [N].
-        force_samples: commands in a row above it before the gate brakes.
+        force_samples: looks in a row above it before the arm brakes: the gate's, one a command, or those of
+            `Servo.watch`, one a round of an arm server.
         period_s: time to the next command [s]; only the SPEED flag depends on it.
     """
 
@@ -140,6 +164,20 @@ class GateLimits:
             for x, low, high in zip(coordinates, self.low, self.high, strict=True)
         )
 
+    def admit(self, setpoint: SetPoint) -> bool:
+        """Whether a set-point moves within them, also while its acceleration comes to an end."""
+        return all(
+            abs(a) <= most_a * (1.0 + 1e-9) and abs(v) + a * a / (2.0 * jerk) <= speed * (1.0 + 1e-9)
+            for v, a, speed, most_a, jerk in zip(
+                setpoint.velocity,
+                setpoint.acceleration,
+                self.speed,
+                self.acceleration,
+                self.jerk,
+                strict=True,
+            )
+        )
+
 
 class Plan:
     """A motion of the set-point from now until it rests.
@@ -175,6 +213,17 @@ class Plan:
             return self._frame.pose(self.rest)
         return self._frame.pose(self._trajectory.at_time(t_s)[0])
 
+    def stays_inside(self, limits: GateLimits) -> bool:
+        """Whether it leaves the box at no moment."""
+        if self._trajectory is None:
+            return limits.clip(self.rest) == self.rest
+        return all(
+            low - ROUNDING / 10 <= bound.min and bound.max <= high + ROUNDING / 10
+            for bound, low, high in zip(
+                self._trajectory.position_extrema, limits.low, limits.high, strict=True
+            )
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class GateDecision:
@@ -200,6 +249,7 @@ def gate(
     force_n: float,
     limits: GateLimits,
     force_count: int = 0,
+    reach: Reach | None = None,
 ) -> GateDecision:
     """Turn a wanted pose into a motion that the arm may make. Pure: same arguments, same decision.
 
@@ -210,9 +260,11 @@ def gate(
         goal: (7,) wanted tool pose, base frame; its quaternion is normalised here.
         setpoint: where the set-point is now, inside the box or on its way there.
         measured: (7,) where the tool is, base frame.
-        force_n: force on the tool [N]; not a number counts as too much.
+        force_n: force on the tool [N]; not a number counts as too much. Zero from an arm server, which
+            watches the force itself, between commands too.
         limits: the limits.
         force_count: commands in a row over the force limit before this one.
+        reach: what the arm's joints allow from where they are; None where its kinematics are not known.
 
     Returns:
         A plan that starts at `setpoint`, position, velocity and acceleration alike.
@@ -227,7 +279,8 @@ def gate(
 
     # Contact may push the arm a little out of the box; leashing to the nearest point inside keeps the gate
     # idempotent.
-    leashed, flags = _leash(wanted, limits.clip(here), limits)
+    inside = limits.clip(here)
+    leashed, flags = _leash(wanted, inside, limits)
     target = limits.clip(leashed)
     if math.dist(target[:3], leashed[:3]) > ROUNDING / 1000:
         flags |= GateFlag.WORKSPACE
@@ -237,11 +290,22 @@ def gate(
         if abs(x - p) > speed * limits.period_s:
             flags |= GateFlag.SPEED
             break
+    goal = limits.frame.pose(target)
+    if reach is not None:
+        size = max(
+            math.dist(target[:3], inside[:3]) / limits.leash_m,
+            math.dist(target[3:], inside[3:]) / limits.leash_rad,
+        )
+        share, limited = reach.share(goal, size)
+        if limited:
+            flags |= limited
+            target = _six(h + share * (x - h) for h, x in zip(inside, target, strict=True))
+            goal = limits.frame.pose(target)
 
     plan = plan_to(target, setpoint, limits)
     if plan is None:
         return _refuse(setpoint, limits, flags | GateFlag.PLANNER, force_count)
-    return GateDecision(plan, limits.frame.pose(target), flags, force_count)
+    return GateDecision(plan, goal, flags, force_count)
 
 
 def plan_to(target: Six, setpoint: SetPoint, limits: GateLimits) -> Plan | None:

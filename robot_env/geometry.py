@@ -125,22 +125,6 @@ def quat_slerp(a: Vector, b: Vector, fraction: float) -> Array:
     return np.array(_product(start, _exponential([fraction * t for t in turn])))
 
 
-def quat_from_matrix(matrix: Array) -> Array:
-    """Quaternion (4,) of a rotation matrix (3, 3), by Shepperd's method: the largest divisor of four."""
-    (a, b, c), (d, e, f), (g, h, i) = np.asarray(matrix, dtype=np.float64).tolist()
-    trace = a + e + i
-    largest = max(trace, a, e, i)
-    if largest == trace:
-        q = (h - f, c - g, d - b, 1.0 + trace)
-    elif largest == a:
-        q = (1.0 + a - e - i, b + d, c + g, h - f)
-    elif largest == e:
-        q = (b + d, 1.0 - a + e - i, f + h, c - g)
-    else:
-        q = (c + g, f + h, 1.0 - a - e + i, d - b)
-    return quat_normalize(q)
-
-
 def matrix_from_quat(q: Vector) -> Array:
     """Rotation matrix (3, 3) of `q`."""
     x, y, z, w = _floats(q)
@@ -194,6 +178,13 @@ def pose_distance(a: Vector, b: Vector) -> tuple[float, float]:
     return math.dist(pa[:3], pb[:3]), quat_angle(pa[3:7], pb[3:7])
 
 
+def displacement(a: Vector, b: Vector) -> Array:
+    """The way from `a` to `b`, shape (6,): offset [m] and turn [rad], both along the base's axes."""
+    pa, pb = _floats(a), _floats(b)
+    turn = _logarithm(_product(pb[3:7], _conjugate(pa[3:7])))
+    return np.array((pb[0] - pa[0], pb[1] - pa[1], pb[2] - pa[2], *turn))
+
+
 class WorkFrame:
     """Coordinates of a task: six numbers in which a box of positions and tilts is really a box.
 
@@ -214,11 +205,6 @@ class WorkFrame:
         self._tool_inverse = _conjugate(self._tool)
         self._axes = tuple(quat_normalize(axes).tolist())
         self._axes_inverse = _conjugate(self._axes)
-
-    @property
-    def nominal(self) -> Array:
-        """(7,) the nominal tool pose, base frame."""
-        return np.array((*self._origin, *self._tool))
 
     def coordinates(self, pose: Vector) -> list[float]:
         """Six work coordinates [m, rad] of `pose` (7,)."""

@@ -46,12 +46,10 @@ class Granted:
 
     Attributes:
         level: "fifo", "nice", or "plain" for nothing at all.
-        locked: whether the process's memory stays in RAM.
         warning: what is missing and how to get it; "" when nothing is.
     """
 
     level: Level
-    locked: bool
     warning: str = ""
 
 
@@ -66,17 +64,16 @@ def claim(role: str, *, required: bool) -> Granted:
         ArmError: it is required and not permitted; names the remedy.
     """
     level = raise_priority()
-    if level == "fifo":
-        return Granted(level, lock_memory())
-    if required:
+    if required and level != "fifo":
         raise ArmError(
             f"The {role} may not use SCHED_FIFO, which a real arm needs: {REMEDY}; or accept late commands "
             "with env.arm.server.require_realtime=false"
         )
+    lock_memory()
+    if level == "fifo":
+        return Granted(level)
     instead = f"nice {NICE} instead" if level == "nice" else "no priority at all"
-    return Granted(
-        level, lock_memory(), f"the {role} runs with {instead}: SCHED_FIFO is not permitted; {REMEDY}"
-    )
+    return Granted(level, f"the {role} runs with {instead}: SCHED_FIFO is not permitted; {REMEDY}")
 
 
 @contextmanager
@@ -155,16 +152,15 @@ def fifo_permitted(priority: int = FIFO_PRIORITY) -> bool:
     return True
 
 
-def lock_memory() -> bool:
-    """Keep the process's pages in RAM from the moment they are touched; whether that is so now.
+def lock_memory() -> None:
+    """Keep the process's pages in RAM from the moment they are touched, where the system allows it.
 
     A swapped-out page costs a control loop milliseconds. Not tried under a limit: a later allocation would
     fail there, which is worse.
     """
-    if resource.getrlimit(resource.RLIMIT_MEMLOCK)[0] != resource.RLIM_INFINITY and not _may_lock():
-        return False
-    # ONFAULT: thread stacks and arenas are reserved far beyond what is ever used of them.
-    return ctypes.CDLL(None).mlockall(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT) == 0
+    if resource.getrlimit(resource.RLIMIT_MEMLOCK)[0] == resource.RLIM_INFINITY or _may_lock():
+        # ONFAULT: thread stacks and arenas are reserved far beyond what is ever used of them.
+        ctypes.CDLL(None).mlockall(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT)
 
 
 def _may_lock() -> bool:

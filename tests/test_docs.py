@@ -13,7 +13,7 @@ import pytest
 from handrail.agent.config import RunConfig
 from handrail.agent.session import MOST_INCIDENTS
 from handrail.launch.compose import compose
-from handrail.robot_env.arms.arm import Gains
+from handrail.robot_env.arms.arm import MOST_DAMPING_NMS_RAD, MOST_DAMPING_NS_M, Gains
 from handrail.robot_env.arms.config import ArmServerConfig
 from handrail.robot_env.arms.franka.config import FrankaConfig
 from handrail.robot_env.arms.ur.config import URConfig
@@ -21,6 +21,7 @@ from handrail.robot_env.arms.ur.robot import DRIFT_N
 from handrail.robot_env.cameras.config import CameraDeviceConfig
 from handrail.robot_env.remote.impedance import MOST_TORQUE_NM
 from handrail.robot_env.remote.modes import JOINT_MOTION_BELOW_M, JOINT_MOTION_ROOM_M, JOINT_MOTION_TURN_RAD
+from handrail.robot_env.remote.recovery import RECOVERY_S
 from handrail.robot_env.remote.silence import TARE_PATIENCE_NS
 from handrail.robot_env.remote.timing import waiting_ns, watchdog_ns
 from handrail.robot_env.sim.model import FORCE_LIMITS
@@ -176,6 +177,8 @@ def test_the_steady_push_is_that_of_the_code() -> None:
 def test_fixed_limits_are_those_of_the_code() -> None:
     table = next(rows for heading, *rows in tables(SAFETY) if heading[:2] == ["what", "limit"])
     assert [numbers(row[1]) for row in table] == [
+        [MOST_DAMPING_NS_M, MOST_DAMPING_NMS_RAD],
+        [RECOVERY_S],
         [waiting_ns(0) / 1e9],
         [TARE_PATIENCE_NS / 1e9],
         [JOINT_MOTION_ROOM_M, JOINT_MOTION_BELOW_M, JOINT_MOTION_TURN_RAD],

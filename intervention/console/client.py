@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,10 @@ import zmq
 
 from handrail.intervention.console.messages import LARGEST, Ack, Command, ToDesk, Verb, desk_address
 from handrail.robot_env.errors import HandrailError
+from handrail.robot_env.unpacking import Malformed, unpack
+
+_AT_ONCE = 100  # of many: fewer than a socket holds back
+_ack = msgspec.msgpack.Decoder(Ack)
 
 
 class DeskSilent(HandrailError):
@@ -53,18 +58,50 @@ class DeskClient:
         Raises:
             DeskSilent: no answer; whether the command was carried out is not known.
         """
-        details = {"id": uuid.uuid4().hex, "issued_ns": time.monotonic_ns(), **details}
-        command = Command(verb=verb, who=who, **details)
-        self.send(command)
-        deadline_s = time.monotonic() + timeout_s
-        while (left_s := deadline_s - time.monotonic()) > 0.0 and self._socket.poll(int(left_s * 1000) + 1):
-            ack = msgspec.msgpack.decode(self._socket.recv(), type=Ack)
-            if ack.id == command.id:
-                return ack
+        command = Command(verb=verb, who=who, **_stamped(details))
+        for ack in self._asked([command], timeout_s):
+            return ack
         raise DeskSilent(
             f"no control loop of this run answered {verb!r} within {timeout_s:.0f} s; is it still running?"
         )
 
+    def ask_each(
+        self, verb: Verb, who: str, timeout_s: float, asked: Sequence[Mapping[str, Any]]
+    ) -> Iterator[Ack]:
+        """Ask for many things, and yield the answers as they come; what has none by then is not known of.
+
+        Args:
+            verb: see `messages.Verb`.
+            who: asks.
+            timeout_s: patience with each hundred of them [s].
+            asked: the other fields of each `Command`, its id among them.
+        """
+        for first in range(0, len(asked), _AT_ONCE):
+            part = asked[first : first + _AT_ONCE]
+            yield from self._asked(
+                [Command(verb=verb, who=who, **_stamped(details)) for details in part], timeout_s
+            )
+
+    def _asked(self, commands: Sequence[Command], timeout_s: float) -> Iterator[Ack]:
+        open_ids = {command.id for command in commands}
+        for command in commands:
+            self.send(command)
+        deadline_s = time.monotonic() + timeout_s
+        while open_ids and (left_s := deadline_s - time.monotonic()) > 0.0:
+            if self._socket.poll(int(left_s * 1000) + 1):
+                try:
+                    ack = unpack(_ack, self._socket.recv())
+                except Malformed:
+                    continue
+                if ack.id in open_ids:
+                    open_ids.remove(ack.id)
+                    yield ack
+
     def close(self) -> None:
         """Close the socket."""
         self._socket.close()
+
+
+def _stamped(details: Mapping[str, Any]) -> dict[str, Any]:
+    """With a name and the time, where it has none."""
+    return {"id": uuid.uuid4().hex, "issued_ns": time.monotonic_ns(), **details}

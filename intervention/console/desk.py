@@ -25,6 +25,7 @@ from handrail.intervention.console.messages import (
     Watch,
 )
 from handrail.robot_env.errors import HandrailError
+from handrail.robot_env.unpacking import Malformed, unpack
 
 _REMEMBERED = 1000
 _EARLY_MS = 1000.0  # a command may be stamped so much after it arrives: clocks are translated
@@ -99,8 +100,8 @@ class Desk:
 
     def _take(self, identity: bytes, *frames: bytes) -> None:
         try:
-            message = self._decoder.decode(frames[-1])
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, IndexError):
+            message = unpack(self._decoder, frames[-1])
+        except (Malformed, IndexError):
             self.malformed += 1
             return
         match message:

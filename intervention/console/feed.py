@@ -8,6 +8,7 @@ import numpy as np
 import zmq
 
 from handrail.intervention.console.messages import FrameHead, Live
+from handrail.robot_env.unpacking import Malformed, unpack
 
 _LIVE, _FRAME = b"live", b"frame"
 _QUEUE = 100  # messages a slow subscriber may be behind; beyond, it loses them
@@ -78,13 +79,13 @@ class FeedReader:
         try:
             match parts:
                 case [topic, body] if topic == _LIVE:
-                    return self._live.decode(body)
+                    return unpack(self._live, body)
                 case [topic, body, pixels] if topic == _FRAME:
-                    head = self._head.decode(body)
+                    head = unpack(self._head, body)
                     height, width, channels = head.shape
                     if len(pixels) == height * width * channels and channels == 3:
                         return head, pixels
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        except Malformed:
             pass
         self.malformed += 1
         return None

@@ -19,6 +19,8 @@ CONSOLE_MAPPING = MappingConfig(frame="base")
 """How a hand at the console moves the arm: the page sends directions of the base already."""
 LOST_S = 2.0
 """For so long a hand that fell silent while it drove is waited for; nobody drives meanwhile."""
+SILENT = "the hand at the console fell silent: let go, then take over again"
+"""Said of a hand that drove, was not heard for a moment, and has not let go since."""
 _HOLDABLE: frozenset[Button] = frozenset({"success"})
 _DRIVING: frozenset[Button] = frozenset({"takeover"})
 _PAUSING: frozenset[Button] = frozenset({"hold"})

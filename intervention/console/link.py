@@ -18,7 +18,7 @@ from handrail.intervention.console.desk import Desk, Outcome
 from handrail.intervention.console.eyes import Eyes
 from handrail.intervention.console.feed import Feed
 from handrail.intervention.console.halt import Halt
-from handrail.intervention.console.hand import ConsoleHand, Press, SharedDevice
+from handrail.intervention.console.hand import SILENT, ConsoleHand, Press, SharedDevice
 from handrail.intervention.console.messages import (
     VERDICTS,
     Command,
@@ -46,7 +46,6 @@ BEAT_S = 0.25
 _ATTENDED_S = 600.0
 _STEPS_S = 0.1  # steps of a simulation that runs ahead travel together
 _DRIVERS = {Source.POLICY: "policy", Source.HUMAN: "human", Source.SCRIPT: "hold"}
-_SILENT = "the hand at the console fell silent: let go, then take over again"
 _PRESSED: dict[str, Button] = {"reset": "abandon", "pause": "hold"}
 
 
@@ -171,7 +170,7 @@ class ConsoleLink:
         self.eyes.see({})
 
     def wait(self, reason: str) -> None:
-        """No episode can begin yet, and nobody at a console can help it."""
+        """No episode can begin yet, for a reason that is no incident and no pause."""
         self.tell(driver="waiting", running=False, reason=reason, fault=False)
         self.eyes.see({})
 
@@ -210,7 +209,7 @@ class ConsoleLink:
         )
         driver, hand = _DRIVERS[transition.source], self.hand.driver
         halt = self._halt(paused)
-        reason = str(self.halt) if paused else _SILENT if driver == "hold" and hand else ""
+        reason = str(self.halt) if paused else SILENT if driver == "hold" and hand else ""
         self.tell(
             driver=driver,
             running=not (transition.terminated or transition.truncated),

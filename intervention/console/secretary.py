@@ -64,22 +64,44 @@ class Secretary:
 
     def _work(self) -> None:
         index: EpisodeIndex | None = None
-        while (errand := self._errands.get()) is not None:
-            if isinstance(errand, Event):
-                with contextlib.suppress(LogError):  # the control loop's next step says the same, louder
-                    self._writer.append(errand)
-                continue
-            try:
-                if index is None:
-                    index = EpisodeIndex(self._run.index_file, LogReader(self._run.segments))
-                sequence = self._append(errand.command, index)
-                if sequence is not None:
-                    self._writer.wait_committed(sequence, _DISK_S)
-            except Exception as error:  # the errand's own: whoever asks for its outcome gets it
-                errand.error = error
-            errand.done.set()
+        going = True
+        while going:
+            errands = self._waiting()
+            going = errands[-1] is not None
+            written: list[tuple[_Errand, int | None]] = []
+            for errand in errands:
+                if isinstance(errand, Event):
+                    with contextlib.suppress(LogError):  # the control loop's next step says the same, louder
+                        self._writer.append(errand)
+                elif errand is not None:
+                    try:
+                        if index is None:
+                            index = EpisodeIndex(self._run.index_file, LogReader(self._run.segments))
+                        written.append((errand, self._append(errand.command, index)))
+                    except Exception as error:  # the errand's own: whoever asks for its outcome gets it
+                        errand.end(error)
+            for errand, sequence in written:
+                self._settle(errand, sequence)
         if index is not None:
             index.close()
+
+    def _waiting(self) -> "list[_Errand | Event | None]":
+        """What there is to write, at least one; None behind the last of all. They wait for the disk once."""
+        errands = [self._errands.get()]
+        with contextlib.suppress(queue.Empty):
+            while errands[-1] is not None:
+                errands.append(self._errands.get_nowait())
+        return errands
+
+    def _settle(self, errand: "_Errand", sequence: int | None) -> None:
+        """Answer once it is on the disk."""
+        try:
+            if sequence is not None:
+                self._writer.wait_committed(sequence, _DISK_S)
+        except Exception as error:
+            errand.end(error)
+        else:
+            errand.end()
 
     def _append(self, command: Command, index: EpisodeIndex) -> int | None:
         """The sequence to wait for; None if it had that label already."""
@@ -104,12 +126,16 @@ class _Errand:
 
     def __init__(self, command: Command) -> None:
         self.command = command
-        self.done = threading.Event()
-        self.error: Exception | None = None
+        self._done = threading.Event()
+        self._error: Exception | None = None
+
+    def end(self, error: Exception | None = None) -> None:
+        self._error = error
+        self._done.set()
 
     def outcome(self) -> str | None:
-        if not self.done.is_set():
+        if not self._done.is_set():
             return None
-        if self.error is not None:
-            raise self.error
+        if self._error is not None:
+            raise self._error
         return ""

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from handrail.launch.classify import common
+from handrail.launch.driven import holds
 from handrail.launch.options import Options
 from handrail.reward_classifier.accept import Relabelled, StoredRun, accept
 from handrail.reward_classifier.versions import newest
@@ -23,7 +24,8 @@ def main(options: Options, overrides: list[str]) -> int:
         ConfigError: there is no classifier, a run sees with other cameras, or it is rewarded in stages.
         ClassifierError: there is no such version.
         RunMissing: there is no such run.
-        RunLocked: a run's actor is running; nothing has been changed.
+        RunLocked: somebody holds a run's log and takes no labels; the version is not in use.
+        LabelError: a control loop has not taken all of them; the version is not in use.
     """
     common.refuse_overrides("accept", overrides)
     folder = common.folder_of(options)
@@ -39,13 +41,23 @@ def main(options: Options, overrides: list[str]) -> int:
             [StoredRun(each.directory, each.config.env) for each in known],
             lambda done, of: progress.update(bar, completed=done, total=of),
         )
+    driven = [
+        each.directory.id
+        for each in known
+        if _is_rewarded_by(each, folder, version) and holds(each.directory, "actor")
+    ]
     if options["json"]:
-        sys.stdout.write(json.dumps(dataclasses.asdict(accepted)) + "\n")
+        sys.stdout.write(json.dumps({**dataclasses.asdict(accepted), "driven": driven}) + "\n")
         return 0
     before = f" (before: {accepted.previous})" if accepted.previous else ""
     console.print(f"{folder.name} {accepted.version} is in use{before}")
     for each in accepted.runs:
         console.print(_line(each))
+    for name in driven:
+        console.print(
+            f"{name} is being driven: until it is started again it judges with the version that it began "
+            "with; accept this one again later, for the episodes in between"
+        )
     if not accepted.runs:
         console.print(
             f"No run in {options['runs']} is rewarded by it. A new one is with: env.reward.source=classifier "

@@ -23,7 +23,7 @@ from handrail.intervention.log_reader import LogReader
 from handrail.intervention.operator import SYNTHETIC_MAPPING
 from handrail.intervention.run_directory import RunDirectory
 from handrail.intervention.transition import Transition
-from handrail.launch import runs
+from handrail.launch import compose, runs
 from handrail.launch.classify.tally import NEXT, PROMPTS, Fresh, Tally, Wanted
 from handrail.launch.options import Options
 from handrail.launch.supervisor import Interrupt
@@ -86,7 +86,7 @@ def collect(
 
     Args:
         run: its log receives the episodes.
-        config: the run's configuration; `actor.device` names who shows.
+        config: the run's configuration; `actor.device` names who shows, and stays the run's own.
         wanted: how much.
         stopped: asked after each step; True ends the collection.
         on_step: told the examples of success, and the others, that are there now.
@@ -105,7 +105,7 @@ def collect(
     streak = 0
 
     with Session(run, _showing(config, wanted)) as session:
-        runs.keep_config(run, config)
+        runs.keep_config(run, _of_the_run(run, config))
         device, mapping = _hand(config, session.env)
 
         def prompt() -> None:
@@ -170,6 +170,12 @@ def _showing(config: RunConfig, wanted: Wanted) -> RunConfig:
     """The configuration to collect with: nobody but the operator says success, and there is time for it."""
     task = replace(config.env.task, max_steps=max(1, round(wanted.longest_s * config.env.hz)))
     return replace(config, env=replace(config.env, task=task, reward=RewardConfig("operator")))
+
+
+def _of_the_run(run: RunDirectory, config: RunConfig) -> RunConfig:
+    """What stays of the configuration: who shows examples is not who drives the run afterwards."""
+    device = compose.load(run.config_file).actor.device
+    return replace(config, actor=replace(config.actor, device=device))
 
 
 def _hand(config: RunConfig, env: RobotEnv) -> tuple[Device, MappingConfig]:

@@ -14,6 +14,7 @@ from rich.text import Text
 from handrail.intervention.log_reader import LogReader
 from handrail.launch.classify import common
 from handrail.launch.options import Options
+from handrail.launch.visible import visible
 from handrail.reward_classifier import artifact, inbox, png
 from handrail.reward_classifier.inbox import InboxEntry
 from handrail.robot_env.errors import ConfigError
@@ -85,5 +86,5 @@ def _table(entries: Sequence[InboxEntry]) -> Table:
             time.strftime("%m-%d %H:%M", time.localtime(entry.wall_ns / 1e9)),
             entry.why,
         )
-        table.add_row(*(Text(cell) for cell in cells))
+        table.add_row(*(Text(visible(cell)) for cell in cells))
     return table

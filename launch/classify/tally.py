@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from handrail.intervention.collector import NEAR_MISSES, Posture
 from handrail.intervention.labeller import Label
-from handrail.intervention.log_format import EpisodeStart, Event, Record, StepRecord
+from handrail.intervention.log_format import LABELLING, EpisodeStart, Event, Record, StepRecord
 from handrail.intervention.log_reader import LogReader
 from handrail.intervention.transition import Source
 from handrail.robot_env.clock import NS_PER_S
@@ -74,7 +74,7 @@ class Tally:
             case StepRecord() if record.episode in self._examples:
                 if self._fresh.shows(record.reward, record.source, record.t_ns):
                     self._examples[record.episode][record.reward > 0.0] += 1
-            case Event(kind="label"):
+            case Event() if record.kind in LABELLING:
                 exclude = record.new == Label.EXCLUDE
                 (self._excluded.add if exclude else self._excluded.discard)(record.episode)
 

@@ -86,7 +86,7 @@ class Address:
         return listener, dataclasses.replace(self, port=listener.getsockname()[1])
 
     def url(self, token: str = "") -> str:
-        """What a person opens; with a token it signs them in."""
+        """What a person opens; with a token they need only say who they are."""
         name = self.names[0] if self.host in _EVERYWHERE else self.host
         shown = f"[{name}]" if ":" in name else name
         scheme = "https" if self.secure else "http"

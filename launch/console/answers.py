@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from handrail.robot_env.errors import HandrailError
+from handrail.robot_env.unpacking import Malformed, unpack
 
 _T = TypeVar("_T")
 
@@ -52,8 +53,8 @@ async def read(request: Request, kind: type[_T]) -> _T:
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         raise Refused("a body must be JSON: Content-Type: application/json", 415)
     try:
-        return msgspec.json.decode(await request.body(), type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        return unpack(msgspec.json.Decoder(kind), await request.body())
+    except Malformed as error:
         raise Refused(f"the body is not what is expected here: {error}") from error
 
 

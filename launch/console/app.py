@@ -115,17 +115,17 @@ class Pages:
         return self._files.answer(request, request.path_params["name"])
 
     async def _login(self, request: Request) -> Response:
-        token, name = (request.query_params.get(each, "").strip() for each in ("token", "name"))
-        if not token:
-            return self._files.answer(request, "login.html")
-        if name:
-            return self._let_in(token, name)
+        """The form. A page of any site can send a browser here, so nobody is signed in, or out, by it."""
+        token = request.query_params.get("token", "").strip()
         role, known = self._door.role(token), self._door.know(request)
-        if role is None:
+        if token and role is None:
             return RedirectResponse("/login?refused=1", 303)
-        if known is not None and known.role == role:  # who comes again stays who they are
-            return RedirectResponse("/", 303)
-        return self._files.answer(request, "login.html")  # which has the token then, and asks for the name
+        if role is not None and known is not None:
+            if known.role == role:  # who comes again stays who they are
+                return RedirectResponse("/", 303)
+            if "over" not in request.query_params:  # the form says so, before somebody presses by habit
+                return RedirectResponse(f"/login?over={known.role}&{request.url.query}", 303)
+        return self._files.answer(request, "login.html")  # it takes token and name from the address
 
     async def _sign_in(self, request: Request) -> Response:
         try:
@@ -135,11 +135,8 @@ class Pages:
         name = form.get("name", [""])[0]
         if not name.strip():
             return RedirectResponse("/login?refused=name", 303)
-        return self._let_in(form.get("token", [""])[0].strip(), name)
-
-    def _let_in(self, token: str, name: str) -> Response:
         try:
-            let_in = self._door.sign_in(token, name)
+            let_in = self._door.sign_in(form.get("token", [""])[0].strip(), name)
         except ConfigError:
             return RedirectResponse("/login?refused=name", 303)
         if let_in is None:

@@ -28,7 +28,7 @@ from handrail.intervention.log_format import (
 )
 from handrail.intervention.log_reader import LogReader
 from handrail.launch.console.answers import Refused
-from handrail.launch.export.verdict import counted_steps, judge
+from handrail.launch.export.verdict import judge_steps
 from handrail.robot_env.config import EnvConfig
 from handrail.robot_env.spec import state_spec
 
@@ -91,16 +91,10 @@ def worth(reader: LogReader, row: EpisodeRow) -> list[float | None]:
         if isinstance(record, StepRecord) and record.episode == row.episode
     ]
     _require_whole(row, steps)
-    counted = steps[: counted_steps(row)]
-    if not counted:
+    if not steps:
         return []
-    verdict = judge(
-        row,
-        np.array([step.reward for step in counted]),
-        np.array([step.terminated for step in counted]),
-        np.array([step.truncated for step in counted]),
-    )
-    return [*map(_rounded, verdict.reward.tolist()), *[None] * (len(steps) - len(counted))]
+    rewards = judge_steps(row, steps).reward.tolist()
+    return [*map(_rounded, rewards), *[None] * (len(steps) - len(rewards))]
 
 
 def _require_whole(row: EpisodeRow, steps: list[StepRecord]) -> None:

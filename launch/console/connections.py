@@ -1,46 +1,28 @@
-"""Connections to the console: whoever has not signed in has little time, and little room.
+"""Connections to the console: whoever has not signed in has little time, and nobody has all the room.
 
 A connection that is opened and left would stay for ever, and a few hundred of them would shut everybody out.
-So each has to bring its next whole request soon, and of those that have shown no cookie of ours a few dozen
-may be open: one more, and whoever has most of them loses the oldest.
+So each has to bring its next whole request soon, and stands in the crowd's room for those of its kind from
+the first byte to the last.
 """
 
 import asyncio
-from collections import Counter
-from typing import Any
+import functools
+from typing import Any, Literal
 
 import h11
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
 from handrail.launch.console.access import IDENTITY
+from handrail.launch.console.crowd import Crowd
 
 REQUEST_S = 10.0
 """From the opening of a connection, or from an answer, to the end of the next request [s]."""
-MOST_STRANGERS = 64
-"""Connections that have not signed in."""
-
-
-class Crowd:
-    """The connections that have not signed in. Belongs to one event loop."""
-
-    def __init__(self) -> None:
-        self._strangers: dict[Connection, None] = {}  # the oldest first
-
-    def join(self, connection: "Connection") -> None:
-        """One more; somebody else may have to go for it."""
-        self._strangers[connection] = None
-        if len(self._strangers) > MOST_STRANGERS:
-            peers = Counter(each.peer for each in self._strangers)
-            most = max(peers, key=lambda peer: peers[peer])
-            oldest = next(each for each in self._strangers if each.peer == most)
-            self.leave(oldest)
-            oldest.drop()
-
-    def leave(self, connection: "Connection") -> None:
-        """It has gone, or signed in; harmless when it has left already."""
-        self._strangers.pop(connection, None)
+CROWDED = 4429
+"""With this a socket is closed for whose session, or for all viewers, there are too many."""
 
 
 class Connection(H11Protocol):
@@ -48,7 +30,7 @@ class Connection(H11Protocol):
 
     Args:
         config, server_state, app_state: uvicorn's.
-        crowd: where it belongs until it has signed in.
+        crowd: where it belongs.
     """
 
     def __init__(
@@ -57,6 +39,9 @@ class Connection(H11Protocol):
         super().__init__(config, server_state, app_state)
         self._crowd = crowd
         self._late: asyncio.TimerHandle | None = None
+        self._serve: ASGIApp = self.app  # pyright: ignore[reportAttributeAccessIssue]
+        self.app: Any = self._introduced
+        self.ws_protocol_class: Any = functools.partial(PageSocket, crowd=crowd)
 
     @property
     def peer(self) -> str:
@@ -71,7 +56,7 @@ class Connection(H11Protocol):
         """It has been opened."""
         super().connection_made(transport)
         self._expect()
-        self._crowd.join(self)
+        self._crowd.meet(self)
 
     def data_received(self, data: bytes) -> None:
         """A part of a request, or all of it, or several."""
@@ -80,14 +65,12 @@ class Connection(H11Protocol):
 
     def on_response_complete(self) -> None:
         """A request has been answered."""
-        if self.scope is not None and IDENTITY in self.scope:
-            self._crowd.leave(self)
         self._expect()
         super().on_response_complete()
         self._look()
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
-        """It becomes a socket, which only opens to whoever has signed in."""
+        """It becomes a socket."""
         self._relax()
         self._crowd.leave(self)
         super().handle_websocket_upgrade(event)
@@ -97,6 +80,16 @@ class Connection(H11Protocol):
         self._relax()
         self._crowd.leave(self)
         super().connection_lost(exc)
+
+    async def _introduced(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The application; once it answers, it is known who has asked."""
+
+        async def send_on(message: Message) -> None:
+            if IDENTITY in scope and not self.transport.is_closing():
+                self._crowd.know(self, scope[IDENTITY])
+            await send(message)
+
+        await self._serve(scope, receive, send_on)
 
     def _look(self) -> None:
         """Once a request is there as a whole it may take its time; one that comes in drops may not."""
@@ -111,3 +104,48 @@ class Connection(H11Protocol):
         if self._late is not None:
             self._late.cancel()
             self._late = None
+
+
+class PageSocket(WebSocketsSansIOProtocol):
+    """uvicorn's, which may have to go for another.
+
+    Args:
+        config, server_state, app_state: uvicorn's.
+        crowd: where it belongs.
+    """
+
+    def __init__(
+        self, config: Config, server_state: ServerState, app_state: dict[str, Any], *, crowd: Crowd
+    ) -> None:
+        super().__init__(config, server_state, app_state)
+        self._crowd = crowd
+
+    @property
+    def peer(self) -> str:
+        """Whose machine it is from."""
+        return self.client[0] if self.client else ""
+
+    def drop(self) -> None:
+        """End it at once, with a word to the page if that can be had at once."""
+        if self.handshake_complete and not self.close_sent and not self.transport.is_closing():
+            self.close_sent = self.disconnected = True
+            self.conn.send_close(CROWDED, "too many pages")
+            self.transport.write(b"".join(self.conn.data_to_send()))
+        self.transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A connection has become one."""
+        super().connection_made(transport)
+        self._crowd.meet(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It has gone."""
+        self._crowd.leave(self)
+        super().connection_lost(exc)
+
+    async def send(self, message: Any) -> None:
+        """What the application says; it accepts only whoever has signed in."""
+        kind: Literal["websocket.accept"] | str = message["type"]
+        if kind == "websocket.accept" and not self.transport.is_closing():
+            self._crowd.host(self, self.scope[IDENTITY])  # pyright: ignore[reportGeneralTypeIssues]
+        await super().send(message)

@@ -25,7 +25,14 @@ from starlette.types import Message, Receive, Scope, Send
 
 from handrail.intervention.episode_filter import EpisodeFilter
 from handrail.launch.console.answers import Refused, ok, read
-from handrail.launch.console.export_jobs import Job, Jobs, begin_export, end, refuse_more_than, spoken
+from handrail.launch.console.export_jobs import (
+    Export,
+    Exports,
+    begin_table,
+    end,
+    refuse_more_than,
+    spoken,
+)
 from handrail.launch.console.site import RouteSpec, Site
 from handrail.launch.console.zipped import zipped
 
@@ -65,9 +72,9 @@ class Downloads:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._jobs = Jobs(site.run)
+        self._exports = Exports(site.run)
         self._tables = Counter[str]()
-        site.on_close(self._jobs.close)
+        site.on_close(self._exports.close)
 
     async def table(self, request: Request) -> Response:
         """The CSV of what the query asks for, row by row as the log is read."""
@@ -78,10 +85,10 @@ class Downloads:
         words = [*_words(query), f"per={per}", f"all={everything}", "to=-", "progress=off"]
         # Whoever only looks on is in the way of nobody who operates.
         role = self._site.who(request).role
-        refuse_more_than(self._tables[role] + (self._jobs.running if role == "operator" else 0))
+        refuse_more_than(self._tables[role] + (self._exports.running if role == "operator" else 0))
         with contextlib.ExitStack() as held:
             complaints = held.enter_context(tempfile.TemporaryFile())
-            process = begin_export(self._site.run, "csv", words, complaints)
+            process = begin_table(self._site.run, words, complaints)
             held.callback(end, process)
             self._tables[role] += 1
             held.callback(lambda: self._tables.subtract([role]))
@@ -107,11 +114,11 @@ class Downloads:
             raise Refused("per goes with csv")
         if asked.end_s is not None and asked.format != "mp4":
             raise Refused("end_s goes with mp4")
-        return ok({"id": self._jobs.start(asked.format, SUFFIXES[asked.format], words)}, 202)
+        return ok({"id": await self._exports.start(asked.format, SUFFIXES[asked.format], words)}, 202)
 
     async def all(self, request: Request) -> Response:
         """Every export there is: whoever left the page finds what was begun."""
-        return ok({"exports": [{"id": key, **_told(job)} for key, job in self._jobs.listed()]})
+        return ok({"exports": [{"id": key, **_told(export)} for key, export in self._exports.listed()]})
 
     async def state(self, request: Request) -> Response:
         """How far an export is."""
@@ -119,25 +126,25 @@ class Downloads:
 
     async def file(self, request: Request) -> Response:
         """What an export has written."""
-        job = self._find(request)
-        if job.state != "done":
-            raise Refused(f"the export is {job.state}; nothing to fetch", 409)
-        if job.form == "lerobot":
-            folder = zipped(job.file, job.name)
-            return StreamingResponse(folder, media_type="application/zip", headers=_attached(_name(job)))
-        return FileResponse(job.file, media_type=_KINDS[job.form], filename=_name(job))
+        export = self._find(request)
+        if export.state != "done":
+            raise Refused(f"the export is {export.state}; nothing to fetch", 409)
+        if export.form == "lerobot":
+            folder = zipped(export.file, export.name)
+            return StreamingResponse(folder, media_type="application/zip", headers=_attached(_name(export)))
+        return FileResponse(export.file, media_type=_KINDS[export.form], filename=_name(export))
 
     async def cancel(self, request: Request) -> Response:
         """Stop an export; what has ended stays as it is."""
-        job = self._find(request)
-        job.cancel()
-        return ok({"state": job.state})
+        export = self._find(request)
+        export.job.dismiss()
+        return ok({"state": export.state})
 
-    def _find(self, request: Request) -> Job:
-        job = self._jobs.find(request.path_params["id"])
-        if job is None:
+    def _find(self, request: Request) -> Export:
+        export = self._exports.find(request.path_params["id"])
+        if export is None:
             raise Refused("no such export; it is kept for half an hour", 404)
-        return job
+        return export
 
 
 class Stream(StreamingResponse):
@@ -191,16 +198,17 @@ def _words(conditions: Mapping[str, str]) -> list[str]:
     return [f"{'labelled' if name == 'label' else name}={value}" for name, value in words.items()]
 
 
-def _told(job: Job) -> dict[str, Any]:
+def _told(export: Export) -> dict[str, Any]:
     """What a page is told of an export."""
-    summary = {key: value for key, value in job.summary.items() if key not in ("to", "run")}
-    facts = {"state": job.state, "format": job.form, "done": job.done, "of": job.of, "why": job.why}
-    return {**summary, **facts, "name": _name(job)}
+    summary = {key: value for key, value in export.summary.items() if key not in ("to", "run")}
+    done, steps = export.progress
+    facts = {"state": export.state, "format": export.form, "done": done, "of": steps, "why": export.why}
+    return {**summary, **facts, "name": _name(export)}
 
 
-def _name(job: Job) -> str:
+def _name(export: Export) -> str:
     """What the browser is to call it."""
-    return f"{job.name}.zip" if job.form == "lerobot" else job.name
+    return f"{export.name}.zip" if export.form == "lerobot" else export.name
 
 
 def _attached(name: str) -> dict[str, str]:

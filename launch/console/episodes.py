@@ -7,6 +7,9 @@
     GET  /api/statistics?by=…&<filter>   what groups of episodes come to
     POST /api/episodes/{n}/label         {id, label, why, step}
     POST /api/episodes/{n}/comment       {id, text}
+    POST /api/labels                     {id, label, why, episodes}: one label for many
+
+The label "undo" takes the newest one back, if a person gave it.
 
 A filter is `intervention.episode_filter`'s words. A request to say something has an id: however often it is
 sent, it is said once.
@@ -17,7 +20,7 @@ import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import fields
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, TypeVar, cast
 
 import msgspec
 from starlette.requests import Request
@@ -26,11 +29,12 @@ from starlette.responses import Response
 from handrail.intervention.episode_filter import EpisodeFilter
 from handrail.intervention.index import EpisodeIndex
 from handrail.intervention.index_query import GROUPINGS, EpisodeRow, GroupBy, Statistics
+from handrail.intervention.labeller import said_by_machine
 from handrail.intervention.log_reader import LogReader
 from handrail.launch.console.answers import Busy, Refused, ok, read
 from handrail.launch.console.blob import pack_episode, worth
 from handrail.launch.console.site import RouteSpec, Site
-from handrail.launch.labelling import LONGEST_TEXT, comment, relabel
+from handrail.launch.labelling import LONGEST_TEXT, Relabelled, comment, relabel, relabel_each
 from handrail.robot_env.errors import ConfigError
 
 MOST_ROWS = 2000
@@ -39,6 +43,7 @@ _AHEAD = 3  # episodes that a visitor may wait for: the one to be shown, and a p
 _CONDITIONS = frozenset(field.name for field in fields(EpisodeFilter))
 _COLUMNS = tuple(field.name for field in fields(EpisodeRow) if field.name not in ("seed", "first_sequence"))
 
+_T = TypeVar("_T")
 _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 _Text = Annotated[str, msgspec.Meta(max_length=LONGEST_TEXT)]
 
@@ -50,6 +55,18 @@ class LabelRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     label: Annotated[str, msgspec.Meta(max_length=32)]
     why: _Text = ""
     step: Annotated[int, msgspec.Meta(ge=0, le=2**31)] | None = None
+
+
+class LabelsRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One label for many episodes, and the reason."""
+
+    id: _Id
+    label: Annotated[str, msgspec.Meta(max_length=32)]
+    episodes: Annotated[
+        tuple[Annotated[int, msgspec.Meta(ge=0, le=2**62)], ...],
+        msgspec.Meta(min_length=1, max_length=MOST_ROWS),
+    ]
+    why: _Text = ""
 
 
 class CommentRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -68,6 +85,7 @@ def routes(site: Site) -> list[RouteSpec]:
         RouteSpec("/api/episodes/{episode:int}/blob", "GET", "viewer", episodes.blob),
         RouteSpec("/api/episodes/{episode:int}/reward", "GET", "viewer", episodes.reward),
         RouteSpec("/api/statistics", "GET", "viewer", episodes.statistics),
+        RouteSpec("/api/labels", "POST", "operator", episodes.labels, lease=True),
         RouteSpec("/api/episodes/{episode:int}/label", "POST", "operator", episodes.label, lease=True),
         RouteSpec("/api/episodes/{episode:int}/comment", "POST", "operator", episodes.remark, lease=True),
     ]
@@ -108,7 +126,7 @@ class Episodes:
         self._archive, self._packing = LogReader(site.run.segments), threading.Lock()
         self._turn = asyncio.Lock()
         self._wanted: dict[str, deque[object]] = {}
-        self._said: OrderedDict[str, asyncio.Task[str]] = OrderedDict()
+        self._said: OrderedDict[str, asyncio.Task[Any]] = OrderedDict()
 
     async def table(self, request: Request) -> Response:
         """Rows, as lists in the order of `columns`; how many match; sums; what can be asked for."""
@@ -129,7 +147,7 @@ class Episodes:
         return ok(await self._site.blocking(look))
 
     async def one(self, request: Request) -> Response:
-        """One episode and its history; `previous` and `next`, where the filter lets one through."""
+        """One episode, its history, which event of it may be taken back, and its neighbours in the filter."""
         return ok(await self._site.blocking(self._told, _number(request), filter_of(request)))
 
     async def blob(self, request: Request) -> Response:
@@ -187,34 +205,46 @@ class Episodes:
         """Give an episode a label."""
         asked, number = await read(request, LabelRequest), _number(request)
         who = self._site.who(request).name
-        return await self._say(
+        said = await self._once(
             asked.id,
-            number,
             lambda: relabel(
                 self._site.run, number, asked.label, who, asked.why.strip(), asked.step, id=asked.id
             ),
         )
+        return ok({"said": said, **await self._site.blocking(self._told, number)})
+
+    async def labels(self, request: Request) -> Response:
+        """Give many episodes one label; which have it now, which had it, and why others have not."""
+        asked = await read(request, LabelsRequest)
+        who = self._site.who(request).name
+        said: Relabelled = await self._once(
+            asked.id,
+            lambda: relabel_each(
+                self._site.run, asked.episodes, asked.label, who, asked.why.strip(), id=asked.id
+            ),
+        )
+        return ok({"said": said.told(asked.label), **vars(said)})
 
     async def remark(self, request: Request) -> Response:
         """Attach a remark to an episode."""
         asked, number = await read(request, CommentRequest), _number(request)
         who = self._site.who(request).name
-        return await self._say(
-            asked.id, number, lambda: comment(self._site.run, number, asked.text, who, id=asked.id)
+        said = await self._once(
+            asked.id, lambda: comment(self._site.run, number, asked.text, who, id=asked.id)
         )
+        return ok({"said": said, **await self._site.blocking(self._told, number)})
 
-    async def _say(self, name: str, episode: int, act: Callable[[], str]) -> Response:
-        """Do it once, however often it is asked for, and answer with the episode as it is then."""
+    async def _once(self, name: str, act: Callable[[], _T]) -> _T:
+        """Do it once, however often it is asked for; what came of it."""
         if (task := self._said.get(name)) is None:
             task = self._said[name] = asyncio.ensure_future(self._site.blocking(act))
             task.add_done_callback(lambda done: self._done(name, done))
             if len(self._said) > _REMEMBERED:
                 self._said.popitem(last=False)
         # Whoever asked may leave; what was asked is done all the same.
-        said = await asyncio.shield(task)
-        return ok({"said": said, **await self._site.blocking(self._told, episode)})
+        return await asyncio.shield(task)
 
-    def _done(self, name: str, task: asyncio.Task[str]) -> None:
+    def _done(self, name: str, task: asyncio.Task[Any]) -> None:
         """What was not done may be asked for again by the same name."""
         if task.cancelled() or task.exception() is not None:
             self._said.pop(name, None)
@@ -223,12 +253,14 @@ class Episodes:
         with self._index() as index:
             row = _found(index, number)
             events = index.events(number)
+            stand = index.labels(number)
+            undo = stand[-1][0] if stand and not said_by_machine(stand[-1][1].who) else None
             beside: dict[str, int | None] = {}
             if chosen is not None:
                 beside["previous"], beside["next"] = index.neighbours(number, chosen)
         shown = {name: getattr(row, name) for name in _COLUMNS}
         history = [{"sequence": sequence, **msgspec.structs.asdict(event)} for sequence, event in events]
-        return {"row": shown, "history": history, **beside}
+        return {"row": shown, "history": history, "undo": undo, **beside}
 
     def _index(self) -> EpisodeIndex:
         """The index as of now; a connection belongs to one thread."""

@@ -1,7 +1,8 @@
 """Exports that the page has asked for: each is a `handrail export` of its own, which dies with the console.
 
-What a job writes lies in a folder that only this user can open, under a name that nobody chooses; it goes
-when it has waited for too long, when newer ones push it out, and when the console ends.
+A table is read as it is written; films and datasets are made first, a few at a time. What such an export
+writes lies in a folder that only this user can open, under a name that nobody chooses; it goes when it has
+waited for too long, when newer ones push it out, and when the console ends.
 """
 
 import asyncio
@@ -11,9 +12,8 @@ import secrets
 import shutil
 import subprocess
 import tempfile
-import threading
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -21,32 +21,32 @@ from typing import IO, Any
 from handrail.intervention.run_directory import RunDirectory
 from handrail.launch.console import errand
 from handrail.launch.console.answers import Busy
+from handrail.launch.console.jobs import Job, Kind
 from handrail.launch.errors import ExportError
 
 MOST_RUNNING = 2
 MOST_KEPT = 3
 KEPT_S = 1800.0
-_NICE = 10
+_EXPORT = Kind("export", nice=10)
 _CHUNK = 1 << 16
 _PREFIX = "handrail-exports-"
 
 
-def begin_export(
-    run: RunDirectory, form: str, words: Sequence[str], complaints: IO[bytes] | int = subprocess.PIPE
-) -> "subprocess.Popen[bytes]":
-    """Start `handrail export`; in the main thread, because a child dies with the thread that started it.
+def begin_table(run: RunDirectory, words: Sequence[str], complaints: IO[bytes]) -> "subprocess.Popen[bytes]":
+    """Start `handrail export csv`, which somebody reads as it is written.
+
+    In the main thread, because a child dies with the thread that started it.
 
     Args:
         run: of which run.
-        form: "csv", "mp4" or "lerobot".
         words: further words of the command line.
-        complaints: a file that takes its stderr; a pipe, which somebody has to read, where there is none.
+        complaints: a file that takes its stderr.
     """
     process: subprocess.Popen[bytes] = subprocess.Popen(
-        errand.command(["export", form, f"run={run.path}", *words]),
+        errand.command(["export", "csv", f"run={run.path}", *words]),
         stdout=subprocess.PIPE,
         stderr=complaints,
-        **errand.settings(_NICE),
+        **errand.settings(_EXPORT.nice),
     )
     return process
 
@@ -76,90 +76,67 @@ def end(process: "subprocess.Popen[bytes]") -> None:
     with suppress(OSError):
         process.kill()
     process.wait()
-    for pipe in (process.stdout, process.stderr):
-        if pipe is not None:
-            pipe.close()
+    if process.stdout is not None:
+        process.stdout.close()
 
 
-class Job:
-    """One export.
+class Export:
+    """One export that is being made, or waits to be fetched. Belongs to the event loop.
 
     Args:
         name: what the browser calls the file.
         form: "csv", "mp4" or "lerobot".
-        process: writes it to `file`.
         file: a file, or for a dataset a folder.
-
-    Attributes:
-        state: "running", "done", "failed" or "cancelled".
-        done: steps written so far.
-        of: steps in all; 0 before that is known.
-        why: why it failed.
-        summary: what the export said of itself at its end.
+        job: writes it there, and says how far it is.
     """
 
-    def __init__(self, name: str, form: str, process: "subprocess.Popen[bytes]", file: Path) -> None:
-        self.name, self.form, self.file = name, form, file
-        self.state = "running"
-        self.done = self.of = 0
-        self.why = ""
-        self.summary: dict[str, Any] = {}
-        self._process = process
-        self._thread = threading.Thread(target=self._follow, name="export", daemon=True)
-        self._thread.start()
+    def __init__(self, name: str, form: str, file: Path, job: Job) -> None:
+        self.name, self.form, self.file, self.job = name, form, file, job
 
-    def cancel(self) -> None:
-        """Have the export stop; it removes what it has written."""
-        if self.state == "running":
-            self.state = "cancelled"
-            self._process.terminate()  # SIGINT may be ignored, in a shell's background
+    @property
+    def state(self) -> str:
+        """It is "running"; then "done", "failed", or "cancelled" as soon as that was asked for."""
+        return "cancelled" if self.job.asked else self.job.state
 
-    def kill(self) -> None:
-        """End it at once."""
-        if self.state == "running":
-            self.state = "cancelled"
-        with suppress(OSError):
-            self._process.kill()
+    @property
+    def progress(self) -> tuple[int, int]:
+        """(steps written so far, steps in all); 0 before that is known."""
+        told = self._newest("done")
+        return int(told.get("done", 0)), int(told.get("of", 0))
 
-    def discard(self) -> None:
-        """End it at once, and remove everything of it; waits for the disk."""
-        self.kill()
-        self._thread.join()
-        shutil.rmtree(self.file.parent, ignore_errors=True)
+    @property
+    def why(self) -> str:
+        """Why it failed; "" when it has not."""
+        if self.state != "failed":
+            return ""
+        return complaint("\n".join(line for line in self.job.lines if not _facts(line)))
 
-    def _follow(self) -> None:
-        try:
-            why = self._outcome()
-        except Exception as error:  # one that stayed "running" would be in the way of all others
-            why = f"unexpected {type(error).__name__}: {error}"
-        if self.state != "cancelled":
-            self.why, self.state = why, "failed" if why else "done"
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What the export said of itself at its end."""
+        return self._newest("format") if self.state == "done" else {}
 
-    def _outcome(self) -> str:
-        """Follow it to its end; returns why it failed, "" when it has not."""
-        assert self._process.stdout is not None and self._process.stderr is not None
-        said = ""
-        with self._process.stdout as stdout, self._process.stderr as stderr:
-            for line in stderr:
-                said = self._heard(line.decode(errors="replace")) or said
-            answer = stdout.read()
-        if self._process.wait() != 0:
-            return complaint(said)
-        self.summary = dict(json.loads(answer))
-        return ""
+    async def discard(self) -> None:
+        """End it at once, and remove everything of it."""
+        await asyncio.to_thread(self.job.kill)
+        await self.job.ended()
+        await asyncio.to_thread(shutil.rmtree, self.file.parent, True)
 
-    def _heard(self, line: str) -> str:
-        """Take in a line of progress; "" then, otherwise the line."""
-        try:
-            told = json.loads(line)
-            self.done, self.of = int(told["done"]), int(told["of"])
-        except (ValueError, KeyError, TypeError):
-            return line
-        return ""
+    def _newest(self, key: str) -> dict[str, Any]:
+        return next((facts for line in reversed(self.job.lines) if key in (facts := _facts(line))), {})
 
 
-class Jobs:
-    """The exports of one console; used in its event loop's thread.
+def _facts(line: str) -> dict[str, Any]:
+    """What a line of JSON says; nothing of another line."""
+    try:
+        told = json.loads(line)
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+class Exports:
+    """The exports of one console. Belongs to the event loop.
 
     Args:
         run: the run.
@@ -167,16 +144,16 @@ class Jobs:
 
     def __init__(self, run: RunDirectory) -> None:
         self._run = run
-        self._jobs: OrderedDict[str, Job] = OrderedDict()
+        self._exports: OrderedDict[str, Export] = OrderedDict()
         self._folder: Path | None = None
         self._chores: set[asyncio.Task[None]] = set()
 
     @property
     def running(self) -> int:
         """How many are at work."""
-        return sum(job.state == "running" for job in self._jobs.values())
+        return sum(each.state == "running" for each in self._exports.values())
 
-    def start(self, form: str, suffix: str, words: Sequence[str]) -> str:
+    async def start(self, form: str, suffix: str, words: Sequence[str]) -> str:
         """Begin an export and return its id.
 
         Raises:
@@ -185,54 +162,57 @@ class Jobs:
         refuse_more_than(self.running)
         if self._folder is None:
             self._folder = _fresh_folder()
-            self._aside(_remove_leftovers)
+            self._aside(asyncio.to_thread(_remove_leftovers))
         key = secrets.token_urlsafe(12)
-        folder = Path(tempfile.mkdtemp(dir=self._folder))
-        file = folder / f"export{suffix}"
-        process = begin_export(self._run, form, [*words, f"to={file}", "progress=lines", "--json"])
-        self._jobs[key] = Job(f"{self._run.id}{suffix}", form, process, file)
+        file = Path(tempfile.mkdtemp(dir=self._folder)) / f"export{suffix}"
+        to = [f"to={file}", "progress=lines", "--json"]
+        job = Job(_EXPORT, ["export", form, f"run={self._run.path}", *words, *to])
+        self._exports[key] = Export(f"{self._run.id}{suffix}", form, file, job)  # it counts from now on
+        try:
+            await job.start()
+        except BaseException:
+            del self._exports[key]
+            raise
         asyncio.get_running_loop().call_later(KEPT_S, self._expire, key)
-        while len(self._jobs) > MOST_KEPT:
-            oldest = next((each for each, job in self._jobs.items() if job.state != "running"), None)
+        while len(self._exports) > MOST_KEPT:
+            oldest = next((each for each, one in self._exports.items() if one.state != "running"), None)
             if oldest is None:
                 break
             self._discard(oldest)
         return key
 
-    def listed(self) -> list[tuple[str, Job]]:
-        """Every job with its id, the oldest first."""
-        return list(self._jobs.items())
+    def listed(self) -> list[tuple[str, Export]]:
+        """Every export with its id, the oldest first."""
+        return list(self._exports.items())
 
-    def find(self, key: str) -> Job | None:
-        """The job of that id."""
-        return self._jobs.get(key)
+    def find(self, key: str) -> Export | None:
+        """The export of that id."""
+        return self._exports.get(key)
 
     def close(self) -> None:
         """End every export and remove what they wrote."""
-        for job in self._jobs.values():
-            job.discard()
-        self._jobs.clear()
+        for each in self._exports.values():
+            each.job.kill()
+        self._exports.clear()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
 
     def _expire(self, key: str) -> None:
-        job = self._jobs.get(key)
-        if job is None:
+        export = self._exports.get(key)
+        if export is None:
             return
-        if job.state == "running":  # a long one: its time to be fetched has not begun
+        if export.state == "running":  # a long one: its time to be fetched has not begun
             asyncio.get_running_loop().call_later(KEPT_S, self._expire, key)
         else:
             self._discard(key)
 
     def _discard(self, key: str) -> None:
-        job = self._jobs.pop(key)
-        job.kill()
-        self._aside(job.discard)
+        self._aside(self._exports.pop(key).discard())
 
-    def _aside(self, chore: Callable[[], None]) -> None:
-        """Do what waits for the disk in a thread: this one carries the pictures, and STOP."""
-        task = asyncio.ensure_future(asyncio.to_thread(chore))
+    def _aside(self, chore: Coroutine[Any, Any, None]) -> None:
+        """Do what waits for the disk beside the rest: the event loop carries the pictures, and STOP."""
+        task = asyncio.ensure_future(chore)
         self._chores.add(task)
         task.add_done_callback(self._chores.discard)
 

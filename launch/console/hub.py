@@ -31,7 +31,7 @@ from handrail.intervention.run_directory import RunDirectory
 from handrail.launch import runs, telemetry
 from handrail.launch.console.audience import Audience, message
 from handrail.launch.console.logbook import Entry, Logbook
-from handrail.launch.driven import holds
+from handrail.launch.console.tenure import Tenure
 from handrail.launch.view import RunView
 
 ALIVE_S = 2.0
@@ -105,9 +105,10 @@ class Hub:
         self._reports.setsockopt(zmq.LINGER, 0)
         self._reports.setsockopt(zmq.SUBSCRIBE, b"")
         self._reports.connect(telemetry.relay_address(run.socket_dir()))
+        self._began_ms = server_ms()  # another number: another console
         self._heard_s = self._relayed_s = -1e9
         self._changed = self._lost = self._left = False
-        self._free: bool | None = None  # whether nobody has the run; None before the first look
+        self._tenure = Tenure(run)
         self._begun_s = -1e9
         self._boot = self._told_rest = ""
         self._told_steps = 0
@@ -131,11 +132,11 @@ class Hub:
 
         A loop that fell silent without a word is an alarm, whatever the locks say.
         """
-        if self.alive or self._lost or self._free is None:
+        if self.alive or self._lost or not self._tenure.looked:
             return ""
         if self._left:
             return "left"
-        if self._free:
+        if self._tenure.free:
             return "nobody"
         return "starting" if time.monotonic() - self._begun_s < STARTING_S else ""
 
@@ -157,6 +158,7 @@ class Hub:
             "run": self._run.id,
             "again": f"run={runs.name_of(self._run)}",
             "server_ms": server_ms(),
+            "began_ms": self._began_ms,
             "task": self._task,
             "hz": config.env.hz,
             "person": config.actor.device in HAND_DEVICES,
@@ -276,11 +278,11 @@ class Hub:
             self._changed = True
             self._tell_now()
 
-    def _take_locks(self, free: bool) -> None:
-        """Hear whether nobody has the run."""
-        if not free and self._free is not False:
+    def _look_at_locks(self) -> None:
+        first = not self._tenure.looked
+        if self._tenure.look():
+            self._lost = self._lost and first  # by then it is an earlier session's loop that was lost
             self._begin_session()
-        self._free = free
 
     def _begin_session(self) -> None:
         """Somebody takes the run: what became of the last session is no news any more."""
@@ -291,7 +293,7 @@ class Hub:
         while True:
             try:
                 entry = await asyncio.to_thread(self._logbook.look)
-                self._take_locks(not any(holds(self._run, role) for role in ("actor", "supervisor")))
+                self._look_at_locks()
             except Exception as error:  # whatever is wrong with the files, the page shows the rest
                 self._complain("log", error)
             else:
@@ -364,7 +366,8 @@ class Hub:
     def _now_message(self) -> str:
         now = _facts(self.now) if self.now is not None else None
         end = {**self.end, "final": self._over} if self.end else None
-        return message("now", now=now, alive=self.alive, rest=self.rest, end=end)
+        told = {"now": now, "alive": self.alive, "rest": self.rest, "end": end}
+        return message("now", **told, session=self._tenure.session)
 
     def close(self) -> None:
         """Close the sockets."""

@@ -1,7 +1,7 @@
-"""`handrail` commands that the page may start: each a process, one of a kind at a time, followed by line.
+"""`handrail` commands that the page may start: each a process, followed line by line.
 
 What may be started is a table: a page names a kind and a few checked values, never words of a command line,
-and no shell sees them. A job ends with the console, however that ends.
+and no shell sees them. A job ends with the console, however that ends. `Jobs` has one of a kind at a time.
 """
 
 import asyncio
@@ -56,6 +56,7 @@ class Job:
         id: tells it from every other job, of a console before this one too.
         state: "running"; then "done" (exit code 0), "failed", or "stopped" by the operator.
         code: its exit code, once it has ended.
+        asked: whether it was told to end.
         first: number of the oldest line that is still kept.
     """
 
@@ -70,7 +71,7 @@ class Job:
         self._ended_s: float | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._task: asyncio.Task[None] | None = None
-        self._asked = False
+        self.asked = False
 
     async def start(self) -> None:
         """Start it."""
@@ -109,7 +110,7 @@ class Job:
         process = self._process
         if process is None or self._task is None or not self.running:
             return
-        self._asked = True
+        self.asked = True
         _signal(process.pid, signal.SIGTERM)
         try:
             await asyncio.wait_for(asyncio.shield(self._task), GRACE_S)
@@ -120,8 +121,16 @@ class Job:
     def dismiss(self) -> None:
         """Ask it to end, for the console does, and leave it to it: it may have an arm to bring to rest."""
         if self._process is not None and self.running:
-            self._asked = True
+            self.asked = True
             _signal(self._process.pid, signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it at once, and wait for that, but not for its last words; harmless when it has ended."""
+        if self._process is not None and self.running:
+            self.asked = True
+            _signal(self._process.pid, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):  # who follows it has met its end
+                os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
 
     async def ended(self) -> None:
         """Wait for its end."""
@@ -140,7 +149,7 @@ class Job:
         self._take(rest)
         self.code = await process.wait()
         self._ended_s = time.monotonic()
-        self.state = "stopped" if self._asked else "done" if self.code == 0 else "failed"
+        self.state = "stopped" if self.asked else "done" if self.code == 0 else "failed"
 
     def _take(self, line: str) -> None:
         text = _ESCAPES.sub("", line).rstrip()[:LONGEST_LINE]

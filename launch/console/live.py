@@ -17,7 +17,7 @@ from handrail.launch.console.site import Site
 from handrail.launch.console.stopping import Stopper
 
 TOO_SLOW = 1013
-_AT_ONCE = 64  # commands that are under way
+_AT_ONCE = 64  # commands of one session that are under way
 
 
 class Live:
@@ -30,7 +30,7 @@ class Live:
 
     def __init__(self, site: Site, stopper: Stopper) -> None:
         self._site, self._stopper = site, stopper
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._under_way: dict[asyncio.Task[None], str] = {}  # and whose session has asked
         site.lease.told.append(self.tell_lease)
         site.lease.taken.append(self._tell_taken)
         site.hub.on_tick = site.lease.expire
@@ -93,13 +93,14 @@ class Live:
                     self._note(listener, wish)
                 case wire.Command(verb=verb) as asked:
                     # A stop is never one too many.
-                    if len(self._under_way) >= _AT_ONCE and verb != "stop":
+                    sid = listener.identity.sid
+                    if list(self._under_way.values()).count(sid) >= _AT_ONCE and verb != "stop":
                         listener.tell(_answer(Ack(asked.id, "refused", "too many commands at once")))
                         continue
                     # It is carried out to its end, even if the page leaves meanwhile.
                     task = asyncio.create_task(self._obey(listener, asked))
-                    self._under_way.add(task)
-                    task.add_done_callback(self._under_way.discard)
+                    self._under_way[task] = sid
+                    task.add_done_callback(self._under_way.pop)
 
     def _note(self, listener: Listener, wish: wire.Watch) -> None:
         held = self._site.lease.held_by(listener.identity)

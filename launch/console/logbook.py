@@ -5,18 +5,16 @@ nobody reports, and the log is all there is.
 """
 
 import dataclasses
-from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
+from handrail.agent.history import FINISHED
 from handrail.intervention.index import EpisodeIndex
 from handrail.intervention.index_query import Pace
-from handrail.intervention.log_format import NO_RESULT
 from handrail.intervention.log_reader import LogReader
 from handrail.intervention.run_directory import RunDirectory
 from handrail.launch import runs
 
-_REPORTED = 100  # finished episodes, as an actor reports them
 _PACED = 20  # episodes
 
 
@@ -50,8 +48,6 @@ class Logbook:
         self._run = run
         self._reader = LogReader(run.segments)
         self._last: Entry | None = None
-        self._next = 0  # the first episode that has not been counted
-        self._finished: deque[tuple[bool, bool]] = deque(maxlen=_REPORTED)
 
     def look(self) -> Entry:
         """What is there now.
@@ -65,7 +61,6 @@ class Logbook:
             last = self._last
             if last is None or sequence != last.sequence:
                 labelled = index.labelled_since(last.sequence) if last is not None else []
-                self._count(index)
                 last = Entry(sequence, tuple(labelled), self._actor(index), index.pace(_PACED))
             else:
                 last = dataclasses.replace(last, labelled=())
@@ -73,7 +68,7 @@ class Logbook:
         return self._last
 
     def _actor(self, index: EpisodeIndex) -> dict[str, Any]:
-        totals = index.totals()
+        totals, results = index.totals(), index.results(FINISHED)
         return {
             "env_steps": totals.train_steps,
             "episode": max(0, totals.next_episode - 1),
@@ -82,14 +77,6 @@ class Logbook:
             "human_steps": totals.human_steps,
             "takeovers": totals.takeovers,
             "intervention_rate": totals.human_steps / max(1, totals.train_steps),
-            "unaided": [success and unaided for success, unaided in self._finished],
-            "assisted": [success for success, _ in self._finished],
+            "unaided": [success and unaided for success, unaided in results],
+            "assisted": [success for success, _ in results],
         }
-
-    def _count(self, index: EpisodeIndex) -> None:
-        """Take in the training episodes that have ended since."""
-        for row in index.episodes(purpose="train", status="ended", since=self._next):
-            self._next = row.episode + 1
-            if row.truncated_by in NO_RESULT:
-                continue
-            self._finished.append((bool(row.success), bool(row.unaided)))

@@ -13,6 +13,7 @@ import zmq.asyncio
 
 from handrail.intervention.console.client import DeskSilent
 from handrail.intervention.console.messages import LARGEST, Ack, Command, ToDesk
+from handrail.robot_env.unpacking import Malformed, unpack
 
 ANSWER_S = 2.0
 _QUEUE = 100
@@ -74,8 +75,8 @@ class Relay:
         """Take answers until cancelled."""
         while True:
             frames = await self._socket.recv_multipart()
-            with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-                ack = self._decoder.decode(frames[-1])
+            with contextlib.suppress(Malformed):
+                ack = unpack(self._decoder, frames[-1])
                 # Answers come in the order of the questions, also of those with one id.
                 waiting = (each for each in self._asked.get(ack.id, ()) if not each.done())
                 for answer in itertools.islice(waiting, 1):

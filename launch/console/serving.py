@@ -18,7 +18,9 @@ from handrail.launch.adviser import Adviser
 from handrail.launch.console.access import Door, Hosts, Tokens
 from handrail.launch.console.address import Address
 from handrail.launch.console.app import PUBLIC, application, sockets, table
-from handrail.launch.console.connections import REQUEST_S, Connection, Crowd
+from handrail.launch.console.connections import REQUEST_S, Connection
+from handrail.launch.console.crowd import Crowd
+from handrail.launch.console.entrance import Entrance
 from handrail.launch.console.gate import Gate
 from handrail.launch.console.hub import Hub
 from handrail.launch.console.lease import Lease
@@ -33,9 +35,7 @@ _END_S = 1  # how long pages may take to leave [s]
 _STOP_POLL_S = 0.1
 _LAST_WORD_S = 0.2  # for so long the news of how a session has ended may be on its way to the pages [s]
 _LARGEST_MESSAGE = 1 << 15
-_MOST_CONNECTIONS = 200
 _PING_S = 5.0
-_HANDSHAKE_S = 10.0  # to agree on TLS
 
 
 class _Server(uvicorn.Server):
@@ -48,17 +48,24 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         crowd, settings = Crowd(), self.config
         await self.lifespan.startup()
-        self.servers = [
-            await asyncio.get_running_loop().create_server(
-                lambda: Connection(settings, self.server_state, self.lifespan.state, crowd=crowd),
-                sock=each,
-                ssl=settings.ssl,
-                ssl_handshake_timeout=None if settings.ssl is None else _HANDSHAKE_S,
-                backlog=settings.backlog,
-            )
-            for each in sockets or ()
-        ]
+        entrance = Entrance(
+            lambda: Connection(settings, self.server_state, self.lifespan.state, crowd=crowd),
+            settings.ssl,
+        )
+        self.servers = []  # uvicorn's way in, in place of which is ours
+        self._entrances = [asyncio.create_task(entrance.serve(each)) for each in sockets or ()]
+        for each in self._entrances:
+            each.add_done_callback(lambda _: setattr(self, "should_exit", True))
         self.started = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for each in self._entrances:
+            each.cancel()
+        ends = await asyncio.gather(*self._entrances, return_exceptions=True)
+        await super().shutdown(sockets)
+        for end in ends:
+            if isinstance(end, Exception):
+                raise end
 
 
 class ConsoleServer:
@@ -147,7 +154,6 @@ def _settings(app: Gate, tls: ssl.SSLContext | None) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
-        limit_concurrency=_MOST_CONNECTIONS,
         timeout_keep_alive=int(REQUEST_S),
         timeout_graceful_shutdown=_END_S,
         proxy_headers=False,

@@ -3,10 +3,11 @@
     GET  /api/setup                     the station, its images, its limits, who has it now, the jobs
     POST /api/setup/box                 {corners, below_m}: the box around them, and why it may not be had
     POST /api/setup/draft               {name, crops, box}: the file as it would be written
-    POST /api/setup/save                the same and {seen}: writes it
+    POST /api/setup/save                the same and {seen}: writes it; with crops, keeps pictures beside it
 
-and the jobs (`setup_jobs`), a classifier's examples and disagreements (`setup_examples`), and what is known
-of it (`setup_classifier`). Only saving and jobs change anything, and take the lease.
+and cameras that are where they belong (`setup_pictures`), the jobs (`setup_jobs`), a classifier's examples
+and disagreements (`setup_examples`), and what is known of it (`setup_classifier`). Only saving, pictures and
+jobs change anything, and take the lease.
 """
 
 from dataclasses import replace
@@ -19,6 +20,7 @@ from starlette.responses import Response
 from handrail.launch.console import setup_classifier, setup_examples, setup_jobs
 from handrail.launch.console.answers import ok, read
 from handrail.launch.console.jobs import Jobs
+from handrail.launch.console.setup_pictures import Places
 from handrail.launch.console.site import RouteSpec, Site
 from handrail.launch.driven import holds
 from handrail.launch.rig import about as rig_about
@@ -71,6 +73,7 @@ def routes(site: Site) -> list[RouteSpec]:
         RouteSpec("/api/setup/box", "POST", "operator", setup.box),
         RouteSpec("/api/setup/draft", "POST", "operator", setup.draft),
         RouteSpec("/api/setup/save", "POST", "operator", setup.save, lease=True),
+        *setup.places.routes(),
         *setup_jobs.routes(site, jobs),
         *setup_classifier.routes(site),
         *setup_examples.routes(site),
@@ -83,12 +86,16 @@ class SetUp:
     Args:
         site: the console.
         jobs: what it may start.
+
+    Attributes:
+        places: which camera is where.
     """
 
     def __init__(self, site: Site, jobs: Jobs) -> None:
         self._site, self._jobs = site, jobs
         self._env = site.config.env
         self._folder = StationFolder.of(site.run)
+        self.places = Places(site)
 
     async def facts(self, request: Request) -> Response:
         """What there is to set up."""
@@ -113,7 +120,9 @@ class SetUp:
             save(made, asked.seen)
             return made
 
-        return ok(_told(await self._site.blocking(write)))
+        made = await self._site.blocking(write)
+        pictures = await self.places.keep_beside(made.path) if asked.crops else {"kept": [], "unkept": ""}
+        return ok({**_told(made), "pictures": pictures})
 
     def _facts(self) -> dict[str, Any]:
         run, env = self._site.run, self._env

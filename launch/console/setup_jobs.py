@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from handrail.launch.console.answers import Refused, ok, read
 from handrail.launch.console.jobs import Jobs, Kind
-from handrail.launch.console.setup_classifier import CLASSIFIERS, NAME
+from handrail.launch.console.setup_classifier import CLASSIFIERS, NAME, VERSION
 from handrail.launch.console.site import RouteSpec, Site
 from handrail.launch.driven import holds
 
@@ -26,11 +26,11 @@ KINDS = (
     Kind("train", nice=10),
     Kind("accept", nice=10),
 )
-_HOLDS_THE_RUN = ("rig", "collect", "accept")
+_HOLDS_THE_RUN = ("rig", "collect")
 _SINCE_DIGITS = 12
 
 _Name = Annotated[str, msgspec.Meta(pattern=NAME)]
-_Version = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{12})?$")]
+_Version = Annotated[str, msgspec.Meta(pattern=rf"{VERSION}|^$")]
 _Count = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
 
 

@@ -18,7 +18,7 @@ from handrail.intervention.run_directory import RunDirectory
 from handrail.launch import arm_link
 from handrail.launch.console.relay import Relay
 from handrail.robot_env.errors import HandrailError
-from handrail.robot_env.remote.operator import ArmOperator
+from handrail.robot_env.remote.operator import stop_arm
 
 _DEAF = "the arm server did not hear it"
 _ARM_S = 2.0  # as long as the desk may take: the page waits for either
@@ -63,8 +63,8 @@ class Stopper:
         own = arm_link.run_address(self._run)
         address = own if Path(own.removeprefix("ipc://")).is_dir() else None
         try:
-            with ArmOperator(arm_link.at(self._config.env, address)) as arm:
-                return arm.stop()
+            stop_arm(arm_link.at(self._config.env, address))
+            return True
         except HandrailError as error:
             structlog.get_logger().error("stop", error=str(error))
             return False

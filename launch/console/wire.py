@@ -11,6 +11,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from handrail.intervention.console.messages import Verb
 from handrail.launch.console.audience import message
+from handrail.robot_env.unpacking import Malformed, unpack
 
 _FAREWELL_S = 1.0
 
@@ -105,8 +106,8 @@ async def receive(socket: WebSocket, decoder: msgspec.json.Decoder[_T]) -> _T | 
     if event["type"] == "websocket.disconnect":
         raise WebSocketDisconnect(event.get("code", 1006))
     try:
-        return decoder.decode(event.get("text") or event.get("bytes") or b"")
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        return unpack(decoder, event.get("text") or event.get("bytes") or b"")
+    except Malformed as error:
         await socket.send_text(message("error", why=f"not understood: {error}"))
         return None
 

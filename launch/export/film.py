@@ -61,6 +61,8 @@ def _pictures(material: Material, advance: Advance, end_s: float | None) -> Iter
     frame: FilmFrame | None = None
     for row in material.selection.rows:
         last: Transition | None = None
+        rewards = material.verdict(row).reward.tolist()
+        worth = dict(enumerate(rewards))  # of no step behind the last that counts
         for step in _tail(material.steps(row, images=True), end_s, material.hz):
             if not step.images:
                 raise ExportError(
@@ -70,10 +72,10 @@ def _pictures(material: Material, advance: Advance, end_s: float | None) -> Iter
             frame = frame or FilmFrame(
                 {name: image.shape[:2] for name, image in step.images.items()}, material.state
             )
-            yield frame.step(row, step)
+            yield frame.step(row, step, worth.get(step.step))
             last = step
         assert frame is not None and last is not None, "empty episodes are left out"
-        end = frame.outcome(row, last)
+        end = frame.outcome(row, last, worth.get(last.step))
         for _ in range(math.ceil(_OUTCOME_S * material.hz)):
             yield end
         advance(row.steps)

@@ -11,7 +11,7 @@ from handrail.robot_env.spec import StateSpec
 
 _HEIGHT = 320  # that small images are enlarged towards, by whole factors, so that pixels stay what they are
 _MARGIN = 10  # around every image; where the human drives it is coloured
-_CAPTION = 76
+_CAPTION = 110
 _TEXT = 22
 _PAPER, _INK, _QUIET = (18, 20, 24), (240, 240, 240), (165, 170, 178)
 _COLOURS = {"HUMAN": (255, 176, 0), "POLICY": (90, 160, 255), "HELD": (165, 170, 178)}
@@ -40,22 +40,30 @@ class FilmFrame:
         self._size = (_even(max(left, 420)), _even(self._caption_top + _CAPTION))
         self._font = ImageFont.load_default(_TEXT)
 
-    def step(self, row: EpisodeRow, step: Transition) -> np.ndarray:
-        """(H, W, 3) uint8: what was seen before a step, and who then drove."""
+    def step(self, row: EpisodeRow, step: Transition, reward: float | None) -> np.ndarray:
+        """(H, W, 3) uint8: what was seen before a step, and who then drove.
+
+        Args:
+            row: the episode.
+            step: the step.
+            reward: the one that counts, by the episode's label; None for a step that does not count.
+        """
         driver = _DRIVERS[step.source]
         seen = step.images, step.observation
-        return self._draw(row, step, *seen, driver, _COLOURS[driver], framed=step.source is Source.HUMAN)
+        framed = step.source is Source.HUMAN
+        return self._draw(row, step, reward, *seen, driver, _COLOURS[driver], framed=framed)
 
-    def outcome(self, row: EpisodeRow, last: Transition) -> np.ndarray:
-        """(H, W, 3) uint8: what was seen after the last step, and what the episode came to."""
+    def outcome(self, row: EpisodeRow, last: Transition, reward: float | None) -> np.ndarray:
+        """(H, W, 3) uint8: what was seen after the last step, and what the episode came to; see `step`."""
         seen = last.next_images or last.images, last.next_observation
         colour = _OUTCOMES.get(row.outcome, _INK)
-        return self._draw(row, last, *seen, row.outcome.upper(), colour, framed=False)
+        return self._draw(row, last, reward, *seen, row.outcome.upper(), colour, framed=False)
 
     def _draw(
         self,
         row: EpisodeRow,
         step: Transition,
+        reward: float | None,
         images: Mapping[str, np.ndarray],
         state: np.ndarray,
         word: str,
@@ -78,16 +86,25 @@ class FilmFrame:
         draw.text((_MARGIN, top + 4), word, colour, self._font)
         place = f"episode {row.episode}   step {step.step + 1}/{row.steps}"
         draw.text((_MARGIN + 150, top + 4), place, _INK, self._font)
-        draw.text((_MARGIN, top + 38), self._numbers(step, state), _QUIET, self._font)
+        draw.text((_MARGIN, top + 38), self._numbers(step, reward, state), _QUIET, self._font)
+        draw.text((_MARGIN, top + 72), _correction(row, step, reward), _INK, self._font)
         return np.asarray(picture)
 
-    def _numbers(self, step: Transition, state: np.ndarray) -> str:
-        words = [f"reward {step.reward:.2f}"]
+    def _numbers(self, step: Transition, reward: float | None, state: np.ndarray) -> str:
+        words = ["reward none" if reward is None else f"reward {reward:.2f}"]
         if step.score is not None:
             words.append(f"score {step.score:.2f}")
         if self._force is not None:
             words.append(f"force {float(np.linalg.norm(state[self._force])):.1f} N")
         return "   ".join(words)
+
+
+def _correction(row: EpisodeRow, step: Transition, reward: float | None) -> str:
+    """Who has made the reward another one than was recorded, and by which label; "" where nobody has."""
+    if reward == step.reward:
+        return ""
+    when = " before" if reward is None else ""
+    return f"recorded {step.reward:.2f}; {row.labeller} said {row.label}{when}"
 
 
 def _even(pixels: int) -> int:

@@ -144,7 +144,7 @@ class _Dataset:
         return {
             STATE: np.stack(numbers["observation"]),
             ACTION: np.stack(numbers["action"]),
-            "next.reward": verdict.reward,
+            "next.reward": verdict.reward.astype(np.float32),
             "next.done": verdict.terminated,
             "next.truncated": verdict.truncated,
             INTERVENTION: np.asarray(numbers["source"]) == Source.HUMAN,

@@ -10,6 +10,7 @@ from handrail.intervention.log_format import Event, LogError, StepRecord, decode
 from handrail.intervention.log_reader import LogReader, TransitionAssembler
 from handrail.intervention.run_directory import RunDirectory
 from handrail.intervention.transition import Transition
+from handrail.launch.export.verdict import Verdict, judge_steps
 from handrail.robot_env.arms.config import REAL_ARMS
 from handrail.robot_env.spec import ActionSpec, StateSpec, state_spec
 
@@ -112,6 +113,14 @@ class Material:
                 f"Step {expected} of episode {row.episode} is lost in a damaged stretch of the log; "
                 "leave that episode out (episodes=…)."
             )
+
+    def verdict(self, row: EpisodeRow) -> Verdict:
+        """What an episode's counted steps are worth under its label.
+
+        Raises:
+            LogError: a part of the episode is damaged.
+        """
+        return judge_steps(row, [*self.steps(row, images=False)])
 
     def _records(self, row: EpisodeRow) -> Iterator:
         near = 0 <= row.first_sequence - 1 - self._position <= _NEAR

@@ -1,12 +1,14 @@
 """Episodes as CSV: one row a step, or one row an episode.
 
 Numbers are written in the fewest digits that read back as the very same number; nothing is rounded. The
-header names each column's unit in brackets. What is not known is an empty cell.
+header names each column's unit in brackets. What is not known is an empty cell. Rewards and ends are those
+of the episodes' labels (`verdict`), as a learner is given them; what was recorded has columns of its own.
 """
 
 import csv
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain, repeat
 from typing import IO, Literal
 
 import numpy as np
@@ -17,6 +19,7 @@ from handrail.intervention.transition import Transition
 from handrail.launch.export.columns import action_components, state_components
 from handrail.launch.export.material import Material
 from handrail.launch.export.progress import Advance
+from handrail.launch.export.verdict import Verdict, as_recorded, judge_steps
 
 Per = Literal["step", "episode"]
 
@@ -33,6 +36,9 @@ _STEP = (
     "reward",
     "terminated",
     "truncated",
+    "reward_recorded",
+    "terminated_recorded",
+    "truncated_recorded",
     "score",
     "classifier",
     "value",
@@ -61,6 +67,7 @@ _EPISODE = (
     "unaided",
     "cut by",
     "reward",
+    "reward_recorded",
     "peak force [N]",
     "score",
     "classifier",
@@ -86,19 +93,23 @@ def write(material: Material, file: IO[str], per: Per, advance: Advance) -> None
     if per == "episode":
         writer.writerow(_EPISODE)
         for row in material.selection.rows:
-            writer.writerow(_episode_cells(row, material.events(row.episode)))
+            events, worth = material.events(row.episode), _worth(material, row)
+            writer.writerow(_episode_cells(row, events, worth))
             advance(row.steps)
         return
     writer.writerow([*_STEP, *_array_names(material)])
     for row in material.selection.rows:
         label = row.label or ""
-        for steps in _chunks(material.steps(row, images=False)):
+        episode = [*material.steps(row, images=False)]
+        judged = _judged_cells(judge_steps(row, episode))
+        for first in range(0, len(episode), _CHUNK):
+            steps = episode[first : first + _CHUNK]
             arrays = [
                 np.stack([getattr(step, name) for step in steps]).astype(str)
                 for name in ("observation", "action", "policy_action")
             ]
             for step, *numbers in zip(steps, *arrays, strict=True):
-                heads = (step.episode, step.step, row.purpose, label, *_step_cells(step))
+                heads = (step.episode, step.step, row.purpose, label, *_step_cells(step, next(judged)))
                 writer.writerow([*heads, *(cell for part in numbers for cell in part)])
             advance(len(steps))
 
@@ -116,11 +127,23 @@ def _array_names(material: Material) -> list[str]:
     ]
 
 
-def _step_cells(step: Transition) -> tuple[object, ...]:
+def _judged_cells(verdict: Verdict) -> Iterator[tuple[object, ...]]:
+    """(reward, terminated, truncated) of step after step; behind those that count there is nothing."""
+    flags = ([_word(flag) for flag in column.tolist()] for column in (verdict.terminated, verdict.truncated))
+    return chain(zip(verdict.reward.tolist(), *flags, strict=True), repeat(("", "", "")))
+
+
+def _worth(material: Material, row: EpisodeRow) -> float:
+    """The sum of an episode's rewards under its label; the log is read only where that may be another one."""
+    return row.reward if as_recorded(row) else float(material.verdict(row).reward.sum())
+
+
+def _step_cells(step: Transition, judged: tuple[object, ...]) -> tuple[object, ...]:
     return (
         step.source.name.lower(),
         step.t_ns,
         step.wall_ns,
+        *judged,
         step.reward,
         _word(step.terminated),
         _word(step.truncated),
@@ -135,7 +158,7 @@ def _step_cells(step: Transition) -> tuple[object, ...]:
     )
 
 
-def _episode_cells(row: EpisodeRow, events: Sequence[Event]) -> list[object]:
+def _episode_cells(row: EpisodeRow, events: Sequence[Event], worth: float) -> list[object]:
     labels = [event for event in events if event.kind == "label"]
     remarks = [f"{event.who}: {event.why}" for event in events if event.kind == "comment"]
     began = row.started_wall_ns
@@ -157,6 +180,7 @@ def _episode_cells(row: EpisodeRow, events: Sequence[Event]) -> list[object]:
         row.takeovers,
         _word(row.unaided),
         row.truncated_by,
+        worth,
         row.reward,
         row.peak_force_n,
         row.score,
@@ -169,14 +193,3 @@ def _episode_cells(row: EpisodeRow, events: Sequence[Event]) -> list[object]:
 
 def _word(flag: bool | None) -> str:
     return "" if flag is None else str(flag).lower()
-
-
-def _chunks(steps: Iterable[Transition]) -> Iterator[list[Transition]]:
-    chunk: list[Transition] = []
-    for step in steps:
-        chunk.append(step)
-        if len(chunk) == _CHUNK:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk

@@ -12,12 +12,15 @@ An episode's last step is always an end: one that is not terminal is truncated, 
 because a stop may come after the step was stored.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from handrail.intervention.index_query import EpisodeRow
 from handrail.intervention.labeller import Label
+from handrail.intervention.log_format import StepRecord
+from handrail.intervention.transition import Transition
 
 _SUCCESSES = (Label.SUCCESS, Label.DEMO)
 
@@ -27,7 +30,7 @@ class Verdict:
     """The rewards and ends of an episode's N steps.
 
     Attributes:
-        reward: (N,) float32.
+        reward: (N,) float64.
         terminated: (N,) bool: the task ended there.
         truncated: (N,) bool: the episode was cut there, its return beyond is unknown.
     """
@@ -44,6 +47,24 @@ def counted_steps(row: EpisodeRow) -> int:
     return row.steps
 
 
+def as_recorded(row: EpisodeRow) -> bool:
+    """Whether an episode's label certainly leaves its rewards as they were recorded, by its row alone."""
+    if row.label in _SUCCESSES:
+        return bool(row.success) and counted_steps(row) == row.steps
+    return row.label != Label.FAILURE
+
+
+def judge_steps(row: EpisodeRow, steps: Sequence[Transition] | Sequence[StepRecord]) -> Verdict:
+    """What an episode's counted steps are worth; `steps` are all of them, at least one."""
+    counted = steps[: counted_steps(row)]
+    return judge(
+        row,
+        np.array([step.reward for step in counted]),
+        np.array([step.terminated for step in counted]),
+        np.array([step.truncated for step in counted]),
+    )
+
+
 def judge(row: EpisodeRow, reward: np.ndarray, terminated: np.ndarray, truncated: np.ndarray) -> Verdict:
     """What the counted steps of an episode are worth.
 
@@ -53,10 +74,10 @@ def judge(row: EpisodeRow, reward: np.ndarray, terminated: np.ndarray, truncated
         terminated: (N,) as recorded.
         truncated: (N,) as recorded.
     """
-    reward = reward.astype(np.float32)
+    reward = reward.astype(np.float64)
     terminated, truncated = terminated.astype(bool), truncated.astype(bool)
     if row.label == Label.FAILURE:
-        reward = np.minimum(reward, np.float32(0.0))
+        reward = np.minimum(reward, 0.0)
         terminated[:] = False
     elif row.label in _SUCCESSES and not (terminated[-1] and reward[-1] > 0.0):
         # The stages of a staged reward have earned a part of it already.

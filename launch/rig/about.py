@@ -6,7 +6,10 @@ from pathlib import Path
 import msgspec
 
 from handrail.intervention.run_directory import write_durably
+from handrail.robot_env.unpacking import Malformed, unpack
 
+SCRATCH = ".rig"
+"""The folder under `runs=` for a station that belongs to no run."""
 _FILE = "rig.json"
 
 
@@ -25,6 +28,9 @@ class RigAbout(msgspec.Struct, frozen=True):
     guided: bool
 
 
+_about = msgspec.json.Decoder(RigAbout)
+
+
 def tell(socket_dir: Path, about: RigAbout) -> None:
     """Leave word for the console.
 
@@ -41,6 +47,6 @@ def forget(socket_dir: Path) -> None:
 
 def read(socket_dir: Path) -> RigAbout | None:
     """What the rig says of itself; None without one. One that was killed may leave its word behind."""
-    with contextlib.suppress(OSError, msgspec.MsgspecError):
-        return msgspec.json.decode((socket_dir / _FILE).read_bytes(), type=RigAbout)
+    with contextlib.suppress(OSError, Malformed):
+        return unpack(_about, (socket_dir / _FILE).read_bytes())
     return None

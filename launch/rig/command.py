@@ -20,7 +20,7 @@ from handrail.agent.devices import make_operator_device
 from handrail.intervention.arbiter import ArbiterState, Driver, arbitrate
 from handrail.intervention.console.desk import Desk
 from handrail.intervention.console.feed import Feed
-from handrail.intervention.console.hand import CONSOLE_MAPPING, ConsoleHand, NoDevice, Press
+from handrail.intervention.console.hand import CONSOLE_MAPPING, SILENT, ConsoleHand, NoDevice, Press
 from handrail.intervention.console.messages import (
     WATCH_S,
     Command,
@@ -37,14 +37,12 @@ from handrail.intervention.run_directory import RunDirectory
 from handrail.launch import compose, lifetime, runs
 from handrail.launch.options import Options
 from handrail.launch.rig import about as rig_about
-from handrail.launch.rig.about import RigAbout
+from handrail.launch.rig.about import SCRATCH, RigAbout
 from handrail.launch.rig.arm import HZ, ArmLook, GuidedArm, RigArm, WatchedArm
 from handrail.launch.rig.cameras import DrawnCameras, PhysicalCameras, RigCameras
 from handrail.robot_env.clock import NS_PER_S, MonotonicClock, Ticker
 from handrail.robot_env.errors import ConfigError, HandrailError
 
-SCRATCH = ".rig"
-"""The folder under `runs=` for a station that belongs to no run."""
 SET_UP = "The station is being set up; nothing is recorded."
 NOTHING_RECORDED = "nothing is recorded while the station is set up; stop the set-up and start the run"
 
@@ -85,6 +83,7 @@ def _meant(options: Options, overrides: list[str]) -> tuple[RunDirectory, RunCon
     run.path.mkdir(parents=True, exist_ok=True)
     with run.lock("actor"):
         run.remake(compose.dump(made.config), runs.describe(made.config.seed, made.choices, overrides))
+        runs.know_cameras(run, made)
     return run, made.config
 
 
@@ -143,7 +142,9 @@ class Rig:
 
     def run(self, stop: threading.Event) -> None:
         """Serve until `stop` is set."""
-        ticker = Ticker(MonotonicClock(), round(NS_PER_S / HZ))
+        clock = MonotonicClock()
+        self._closing.callback(clock.close)
+        ticker = Ticker(clock, round(NS_PER_S / HZ))
         while not stop.is_set():
             self.tick()
             ticker.wait()
@@ -162,14 +163,16 @@ class Rig:
         )
         drives = self._arm.guided and self._arbiter.driver is Driver.HUMAN and not self._arbiter.paused
         self._look = self._arm.step(decision.action if drives else None)
-        self._feed.send(self._now(drives))
+        # Held still by who drove: whatever it says, the arm waits for it to let go first.
+        silent = self._arbiter.driver is Driver.HOLD and reading.console and "takeover" in reading.buttons
+        self._feed.send(self._now(drives, silent))
         self._show()
 
     def close(self) -> None:
         """Let go of everything; harmless when done already."""
         self._closing.close()
 
-    def _now(self, drives: bool) -> Now:
+    def _now(self, drives: bool, silent: bool) -> Now:
         look, paused = self._look, self._arbiter.paused
         held = look.trouble or ("paused: resume to guide the arm" if paused and self._arm.guided else "")
         return Now(
@@ -178,7 +181,7 @@ class Rig:
             purpose="setup",
             driver="human" if drives else "held" if held else "hold",
             t_ns=time.monotonic_ns(),
-            reason=held or SET_UP,
+            reason=held or (SILENT if silent else SET_UP),
             fault=look.fault,
             paused=paused,
             period_s=1.0 / HZ,

@@ -16,6 +16,16 @@ from handrail.robot_env.errors import ConfigError
 from handrail.robot_env.geometry import Array, Vector
 from handrail.robot_env.gripper import Gripper
 
+MOST_STIFFNESS = 10_000.0
+"""Largest stiffness, of either kind [N/m, Nm/rad]."""
+MOST_DAMPING_NS_M, MOST_DAMPING_NMS_RAD = 500.0, 50.0
+"""Largest damping: critical at the default stiffness for 31 kg and 4 kg m², more than these arms hold.
+
+A damper acts through a loop that takes time. From some value on it drives the arm where it should brake it,
+with all the force that it may have and past what bounds a spring's push. These are well below that value: at
+2000 Ns/m, and at 100 Nms/rad, both emulated arms still come to rest, a UR with its loop at 125 Hz.
+"""
+
 
 class ArmMode(Enum):
     """What an arm is doing.
@@ -42,8 +52,8 @@ class Gains:
     Attributes:
         translation_n_m: stiffness along each axis [N/m].
         rotation_nm_rad: stiffness about each axis [Nm/rad], of the angle (not of half of it).
-        translation_damping_ns_m: damping along each axis [Ns/m].
-        rotation_damping_nms_rad: damping about each axis [Nms/rad].
+        translation_damping_ns_m: damping along each axis [Ns/m], up to `MOST_DAMPING_NS_M`.
+        rotation_damping_nms_rad: damping about each axis [Nms/rad], up to `MOST_DAMPING_NMS_RAD`.
         clip_m: largest position error that the controller acts on, in +x, +y, +z of the base frame [m]; None
             for the driver's own.
         clip_neg_m: the same in -x, -y, -z [m]; None for the same as `clip_m`.
@@ -61,19 +71,15 @@ class Gains:
     clip_neg_rad: tuple[float, float, float] | None = None
 
     def __post_init__(self) -> None:
-        stiffness = {
-            name: getattr(self, name)
-            for name in (
-                "translation_n_m",
-                "rotation_nm_rad",
-                "translation_damping_ns_m",
-                "rotation_damping_nms_rad",
-            )
-        }
-        require_positive("gains", **stiffness)
-        require_range(
-            "gains", 0.0, 10_000.0, translation_n_m=self.translation_n_m, rotation_nm_rad=self.rotation_nm_rad
-        )
+        for name, most in (
+            ("translation_n_m", MOST_STIFFNESS),
+            ("rotation_nm_rad", MOST_STIFFNESS),
+            ("translation_damping_ns_m", MOST_DAMPING_NS_M),
+            ("rotation_damping_nms_rad", MOST_DAMPING_NMS_RAD),
+        ):
+            value = {name: getattr(self, name)}
+            require_positive("gains", **value)
+            require_range("gains", 0.0, most, **value)
         for name, most in (("clip_m", 0.05), ("clip_neg_m", 0.05), ("clip_rad", 0.5), ("clip_neg_rad", 0.5)):
             clip = getattr(self, name)
             if clip is not None and not (len(clip) == 3 and all(0.0 < x <= most for x in clip)):
@@ -158,8 +164,9 @@ class Arm(Protocol):
                 stays. None: it starts whatever was before.
 
         Raises:
-            ArmFault: a latched fault, or a tool outside the workspace.
-            ArmError: somebody else stopped it since `stops` was looked at.
+            ArmFault: a latched fault.
+            ArmError: the tool is outside the workspace, or somebody else stopped the arm since `stops` was
+                looked at.
         """
         ...
 

@@ -45,7 +45,8 @@ def gains_from_serl(params: Mapping[str, float]) -> Gains:
         params: any of the 18 parameters of `update_param`; the others keep their defaults.
 
     Raises:
-        ConfigError: an unknown parameter, or one that is not a finite number of 0 or more.
+        ConfigError: an unknown parameter, one that is not a finite number of 0 or more, or a stiffness or a
+            damping beyond what `Gains` admits.
     """
     for name, value in params.items():
         if name not in SERL_DEFAULTS:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from handrail.robot_env.arms.arm import ArmMode, ArmState, Gains
+from handrail.robot_env.arms.models import SIMULATED_ARMS
+from handrail.robot_env.arms.reach import Reach
 from handrail.robot_env.arms.refusals import latched, not_connected, not_running
 from handrail.robot_env.config import LimitsConfig
 from handrail.robot_env.errors import ArmError, ArmFault
@@ -50,6 +52,7 @@ class LockstepArm:
         self._joint_speed = joint_speed
         self._limits = limits
         self._servo = Servo(cell, limits, frame, period_s)
+        self._reach = Reach(SIMULATED_ARMS[cell.config.arm])
         self._mode = ArmMode.DISARMED
         self._state: ArmState | None = None
 
@@ -102,7 +105,8 @@ class LockstepArm:
         state = self._reading()
         fx, fy, fz = state.wrench[:3].tolist()
         force_n = math.sqrt(fx * fx + fy * fy + fz * fz)
-        decision = self._servo.command(pose, state.pose, force_n, self._cell.time_ns)
+        reach = self._reach.at(state.q, state.pose)
+        decision = self._servo.command(pose, state.pose, force_n, self._cell.time_ns, reach)
         if decision.flags & GateFlag.FORCE:
             self._mode = ArmMode.HOLD
         return decision.goal

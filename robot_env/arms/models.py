@@ -11,7 +11,14 @@ import numpy as np
 
 from handrail.robot_env.arms.kinematics import FRANKA, UR, DHTable
 from handrail.robot_env.config import EnvConfig
-from handrail.robot_env.geometry import Array, pose_compose, pose_distance, pose_from, quat_from_rotvec
+from handrail.robot_env.geometry import (
+    Array,
+    pose_compose,
+    pose_distance,
+    pose_from,
+    pose_inverse,
+    quat_from_rotvec,
+)
 
 UNCALIBRATED_M, UNCALIBRATED_RAD = 0.02, math.radians(2.0)
 """What a UR may differ from its model's table, which knows nothing of its calibration."""
@@ -20,6 +27,8 @@ SIMULATED_HAND = pose_compose(
     pose_from((0, 0, 0), quat_from_rotvec((0.0, 0.0, -math.pi / 4))), SIMULATED_TOOL
 )
 """The simulated hand on the flange of a Panda: turned by -45 degrees, as a Franka's own is."""
+SIMULATED_ARMS = {"panda": FRANKA, "ur5e": UR["ur5e"]}
+"""The kinematics of the simulated arms, by `env.sim.arm`."""
 HALF_TURN = pose_from((0.0, 0.0, 0.0), (0.0, 0.0, 1.0, 0.0))
 
 
@@ -67,6 +76,27 @@ def expected_tcp(config: EnvConfig, q: Array) -> dict[str, Array] | str:
             return {"ur5e": pose_compose(flange, SIMULATED_TOOL)}
         case kind:
             return f"the tool offset of an arm of kind {kind} is known to its own server alone"
+
+
+def tool_of(config: EnvConfig, q: Array, pose: Array) -> Array | str:
+    """The tool's frame in the flange's (7,) of an arm with its tool at `pose` (7,) for `q`; or why not known.
+
+    A Franka's table is its controller's own, so that what lies between the two is the tool that Desk has.
+    """
+    arm = config.arm
+    match arm.kind:
+        case "franka" if arm.franka.tcp is None:
+            return pose_compose(pose_inverse(FRANKA.flange(q)), pose)
+        case "franka":
+            return np.array(arm.franka.tcp)
+        case "ur" if arm.ur.tcp is not None:
+            return np.array(arm.ur.tcp)
+        case "ur":
+            return "env.arm.ur.tcp is not set: the tool is the installation's, which is not read"
+        case "serl_http":
+            return np.array(arm.serl_http.tool_in_flange)
+        case _:
+            return SIMULATED_HAND if config.sim.arm == "panda" else SIMULATED_TOOL
 
 
 def fits(config: EnvConfig, q: Array, pose: Array) -> list[Fit] | str:

@@ -18,13 +18,13 @@ import numpy as np
 from handrail.robot_env.arms.arm import Gains
 from handrail.robot_env.arms.compliance import serl_from_gains
 from handrail.robot_env.arms.driver import DriverReading
+from handrail.robot_env.clock import NS_PER_S
 from handrail.robot_env.errors import ArmError, ArmFault, ConfigError
 from handrail.robot_env.geometry import Array, Vector
 from handrail.robot_env.gripper import Gripper
 from handrail.robot_env.serl.config import SerlHttpConfig
 from handrail.robot_env.serl.protocol import com_in_flange, counts_of_width
 
-NS_PER_S = 1_000_000_000
 SAME_POSTURE_RAD = 0.02
 """Joint angles that differ by less name the same posture [rad]."""
 REACHED_RAD = 0.05

@@ -15,6 +15,7 @@ import numpy as np
 from handrail.robot_env.arms.arm import Gains
 from handrail.robot_env.arms.driver import DriverReading
 from handrail.robot_env.arms.refusals import not_connected
+from handrail.robot_env.clock import NS_PER_S
 from handrail.robot_env.errors import ArmError, ArmFault, HandrailError
 from handrail.robot_env.geometry import Array, Vector
 from handrail.robot_env.gripper import Gripper
@@ -26,7 +27,6 @@ from handrail.robot_env.sim.truth import RamTruth
 STEP_NS = 5_000_000
 """Simulated time between two readings, and between two looks at the set-point."""
 _MOST_BEHIND_NS = 50_000_000
-NS_PER_S = 1_000_000_000
 
 
 class SimDriver:

@@ -1,12 +1,11 @@
-"""Whether two cameras were exchanged: each shows what the other one showed.
+"""Whether cameras were exchanged: two of which each shows what the other one showed, or more in a circle.
 
 A serial number says which camera a picture comes from, and not where that camera is mounted. Only what it
 shows tells.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,36 +19,77 @@ _CELLS = (4, 6)
 _DIRECTIONS = 8
 _FLAT = 0.1  # of edges, in logarithms of brightness: less than that is noise
 
+Distance = Callable[[str, str], float]
+"""How far what the first camera shows now is from what the second one showed; infinite where that says
+nothing."""
+
 
 @dataclass(frozen=True)
 class Exchanged:
-    """Two cameras that fit better crossed.
+    """Cameras that fit better in each other's places.
 
     Attributes:
-        a: one camera.
-        b: the other one.
-        straight: how far both are from what they showed themselves, added up.
-        crossed: how far each is from what the other one showed, added up.
+        names: each shows what the next one showed, and the last one what the first one showed.
+        straight: how far they are from what they showed themselves, added up.
+        crossed: how far each is from what the next one showed, added up.
     """
 
-    a: str
-    b: str
+    names: tuple[str, ...]
     straight: float
     crossed: float
 
+    @property
+    def links(self) -> tuple[tuple[str, str], ...]:
+        """Each camera, and the one whose picture it shows."""
+        return tuple(zip(self.names, (*self.names[1:], self.names[0]), strict=True))
 
-def exchanged(names: Iterable[str], distance: Callable[[str, str], float]) -> Iterator[Exchanged]:
-    """Every two cameras that clearly fit better crossed.
+    def said(self, when: str) -> str:
+        """In words: "a shows what b showed <when>, b what c showed, c what a showed"."""
+        (first, of), *others = self.links
+        return ", ".join(
+            (f"{first} shows what {of} showed {when}", *(f"{a} what {b} showed" for a, b in others))
+        )
+
+
+def exchanged(names: Iterable[str], distance: Distance) -> Iterator[Exchanged]:
+    """All cameras that clearly fit better in each other's places, circle by circle.
 
     Args:
         names: the cameras.
-        distance: how far what the first one shows now is from what the second one showed; infinite where the
-            two cannot be compared.
+        distance: between what is shown now and what was shown; called once for each two.
     """
-    for a, b in combinations(sorted(names), 2):
-        straight, crossed = distance(a, a) + distance(b, b), distance(a, b) + distance(b, a)
-        if crossed < CLEARLY * straight:
-            yield Exchanged(a, b, straight, crossed)
+    known = sorted(names)
+    far = {(a, b): distance(a, b) for a in known for b in known}
+    fits = _fitting(known, lambda a, b: far[a, b])
+    seen = set[str]()
+    for first in known:
+        circle = list[str]()
+        while (name := fits[circle[-1]] if circle else first) not in seen:
+            seen.add(name)
+            circle.append(name)
+        straight = sum(far[name, name] for name in circle)
+        crossed = sum(far[name, fits[name]] for name in circle)
+        if len(circle) > 1 and crossed < CLEARLY * straight:
+            yield Exchanged(tuple(circle), straight, crossed)
+
+
+def _fitting(names: Sequence[str], distance: Distance) -> dict[str, str]:
+    """Whose earlier picture each camera shows, each one's once, so that all of them together fit best.
+
+    Goes through the sets of cameras that are spoken for (Held and Karp, 1962): some hundred of them for six.
+    """
+    best: dict[frozenset[str], tuple[float, dict[str, str]]] = {frozenset(): (0.0, {})}
+    for name in names:
+        further: dict[frozenset[str], tuple[float, dict[str, str]]] = {}
+        for taken, (cost, fits) in best.items():
+            for other in names:
+                if other not in taken:
+                    offer, key = cost + distance(name, other), taken | {other}
+                    if key not in further or offer < further[key][0]:
+                        further[key] = offer, {**fits, name: other}
+        best = further
+    ((_, fits),) = best.values()
+    return fits
 
 
 def small(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:

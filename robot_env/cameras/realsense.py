@@ -17,10 +17,10 @@ import numpy as np
 
 from handrail.robot_env.cameras.config import CameraDeviceConfig
 from handrail.robot_env.cameras.driver import DeviceFrame
+from handrail.robot_env.clock import NS_PER_MS
 from handrail.robot_env.errors import CameraError, ConfigError, MissingExtra
 
 RECORDINGS = (".db3", ".bag")
-NS_PER_MS = 1_000_000
 COARSE_EXPOSURE_MAX = 10_000
 """Colour sensors count exposure from 1 to 10000 in 100 µs, as UVC does; a D405's stereo module in 1 µs."""
 

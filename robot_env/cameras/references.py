@@ -6,6 +6,7 @@ Whole pictures are kept, and not the images of the observation: a crop of the wr
 import contextlib
 import os
 from collections.abc import Iterable, Mapping
+from itertools import starmap
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +42,7 @@ class References:
         self._outlines = {name: outline(each) for name, each in self.pictures.items()}
 
     def check(self, now: Pictures, serials: Mapping[str, str], renew: str) -> None:
-        """Refuse cameras of which two show what the other one showed. What is not certain passes.
+        """Refuse cameras of which some show what others of them showed. What is not certain passes.
 
         Args:
             now: what the cameras show.
@@ -49,7 +50,7 @@ class References:
             renew: what takes new pictures where these ones are out of date, for the message.
 
         Raises:
-            CameraError: two cameras were exchanged.
+            CameraError: cameras were exchanged, two or more in a circle; says whose serial is whose.
         """
         before = {name: each for name, each in self._outlines.items() if name in now}
         seen = {name: outline(small(now[name])) for name in before}
@@ -57,16 +58,23 @@ class References:
         def distance(a: str, b: str) -> float:
             return float(np.linalg.norm(seen[a] - before[b]))
 
-        for pair in exchanged(before, distance):
-            a, b = pair.a, pair.b
-            both = (distance(a, b), distance(a, a)), (distance(b, a), distance(b, b))
-            if all(other < own and other < ALIKE for other, own in both):
-                raise CameraError(
-                    f"cameras {a} ({serials[a]}) and {b} ({serials[b]}) look exchanged: each shows what the "
-                    f"other one showed before (distance {pair.crossed:.2f} crossed, {pair.straight:.2f} as "
-                    "they are); exchange their serials in env.camera_devices, or mount them as they were; if "
-                    f"they are right, {renew}"
-                )
+        def shows(a: str, b: str) -> bool:
+            return distance(a, b) < min(ALIKE, distance(a, a))
+
+        found = [each for each in exchanged(before, distance) if all(starmap(shows, each.links))]
+        if not found:
+            return
+        names = [f"{name} ({serials[name]})" for each in found for name in each.names]
+        crossed, straight = sum(each.crossed for each in found), sum(each.straight for each in found)
+        # The camera with a's serial is mounted where b's was: that serial is b's.
+        meant = {b: serials[a] for each in found for a, b in each.links}
+        raise CameraError(
+            f"cameras {', '.join(names[:-1])} and {names[-1]} look exchanged: "
+            f"{'; '.join(each.said('before') for each in found)} (distance {crossed:.2f} so, "
+            f"{straight:.2f} as they are); give "
+            f"{', '.join(f'{name} the serial {meant[name]}' for name in sorted(meant))} in "
+            f"env.camera_devices, or mount them as they were; if they are right, {renew}"
+        )
 
     def keep(self, now: Pictures) -> None:
         """Take a picture of every camera that has none yet.
@@ -114,17 +122,18 @@ class FirstLook:
         """Compare; does nothing once that has passed.
 
         Raises:
-            CameraError: two cameras were exchanged, or one has no picture.
+            CameraError: cameras were exchanged, or one has no picture.
         """
         if self._passed:
             return
         now = shown(self._streams.values())
-        self._references.check(now, serials(self._streams.values()), f"delete {self._references.file}")
+        renew = f"say so on the console's page (Set-up, Crop), or delete {self._references.file}"
+        self._references.check(now, serials(self._streams.values()), renew)
         self._passed, self._seen = True, now
 
     def at_rest(self) -> None:
         """Keep what the look found new, or read what the next one compares with; while the arm holds."""
-        if not self._passed:  # whom it refused may have deleted the file, as he was told to
+        if not self._passed:  # whom it refused may have deleted or replaced the file, as he was told to
             self._references = References(self._references.file)
         if self._seen:
             with contextlib.suppress(OSError):  # a full disk is the log's to refuse

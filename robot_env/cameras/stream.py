@@ -19,10 +19,9 @@ from handrail.robot_env.cameras.config import CameraDeviceConfig
 from handrail.robot_env.cameras.driver import CameraDriver, DeviceFrame
 from handrail.robot_env.cameras.recorder import Recorder
 from handrail.robot_env.cameras.report import CameraReport, StreamCounts
+from handrail.robot_env.clock import NS_PER_MS, NS_PER_S
 from handrail.robot_env.errors import CameraError, HandrailError
 
-NS_PER_S = 1_000_000_000
-NS_PER_MS = 1_000_000
 OPENING_LIMIT_S = 30.0
 CLOSING_LIMIT_S = 15.0
 PROBE_PERIOD_S = 0.005

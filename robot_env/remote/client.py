@@ -46,7 +46,7 @@ from handrail.robot_env.remote.messages import (
 from handrail.robot_env.remote.requester import Requester
 from handrail.robot_env.remote.scene import RemoteScene
 from handrail.robot_env.remote.timing import BEAT_S, watchdog_ns
-from handrail.robot_env.remote.wire import LeaseLost, Reply
+from handrail.robot_env.remote.wire import PROTOCOL, LeaseLost, Reply, other_version
 
 HELLO_S = 3.0
 """How long a server may take to say that it is there."""
@@ -61,11 +61,11 @@ def greet(config: EnvConfig, timeout_s: float = HELLO_S) -> Welcome:
 
     Raises:
         ArmError: nobody answers; names the command that starts a server.
-        ConfigError: its address or keys are refused.
+        ConfigError: its address or keys are refused, or it is of another version.
     """
     requester = Requester(Endpoints.of(config.arm))
     try:
-        body = requester.ask(Hello(), timeout_s).body
+        reply = requester.ask(Hello(), timeout_s)
     except ArmError as error:
         raise ArmError(
             f"no arm server answers for {config.arm.name!r} ({error}); start `handrail arm-server` with the "
@@ -73,8 +73,10 @@ def greet(config: EnvConfig, timeout_s: float = HELLO_S) -> Welcome:
         ) from error
     finally:
         requester.close()
-    assert isinstance(body, Welcome)
-    return body
+    if reply.protocol != PROTOCOL:
+        raise other_version(reply.protocol, PROTOCOL)
+    assert isinstance(reply.body, Welcome)
+    return reply.body
 
 
 class RemoteGripper:
@@ -317,7 +319,13 @@ class ArmClient:
             if self._requester is None:
                 raise not_connected()
             look = look or self._still_there
-            return self._requester.ask(body, timeout_s, self._lease.token, sequence, look)
+            try:
+                return self._requester.ask(body, timeout_s, self._lease.token, sequence, look)
+            except ArmError:
+                newest = None if self._feed is None else self._feed.newest
+                if newest is not None and not self._requester.answered:
+                    self._requester.shown = newest.tick + 1  # what was heard before says nothing of it
+                raise
 
     def _acquire(self) -> None:
         settings = agreement(self._config)
@@ -340,9 +348,14 @@ class ArmClient:
             raise ArmError(f"the arm server has not reached its robot in {SLOW_S} s; see what it says")
 
     def _catch_up(self) -> None:
-        """Wait for the state that shows what the last answer was about."""
+        """Wait for the state that shows what the last answer was about, for as long as the newest counts.
+
+        Where there was no answer, that is any new one: a server that was killed a moment ago has left a state
+        that is young enough, and tells of an arm that is well.
+        """
         shown = 0 if self._requester is None else self._requester.shown
-        self.feed.wait(lambda state: state.tick >= shown or state.boot != self._boot, self._limit_ns / 1e9)
+        left_ns = max(0, self._limit_ns - (self.feed.age_ns() or 0))
+        self.feed.wait(lambda state: state.tick >= shown or state.boot != self._boot, left_ns / 1e9)
 
     def _still_there(self) -> None:
         """Give up waiting when the server has fallen silent."""

@@ -20,7 +20,8 @@ from handrail.robot_env.remote.endpoints import Endpoints
 from handrail.robot_env.remote.messages import State
 from handrail.robot_env.remote.stops import ForeignStops
 from handrail.robot_env.remote.timing import SenderAge
-from handrail.robot_env.remote.wire import MAX_MESSAGE_BYTES, PROTOCOL, Malformed, unpack_state
+from handrail.robot_env.remote.wire import MAX_MESSAGE_BYTES, PROTOCOL, unpack_state
+from handrail.robot_env.unpacking import Malformed
 
 _POLL_MS = 50
 

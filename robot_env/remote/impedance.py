@@ -1,7 +1,7 @@
 """How hard an arm may be made to press: a commander chooses gains, within what the station allows.
 
 Stiffness times clip is the steady push of an arm that something is in the way of, and the one bound on it
-that does not depend on how soon anybody notices.
+that does not depend on how soon anybody notices. What damping may add to it is bounded by `Gains` itself.
 """
 
 from handrail.robot_env.arms.arm import Gains
@@ -46,12 +46,26 @@ class Impedance:
         """Whether resets have gains of their own."""
         return self._moving is not None
 
-    def now(self) -> Gains:
-        """What is configured for what the arm is doing, unless the commander has said otherwise."""
-        return (self._moving if self.resetting else None) or self._asked or self._contact or Gains()
+    def now(self, commanded: bool = True) -> Gains:
+        """What is configured for what the arm is doing, unless the commander has said otherwise.
+
+        Args:
+            commanded: whether there is one; what one asked for who has gone does not count.
+        """
+        asked = self._asked if commanded else None
+        return (self._moving if self.resetting else None) or asked or self._contact or Gains()
 
     def ask(self, gains: Gains) -> None:
         """Take gains that the commander asks for.
+
+        Raises:
+            ArmError: as `check`.
+        """
+        self.check(gains)
+        self._asked = gains
+
+    def check(self, gains: Gains) -> None:
+        """Refuse gains that nobody may ask for here.
 
         Raises:
             ArmError: they press harder than they may; names the axis, the push and the limit.
@@ -63,7 +77,6 @@ class Impedance:
                     f"stiffness times clip of these gains is {push:.1f} {unit} {side} (limit {most:.1f} "
                     f"{unit}: {self._source}); lower either, or change the station's configuration"
                 )
-        self._asked = gains
 
     def forget(self) -> None:
         """Another commander: what the last one asked for no longer counts."""

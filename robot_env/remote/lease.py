@@ -9,11 +9,10 @@ import secrets
 from dataclasses import dataclass, field
 
 from handrail.robot_env.checks import require_range
+from handrail.robot_env.clock import NS_PER_S
 from handrail.robot_env.errors import ArmError
 from handrail.robot_env.remote.timing import SenderAge
 from handrail.robot_env.remote.wire import LeaseLost
-
-NS_PER_S = 1_000_000_000
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,14 @@ from typing import Any
 
 from handrail.robot_env.arms.arm import ArmMode, Gains
 from handrail.robot_env.arms.driver import ArmDriver, DriverReading
+from handrail.robot_env.arms.reach import Reach, reach_of
 from handrail.robot_env.arms.refusals import latched, not_connected, not_running
+from handrail.robot_env.clock import NS_PER_S
 from handrail.robot_env.config import EnvConfig, MotionLimits
-from handrail.robot_env.gate import GateDecision, GateFlag
+from handrail.robot_env.gate import JOINTS_LIMIT, GateDecision, GateFlag
 from handrail.robot_env.geometry import Array, Vector, WorkFrame
 from handrail.robot_env.servo import Servo
 
-NS_PER_S = 1_000_000_000
 LONGEST_STEP_NS = 20_000_000
 """Most that a motion goes on between two set-points: what a stalled process missed must not be a jump."""
 JOINT_MOTION_ROOM_M = 0.1
@@ -70,6 +71,7 @@ class ModeMachine:
         self, driver: ArmDriver, config: EnvConfig, frame: WorkFrame, on_fault: Callable[[str], None]
     ) -> None:
         self._driver = driver
+        self._config = config
         self._limits = config.limits
         self._frame = frame
         self._on_fault = on_fault
@@ -86,6 +88,10 @@ class ModeMachine:
         self._ticked_ns = self._motion_ns = self._mode_ns = self._followed_ns = 0
         self._force_n = 0.0
         self._unread = ""
+        self._reach: Reach | None = None  # of an arm whose kinematics are known
+        self._unwatched = ""  # why they are not, as it was noted last
+        self._limited = GateFlag.NONE  # what the joints have limited since the start
+        self._gains: Gains | None = None  # in force, where the driver is engaged
 
     def at(self, now_ns: int) -> None:
         """Say what time it is. It does not run backwards."""
@@ -199,9 +205,9 @@ class ModeMachine:
         self._followed_ns = self.now
         self._enter(ArmMode.HOLD, "connected")
 
-    def took_hold(self) -> None:
-        """The driver follows set-points now, and stays where it is until the first."""
-        self.engaged, self._followed_ns = True, self.now
+    def took_hold(self, gains: Gains) -> None:
+        """The driver follows set-points now, with these gains, and stays where it is until the first."""
+        self.engaged, self._followed_ns, self._gains = True, self.now, gains
         self._servo.forget()
 
     def let_go(self) -> None:
@@ -214,10 +220,11 @@ class ModeMachine:
         """Enter RUN from where the tool is.
 
         Raises:
-            ArmFault: it is outside the workspace; the arm holds.
+            ArmError: it is too far outside the workspace; the arm holds.
         """
         assert self.reading is not None
         self._servo.seed(self.reading.pose, self._motion())
+        self._know_joints(self.reading)
         self.command_ns = self.now
         self._enter(ArmMode.RUN, "started")
 
@@ -255,8 +262,12 @@ class ModeMachine:
             raise not_running(self.mode)
         assert self.reading is not None
         self.command_ns = self.now
+        reach = None if self._reach is None else self._reach.at(self.reading.q, self.reading.pose)
         # The force is looked at in every round, not here.
-        decision = self._servo.command(pose, self.reading.pose, 0.0, self._motion())
+        decision = self._servo.command(pose, self.reading.pose, 0.0, self._motion(), reach)
+        if reach is not None and decision.flags & JOINTS_LIMIT & ~self._limited:
+            self._limited |= decision.flags & JOINTS_LIMIT
+            self.note(reach.why)
         self.drive()
         return decision
 
@@ -268,6 +279,23 @@ class ModeMachine:
         """Change the impedance of an engaged arm."""
         if self.engaged and self.mode in (ArmMode.HOLD, ArmMode.RUN):
             self._driver.set_gains(gains)
+            self._gains = gains
+
+    def settle(self, gains: Gains) -> None:
+        """Let an arm that has come to rest in HOLD stand with these gains, where others are in force.
+
+        It stands where the tool is: on a softer spring that may be far from the set-point, and no arm is
+        drawn back to an old one.
+        """
+        if gains == self._gains or not self.engaged or self.mode is not ArmMode.HOLD or not self.resting:
+            return
+        assert self.reading is not None
+        self._servo.forget()
+        try:
+            self._output.set_setpoint(self.reading.pose)
+            self.set_gains(gains)
+        except Exception as error:  # as for reading
+            self.latch(f"the arm does not take the station's gains: {error}")
 
     def require_ready(self) -> None:
         """Refuse what needs an arm that is connected and sound.
@@ -324,6 +352,18 @@ class ModeMachine:
             }
             facts |= {name: getattr(reading, name) for name in _AS_READ}
         return facts
+
+    def _know_joints(self, reading: DriverReading) -> None:
+        """Learn the arm's kinematics, where it stands so that they can be told; that they cannot is noted."""
+        self._limited = GateFlag.NONE
+        if self._reach is not None:
+            return
+        found = reach_of(self._config, reading.q, reading.pose)
+        if isinstance(found, Reach):
+            self._reach = found
+        elif found != self._unwatched:
+            self._unwatched = found
+            self.note(f"joint margin and singularity are not watched: {found}")
 
     def _enter(self, mode: ArmMode, why: str) -> None:
         if mode is not self.mode:

@@ -29,6 +29,20 @@ from handrail.robot_env.remote.timing import watchdog_ns
 _STOP_S = 1.0
 
 
+def stop_arm(config: EnvConfig) -> None:
+    """Have a served arm brake and hold, whoever commands it and whatever version its server is of.
+
+    Raises:
+        ArmError: the server did not hear it.
+        ConfigError: its address or keys are refused.
+    """
+    requester = Requester(Endpoints.of(config.arm))
+    try:
+        requester.ask(Stop(), HELLO_S)
+    finally:
+        requester.close()
+
+
 class ArmOperator:
     """A client without a lease; it cannot move the arm. One thread.
 

@@ -5,17 +5,37 @@ does not remove.
 """
 
 from collections import deque
+from dataclasses import dataclass
 
 from handrail.robot_env.arms.arm import ArmMode
 from handrail.robot_env.arms.config import ArmServerConfig
 from handrail.robot_env.arms.driver import ArmDriver
+from handrail.robot_env.clock import NS_PER_S
 from handrail.robot_env.errors import ArmError, ArmFault, HandrailError
 from handrail.robot_env.remote.jobs import Done, Job, JobQueue
 from handrail.robot_env.remote.modes import ModeMachine
 
-NS_PER_S = 1_000_000_000
 SETTLE_NS = NS_PER_S // 2
 """Time that a recovered robot has to show a sound reading."""
+RECOVERY_S = 50.0
+"""Longest that clearing a fault may take; whoever asked waits longer than that for an answer [s]."""
+
+
+@dataclass
+class _Order:
+    """A recovery that somebody has asked for.
+
+    Attributes:
+        done: whom to tell, once.
+        by: who acknowledges the fault.
+        deadline_ns: when it is given up [ns].
+        given_up: whether that has been told: whatever the driver still does, the fault then stays.
+    """
+
+    done: Done
+    by: str
+    deadline_ns: int
+    given_up: bool = False
 
 
 class RecoveryBudget:
@@ -68,6 +88,7 @@ class Recovery:
         self._driver = driver
         self._jobs = jobs
         self._budget = RecoveryBudget(server.recoveries, server.recovery_window_s)
+        self._order: _Order | None = None  # with the driver
         self._settling: tuple[Done, str, int] | None = None
 
     def ask(self, by: str, done: Done) -> None:
@@ -90,19 +111,31 @@ class Recovery:
             )
         if self._settling is not None:
             raise ArmError("a recovery is under way already; wait for it")
+        if self._order is not None and self._order.given_up:
+            raise ArmFault(
+                "the recovery that was given up still waits for the robot; look at it and its link, and "
+                "restart the arm server if this lasts"
+            )
         self._budget.check(arm.now)
+        order = _Order(done, by, arm.now + round(RECOVERY_S * NS_PER_S))
 
         def ended(error: HandrailError | None) -> None:
-            if error is not None:
+            self._order = None
+            if order.given_up:
+                how = f"has failed: {error}" if error else "has ended; the fault stays until the next one"
+                arm.note(f"the recovery that was given up {how}")
+            elif error is not None:
                 done(ArmFault(str(error)))
             else:
                 self._settling = (done, by, arm.now + SETTLE_NS)
 
         self._jobs.add(Job("recover", self._driver.clear_fault, ended))
+        self._order = order
         self._budget.take(arm.now)
 
     def settle(self) -> None:
-        """Finish a recovery once the robot shows a sound reading."""
+        """Finish a recovery once the robot shows a sound reading; give up one that takes too long."""
+        self._watch()
         if self._settling is None:
             return
         done, by, deadline_ns = self._settling
@@ -114,3 +147,16 @@ class Recovery:
         elif self._arm.now > deadline_ns:
             self._settling = None
             done(ArmFault(f"the cause is still there: {trouble}; remove it, then recover()"))
+
+    def _watch(self) -> None:
+        order = self._order
+        if order is None or order.given_up or self._arm.now <= order.deadline_ns:
+            return
+        order.given_up = True
+        late = ArmFault(
+            f"the robot was not recovered in {RECOVERY_S:g} s (by {order.by}); look at it and its link, then "
+            "recover()"
+        )
+        self._arm.note(str(late))
+        self._jobs.drop_waiting("recover", error=late)
+        order.done(late)

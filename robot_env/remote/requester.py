@@ -12,12 +12,12 @@ from handrail.robot_env.remote.endpoints import Endpoints
 from handrail.robot_env.remote.messages import Body
 from handrail.robot_env.remote.wire import (
     MAX_MESSAGE_BYTES,
-    Malformed,
     Reply,
     error_of,
     pack_request,
     unpack_reply,
 )
+from handrail.robot_env.unpacking import Malformed
 
 _SLICE_S = 0.05
 
@@ -31,11 +31,13 @@ class Requester:
     Attributes:
         sent_ns: when the last question was sent [ns].
         shown: tick of the first state that shows everything that was answered here, refusals included.
+        answered: whether the last question was, if only by a refusal.
     """
 
     def __init__(self, endpoints: Endpoints) -> None:
         self.sent_ns = 0
         self.shown = 0
+        self.answered = True
         self._ids = itertools.count(1)
         self._address = endpoints.commands
         try:
@@ -93,6 +95,7 @@ class Requester:
     def _ask(
         self, body: Body, deadline_s: float, token: str, sequence: int, still_there: Callable[[], None]
     ) -> Reply:
+        self.answered = False
         self._poll(zmq.POLLOUT, deadline_s, still_there)
         number = next(self._ids)
         self.sent_ns = time.monotonic_ns()
@@ -105,7 +108,7 @@ class Requester:
                 continue
             if reply.id != number:
                 continue  # the answer to a question that was given up
-            self.shown = reply.tick
+            self.shown, self.answered = reply.tick, True
             error = error_of(reply)
             if error is not None:
                 raise error

@@ -16,7 +16,7 @@ from zmq.auth.thread import ThreadAuthenticator
 
 from handrail.robot_env.arms.driver import ArmDriver
 from handrail.robot_env.config import EnvConfig
-from handrail.robot_env.errors import ArmError, ConfigError, HandrailError
+from handrail.robot_env.errors import ArmError, HandrailError
 from handrail.robot_env.geometry import WorkFrame
 from handrail.robot_env.remote.endpoints import Endpoints, ServerLock
 from handrail.robot_env.remote.jobs import Worker
@@ -52,10 +52,12 @@ from handrail.robot_env.remote.supervisor import ArmSupervisor
 from handrail.robot_env.remote.whereabouts import announce
 from handrail.robot_env.remote.wire import (
     MAX_MESSAGE_BYTES,
+    OF_ANY_VERSION,
     PROTOCOL,
     Reply,
     ReplyBody,
     Request,
+    other_version,
     pack,
     refusal,
     unpack_body,
@@ -228,18 +230,16 @@ class ArmServer:
         except Exception:  # fuzz finds what msgspec raises besides DecodeError; none of it is ours
             self._malformed += 1
             return
-        if request.protocol != PROTOCOL:
-            error = ConfigError(
-                f"the arm server speaks protocol {PROTOCOL}, this client {request.protocol}; "
-                "install the same version on both"
-            )
-            self._reply(sender, request, error)
-            return
         try:
             body = unpack_body(request)
         except Exception as error:  # as above
+            body = error
+        if request.protocol != PROTOCOL and not isinstance(body, OF_ANY_VERSION):
+            self._reply(sender, request, other_version(PROTOCOL, request.protocol))
+            return
+        if isinstance(body, Exception):
             self._malformed += 1
-            self._reply(sender, request, ArmError(f"malformed request: {error}"))
+            self._reply(sender, request, ArmError(f"malformed request: {body}"))
             return
         try:
             self._dispatch(sender, request, body)

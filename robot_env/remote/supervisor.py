@@ -109,6 +109,7 @@ class ArmSupervisor:
                 self._cut_short(ArmError("the arm pressed too hard in a joint motion"))
             elif moving and (astray := arm.astray()):
                 arm.latch(astray)
+        arm.settle(self._impedance.now(commanded=self._desk.holder is not None))
         arm.drive()
 
     def state(self, boot: str, tick: int, counters: Counters) -> State:
@@ -187,7 +188,7 @@ class ArmSupervisor:
 
         def ended(error: HandrailError | None) -> None:
             if error is None:
-                arm.took_hold()
+                arm.took_hold(impedance)
                 if arm.mode is ArmMode.FAULT:
                     self._let_go()
             error = error or attempt.aborted

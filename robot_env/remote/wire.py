@@ -4,10 +4,9 @@
 a heartbeat is not answered. **State** (PUB → SUB): `State`, once a tick.
 
 The body of a request is unpacked second, so that a client of another version is told so instead of ignored.
-What cannot be unpacked at all is counted and not answered.
+A stop counts whatever the version of who sends it: its bytes, and those of the envelope, never change. What
+cannot be unpacked at all is counted and not answered.
 """
-
-from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -17,17 +16,22 @@ from handrail.robot_env.remote.messages import (
     Answer,
     Body,
     Goal,
+    Hello,
     Lease,
     Name,
     Positions,
     Seated,
     State,
+    Stop,
     Truth,
     Welcome,
 )
+from handrail.robot_env.unpacking import unpack
 
 PROTOCOL = 2
 MAX_MESSAGE_BYTES = 64 * 1024
+OF_ANY_VERSION = (Hello, Stop)
+"""What a server does whatever protocol it is asked in: who stops an arm may ask first who is there."""
 
 
 class LeaseLost(ArmError):
@@ -83,19 +87,6 @@ _body = msgspec.msgpack.Decoder(Body)
 _reply = msgspec.msgpack.Decoder(Reply)
 _state = msgspec.msgpack.Decoder(State)
 
-Malformed = msgspec.DecodeError
-"""What the unpackers below raise; `msgspec.ValidationError` is one."""
-
-
-_Message = TypeVar("_Message")
-
-
-def _unpack(decoder: "msgspec.msgpack.Decoder[_Message]", frame: bytes | msgspec.Raw) -> _Message:
-    try:
-        return decoder.decode(frame)
-    except (RecursionError, ValueError) as error:  # nested too deeply; text that is not UTF-8
-        raise Malformed(str(error)) from None
-
 
 def pack_request(number: int, body: Body, sent_ns: int, token: str = "", sequence: int = 0) -> bytes:
     """A request as one frame."""
@@ -110,7 +101,7 @@ def unpack_request(frame: bytes) -> Request:
     Raises:
         Malformed: it is none.
     """
-    return _unpack(_request, frame)
+    return unpack(_request, frame)
 
 
 def unpack_body(request: Request) -> Body:
@@ -119,7 +110,7 @@ def unpack_body(request: Request) -> Body:
     Raises:
         Malformed: it is none.
     """
-    return _unpack(_body, request.body)
+    return unpack(_body, request.body)
 
 
 def pack(message: Reply | State) -> bytes:
@@ -133,7 +124,7 @@ def unpack_reply(frame: bytes) -> Reply:
     Raises:
         Malformed: it is none.
     """
-    return _unpack(_reply, frame)
+    return unpack(_reply, frame)
 
 
 def unpack_state(frame: bytes) -> State:
@@ -142,12 +133,19 @@ def unpack_state(frame: bytes) -> State:
     Raises:
         Malformed: it is none.
     """
-    return _unpack(_state, frame)
+    return unpack(_state, frame)
 
 
 _ERRORS: dict[str, type[HandrailError]] = {
     each.__name__: each for each in (ArmError, ArmFault, ConfigError, LeaseLost)
 }
+
+
+def other_version(server: int, client: int) -> ConfigError:
+    """What is said where the two speak another protocol each."""
+    return ConfigError(
+        f"the arm server speaks protocol {server}, this client {client}; install the same version on both"
+    )
 
 
 def refusal(number: int, tick: int, error: HandrailError) -> Reply:

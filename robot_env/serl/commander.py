@@ -10,6 +10,7 @@ gate, a lease and a watchdog. The commander stands between the two:
 - After `idle_s` without a word the lease is given back.
 - Whoever else stops the arm (an operator, the force limit) has the last word, also while it holds anyway:
   clients are refused until one posts `startimp`, or, once told so, has been silent for `idle_s`.
+- So it begins, too: a client may outlive whatever ended the server of before, and nothing restarts into RUN.
 - `stopimp` waits for nothing: it brakes the arm at once, whatever is under way, and what waits is refused.
   Poses are refused until `startimp`; a joint reset is not, which HIL-SERL's server does without impedance.
 - `clearerr`, which those clients post before every pose, does nothing: faults are an operator's to clear.
@@ -39,6 +40,7 @@ STOP_S = 2.0
 _STOP_AGAIN_S = 0.1
 _FRESH_S = 0.2
 _OURS = "a client posted stopimp"
+_ANEW = "this server has just begun"
 
 log = logging.getLogger(__name__)
 
@@ -53,20 +55,25 @@ class SerlCommander:
     Args:
         make_arm: makes the arm's client; connected when a call first needs the arm, closed after `idle_s`.
         period_s: time between two commands while a pose is pursued [s]; below the arm's watchdog.
+        check_gains: refuses gains that the arm server would refuse, with the arm at rest too.
         joint_home: joint angles that `jointreset` goes to [rad]; empty for none.
         pursue_s: time for which the last pose is pursued [s].
         idle_s: time after which the lease is given back [s].
+        await_start: begin as after somebody's stop; False where nobody can have driven the arm before.
     """
 
     def __init__(
         self,
         make_arm: Callable[[], ArmClient],
         period_s: float,
+        check_gains: Callable[[Gains], None],
         joint_home: Sequence[float] = (),
         pursue_s: float = 2.0,
         idle_s: float = 10.0,
+        await_start: bool = True,
     ) -> None:
         self._make_arm = make_arm
+        self._check_gains = check_gains
         self._period_s = period_s
         self._joint_home = joint_home
         self._pursue_s = pursue_s
@@ -74,7 +81,7 @@ class SerlCommander:
         self._arm: ArmClient | None = None
         self._hold_arm = threading.Lock()  # nobody stops an arm that is being closed
         self._running = False
-        self._stopped = ""
+        self._stopped = _ANEW if await_start else ""
         self._told = False
         self._stops = ForeignStops()
         self._goal: Array | None = None
@@ -147,11 +154,13 @@ class SerlCommander:
 
         Raises:
             ConfigError: an unknown parameter, or a value that is refused.
+            ArmError: they press harder than the station permits; those of before stay.
         """
         merged = {**self._params, **params}
         gains = gains_from_serl(merged)
+        self._check_gains(gains)  # now: HIL-SERL's clients do not look at how their poses are answered
         if self._running and self._arm is not None:
-            self._arm.set_gains(gains)  # which may refuse them
+            self._arm.set_gains(gains)
         self._gains, self._params = gains, merged
 
     def joint_reset(self) -> None:

@@ -5,26 +5,20 @@ any tool is right. The arm must be known for that: a UR is told by its configure
 """
 
 import logging
-import math
 
 import numpy as np
 
 from handrail.robot_env.arms.kinematics import DHTable
 from handrail.robot_env.arms.models import table_of
+from handrail.robot_env.arms.reach import Posture
 from handrail.robot_env.config import EnvConfig
-from handrail.robot_env.geometry import Array, Vector, quat_rotate
+from handrail.robot_env.geometry import Array, Vector
 
 log = logging.getLogger(__name__)
-
-LONGEST_TOOL_M = 0.35
-"""A tool centre point farther from the flange than this is another arm's, or another base's [m]."""
 
 
 def tool_jacobian(table: DHTable, q: Array, pose: Vector) -> Array:
     """The Jacobian (6, J) of the tool centre point, base frame: linear rows, then angular.
-
-    Each column is what a joint's axis z does to the tool: z × (tool − joint), and z. A UR's own base frame is
-    turned by half a turn against that of our cells; whichever of the two explains the reported pose is taken.
 
     Args:
         table: the arm's kinematics.
@@ -34,22 +28,10 @@ def tool_jacobian(table: DHTable, q: Array, pose: Vector) -> Array:
     Returns:
         Zeros when the kinematics are not this arm's: a wrong Jacobian would be worse than none.
     """
-    nothing = np.zeros((6, len(q)))
-    if len(q) != len(table.rows):
-        return nothing
-    *joints, flange = table.frames(q)
-    for sign in (1.0, -1.0):
-        tool = np.array((sign * pose[0], sign * pose[1], pose[2]))
-        if math.dist(tool, flange[:3]) > LONGEST_TOOL_M:
-            continue
-        turn = np.array((sign, sign, 1.0))
-        axes = [quat_rotate(joint[3:], (0.0, 0.0, 1.0)) for joint in joints]
-        columns = [
-            np.concatenate((turn * np.cross(z, tool - joint[:3]), turn * z))
-            for z, joint in zip(axes, joints, strict=True)
-        ]
-        return np.column_stack(columns)
-    return nothing
+    posture = Posture(table, np.asarray(q), np.asarray(pose))
+    if not posture.known:
+        return np.zeros((6, len(q)))
+    return posture.turn[:, None] * posture.jacobian()
 
 
 class ToolJacobian:

@@ -18,6 +18,7 @@ from dataclasses import replace
 import numpy as np
 
 from handrail.robot_env.arms.driver import DriverReading
+from handrail.robot_env.clock import NS_PER_S
 from handrail.robot_env.errors import ArmError
 from handrail.robot_env.geometry import Array
 from handrail.robot_env.serl.config import SerlHttpConfig
@@ -25,7 +26,6 @@ from handrail.robot_env.serl.protocol import decode_state
 from handrail.robot_env.serl.session import SerlRefusal, SerlSession
 from handrail.robot_env.serl.watch import SerlWatch, WatchLimits
 
-NS_PER_S = 1_000_000_000
 REPEAT_S = 0.5
 """A set-point that stays is sent again so often: a server with a watchdog wants to hear of us [s]."""
 REFUSALS = 3

@@ -32,6 +32,7 @@ from handrail.robot_env.geometry import (
     pose_inverse,
     quat_rotate,
 )
+from handrail.robot_env.unpacking import Malformed, unpack
 
 SERL_JOINTS = 7
 FRANKA_OPEN_M = 0.08
@@ -129,8 +130,8 @@ def decode_state(
         ValueError: not a state, or one with a number that is not finite.
     """
     try:
-        reply = _STATE_DECODER.decode(content)
-    except msgspec.MsgspecError as error:
+        reply = unpack(_STATE_DECODER, content)
+    except Malformed as error:
         raise ValueError(f"no state of HIL-SERL's: {error}") from error
     pose = pose_of(reply.pose)
     wrench = np.array([*numbers("force", reply.force, 3), *numbers("torque", reply.torque, 3)])
@@ -223,11 +224,11 @@ def counts_of_width(width_m: float, kind: GripperKind = "franka", open_m: float 
     return round(_MOVE_COUNTS * min(1.0, max(0.0, share)))
 
 
-def com_in_flange(com_m: Vector, tool: Vector = FRANKA_HAND) -> list[float]:
+def com_in_flange(com_m: Vector, tool: Vector) -> list[float]:
     """A centre of mass (3,) [m] of the tool's frame in the flange's, where `tool` (7,) is the tool."""
     return pose_apply(tool, com_m).tolist()
 
 
-def com_in_tool(com_m: Vector, tool: Vector = FRANKA_HAND) -> list[float]:
-    """A centre of mass (3,) [m] of the flange's frame in the tool's."""
+def com_in_tool(com_m: Vector, tool: Vector) -> list[float]:
+    """A centre of mass (3,) [m] of the flange's frame in the tool's, where `tool` (7,) is the tool."""
     return pose_apply(pose_inverse(tool), com_m).tolist()

@@ -21,11 +21,14 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from handrail.robot_env.arms.arm import ArmState
+from handrail.robot_env.arms.models import tool_of
 from handrail.robot_env.config import EnvConfig
 from handrail.robot_env.errors import ArmError, ArmFault, ConfigError
+from handrail.robot_env.geometry import Array
 from handrail.robot_env.remote.client import ArmClient
 from handrail.robot_env.remote.endpoints import Endpoints, is_loopback
 from handrail.robot_env.remote.feed import StateFeed
+from handrail.robot_env.remote.impedance import Impedance
 from handrail.robot_env.remote.timing import watchdog_ns
 from handrail.robot_env.serl.commander import NotOffered, SerlCommander
 from handrail.robot_env.serl.jacobian import ToolJacobian
@@ -45,6 +48,7 @@ from handrail.robot_env.serl.protocol import (
     wrench_reply,
 )
 from handrail.robot_env.serl.serving import HttpThread
+from handrail.robot_env.unpacking import Malformed, unpack
 
 BODY_BYTES = 16 * 1024
 """Longest request that is read [bytes]; the longest of HIL-SERL's has 700."""
@@ -75,6 +79,7 @@ class SerlRest:
         commander: does what is commanded.
         reading: the arm's newest state; called in the server's thread, must not wait.
         jacobian: of this arm's tool.
+        tool_of: the tool's frame in the flange's (7,), with the arm in that state; or why not known.
         stroke_m: opening of its gripper when fully open [m]; as `reading`, asked at every call.
         loopback: whether only this machine can reach the server; then the Host header must name it.
     """
@@ -84,12 +89,14 @@ class SerlRest:
         commander: SerlCommander,
         reading: Reading,
         jacobian: ToolJacobian,
+        tool_of: Callable[[ArmState], Array | str],
         stroke_m: Callable[[], float],
         loopback: bool = True,
     ) -> None:
         self._commander = commander
         self._reading = reading
         self._jacobian = jacobian
+        self._tool_of = tool_of
         self._stroke_m = stroke_m
         self._loopback = loopback
         self._questions: dict[str, Callable[[ArmState], object]] = {
@@ -206,7 +213,11 @@ class SerlRest:
     def _set_load(self, body: Body) -> Callable[[], None]:
         load = _decode(body, LoadBody)
         (mass_kg,) = numbers("mass", [load.mass], 1)
-        com_m = com_in_tool(numbers("F_x_center_load", load.F_x_center_load, 3))
+        in_flange = numbers("F_x_center_load", load.F_x_center_load, 3)
+        tool = self._tool_of(self._reading())
+        if isinstance(tool, str):
+            raise NotOffered(f"the load cannot be set: {tool}")
+        com_m = com_in_tool(in_flange, tool)
         return lambda: self._commander.set_load(mass_kg, com_m)
 
     def _state(self, state: ArmState) -> object:
@@ -250,6 +261,7 @@ class RestServer:
         port: where to listen instead; 0 lets the system choose.
         pursue_s: as in `SerlCommander` [s]; None for `env.arm.server.rest_pursue_s`.
         idle_s: as in `SerlCommander` [s].
+        await_start: as in `SerlCommander`.
 
     Attributes:
         port: where it listens.
@@ -259,20 +271,32 @@ class RestServer:
     """
 
     def __init__(
-        self, config: EnvConfig, port: int | None = None, pursue_s: float | None = None, idle_s: float = 10.0
+        self,
+        config: EnvConfig,
+        port: int | None = None,
+        pursue_s: float | None = None,
+        idle_s: float = 10.0,
+        await_start: bool = True,
     ) -> None:
         server = config.arm.server
         pursue_s = server.rest_pursue_s if pursue_s is None else pursue_s
         period_s = 1.0 / config.hz
         limit_ns = watchdog_ns(server, period_s)
         self._commander = SerlCommander(
-            lambda: ArmClient(config, name="serl"), period_s, config.arm.joint_home, pursue_s, idle_s
+            lambda: ArmClient(config, name="serl"),
+            period_s,
+            Impedance(config).check,
+            config.arm.joint_home,
+            pursue_s,
+            idle_s,
+            await_start,
         )
         loopback = is_loopback(server.rest_host)
         app = SerlRest(
             self._commander,
             lambda: self._feed.take(limit_ns),
             ToolJacobian(config),
+            lambda state: tool_of(config, state.q, state.pose),
             self._stroke_m,
             loopback,
         )
@@ -339,6 +363,6 @@ def _decode(body: Body, kind: Any) -> Any:
         ValueError: it is not what the endpoint takes; a number that is not finite is no JSON.
     """
     try:
-        return msgspec.json.decode(body, type=kind)
-    except msgspec.MsgspecError as error:
+        return unpack(msgspec.json.Decoder(kind), body)
+    except Malformed as error:
         raise ValueError(f"the body is refused: {error}") from error

@@ -14,6 +14,7 @@ import mujoco as mj
 import numpy as np
 
 from handrail.robot_env.arms.arm import Gains
+from handrail.robot_env.clock import NS_PER_S
 from handrail.robot_env.errors import ArmError, ArmFault
 from handrail.robot_env.geometry import Array, Vector, pose_compose, pose_relative
 from handrail.robot_env.sim.config import RandomizationConfig, SimConfig
@@ -25,7 +26,6 @@ from handrail.robot_env.sim.randomize import Draw, Randomizer, draw
 from handrail.robot_env.sim.sizes import MODULE_LENGTH_M, MODULE_THICKNESS_M, TOWER_HEIGHT_M
 from handrail.robot_env.sim.truth import RamTruth
 
-NS_PER_S = 1_000_000_000
 POSTURE_PERIOD_NS = 50_000_000
 SUCCESS_DEPTH = 0.9
 """The worse corner must be deeper than this share of the groove."""
@@ -201,14 +201,6 @@ class SimCell:
         self._tare = self._wrench_raw.copy()
         self._tare_force = self._tare[:3].tolist()
         self._peak_n = self._peak_unread_n = 0.0
-
-    def solve_ik(self, pose: Vector, start: Array | None = None) -> Array:
-        """Joint angles (J,) [rad] for a tool pose (7,).
-
-        Raises:
-            ArmError: The pose is out of reach.
-        """
-        return self.kinematics.solve(pose, start)
 
     def joints(self) -> tuple[Array, Array]:
         """Joint angles (J,) [rad] and velocities (J,) [rad/s]; looking takes no peak force."""

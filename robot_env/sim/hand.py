@@ -21,7 +21,6 @@ GRIP_ABOVE_TCP_M = 0.004
 """The module's top edge stands this far above the tool centre point [m]."""
 SEATED_TCP_HEIGHT_M = MODULE_HEIGHT_M - GRIP_ABOVE_TCP_M
 """Height of the tool centre point above the groove's floor when the module is seated [m]."""
-GRASP_JOINTS = ("grasp_slide", "grasp_pitch", "grasp_roll")
 
 _GRASP = (
     # joint, kind, axis, stiffness, damping, armature, limits

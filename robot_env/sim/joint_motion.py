@@ -8,11 +8,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from handrail.robot_env.clock import NS_PER_S
 from handrail.robot_env.errors import ArmError
 from handrail.robot_env.geometry import Array
 from handrail.robot_env.sim.cell import SimCell
 
-NS_PER_S = 1_000_000_000
 BRAKE_S = 0.2
 """Time in which a motion that is ended early comes to rest."""
 THERE_RAD, REST_RAD_S = 5e-3, 5e-3

@@ -256,7 +256,12 @@ def test_a_relabel_moves_what_an_episode_was_from_success_to_failure(run):
 def test_the_value_is_followed_along_the_last_demonstration(run):
     log = Log()
     learner = trained(run, log)
-    value = look(learner).snapshots["value"]
+    found = look(learner)
+    value = found.snapshots["value"]
+    missing = [
+        max(0.0, wanted - had) for wanted, had in zip(value["discounted"], value["values"], strict=True)
+    ]
+    assert found.scalars["value_gap"] == pytest.approx(sum(missing) / 20, abs=1e-4)
     assert value["episode"] == 1 and value["rewards"] == [0.0] * 19 + [1.0]
     gamma = CONFIG.agent.discount
     assert value["discounted"] == pytest.approx([gamma**k for k in range(19, -1, -1)], abs=1e-4)

@@ -16,7 +16,7 @@ from handrail.intervention.policy import PolicyStep
 from handrail.intervention.proportion import wilson_interval
 from handrail.intervention.rollout import environment_seed
 from handrail.intervention.run_directory import RunDirectory
-from handrail.launch.evaluate import in_simulation, sentence
+from handrail.launch.evaluate import Asked, in_simulation, sentence
 from handrail.robot_env.config import CameraConfig, EnvConfig, RewardConfig
 from handrail.robot_env.env import RobotEnv
 from handrail.robot_env.errors import RenderingUnavailable
@@ -89,9 +89,7 @@ def test_a_simulated_arm_is_closed_whatever_happens(tmp_path: Path, monkeypatch:
     closed: list[RobotEnv] = []
     monkeypatch.setattr(RobotEnv, "close", lambda env: closed.append(env))
     with pytest.raises(WeightsError):
-        in_simulation(
-            run, RunConfig(), damaged, "final", 1, stopped=lambda: False, console=Console(quiet=True)
-        )
+        in_simulation(Asked(run, RunConfig(), damaged, "final", 1), Console(quiet=True), lambda: False)
     assert len(closed) == 1
 
 

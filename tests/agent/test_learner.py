@@ -64,12 +64,12 @@ def test_an_evaluation_is_neither_learned_from_nor_counted(run):
             without.ingest(sequence, record)
     assert len(learner.memory.replay) == 20 + 20 + 10 + 12
     assert len(learner.memory.demo) == 20 + 20 + 2
-    counted, expected = vars(learner.history), vars(without)
-    assert {name: counted[name] for name in counted if name != "robot_ns"} == {
-        name: expected[name] for name in expected if name != "robot_ns"
-    }
-    assert counted["robot_ns"] < expected["robot_ns"]  # nor is their time the training's
-    assert list(learner.history.finished) == [(True, False), (False, True)]
+    history = learner.history
+    for name in ("online_steps", "demonstration_steps", "demonstrations", "human_steps", "takeovers"):
+        assert getattr(history, name) == getattr(without, name)
+    assert (history.finished, history.next_episode) == (without.finished, without.next_episode)
+    assert history.robot_ns < without.robot_ns  # nor is their time the training's
+    assert history.finished == [(True, False), (False, True)]
 
 
 def test_cloning_waits_for_all_demonstrations_and_happens_once(run):

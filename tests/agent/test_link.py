@@ -143,6 +143,40 @@ def test_a_second_learner_is_refused_and_told_of_the_first(tmp_path, writer):
         server.close()
 
 
+def test_an_answer_that_is_none_is_counted_and_asked_for_again(tmp_path, writer):
+    pull = puller(tmp_path)
+    server = zmq.Context.instance().socket(zmq.ROUTER)
+    server.bind(log_address(tmp_path))
+    try:
+        pull.poll(0, **IDLE)
+        identity, _ = server.recv_multipart()
+        server.send_multipart([identity, b"\x81\xa7refused\xa1\xff"])
+        assert pull.poll(0, **IDLE, wait_s=DEADLINE_S) == [] and pull.rejected == 1
+        server.close(0)
+        real = serve(tmp_path, writer)
+        assert numbers(pull_all(pull, 0, writer.append(step(0)))) == [0]
+        real.close()
+    finally:
+        server.close(0)
+        pull.close()
+
+
+def test_whatever_ends_the_thread_that_serves_is_told_to_the_control_loop(tmp_path, writer):
+    def committed() -> int:
+        raise ZeroDivisionError("a bug")
+
+    server = LogServer(log_address(tmp_path), LogReader(tmp_path / "segments"), committed, "run", "layout")
+    pull = puller(tmp_path)
+    try:
+        end = time.monotonic() + DEADLINE_S
+        while server.failure is None and time.monotonic() < end:
+            pull.poll(0, **IDLE, wait_s=0.01)
+        assert isinstance(server.failure, ZeroDivisionError)
+    finally:
+        pull.close()
+        server.close()
+
+
 @pytest.mark.parametrize("name", ["run_id", "schema_hash"])
 def test_a_learner_of_another_configuration_is_refused(tmp_path, writer, name):
     server, pull = serve(tmp_path, writer), puller(tmp_path, **{name: "other"})
@@ -165,11 +199,13 @@ def test_rubbish_is_counted_and_survived(tmp_path, writer):
             socket.send(rng.bytes(length))
             socket.send_multipart([b"", rng.bytes(length)])
         socket.send(msgspec.msgpack.encode({"protocol": "one"}))
+        socket.send(b"\x81\xa6run_id\xa1\xff")  # text that is not UTF-8
+        socket.send(b"\x81\xa1x" + b"\x91" * 100_000)  # nested too deeply
         assert numbers(pull_all(pull, 0, writer.append(step(0)))) == [0]
         end = time.monotonic() + DEADLINE_S
-        while server.rejected < 11 and time.monotonic() < end:
+        while server.rejected < 13 and time.monotonic() < end:
             pull.poll(writer.appended, **IDLE, wait_s=0.01)
-        assert server.rejected == 11
+        assert server.rejected == 13 and server.failure is None
     finally:
         socket.close()
         pull.close()

@@ -1,8 +1,9 @@
 """A real browser in front of a real console, whose control loop drives the simulated arm.
 
-A module has one browser and one run; each person at it has a browser context of their own. What a page
-complains of (an error in its console, a dialog, a request to another host) fails the test, unless the test
-has said that it must come.
+The modules use one browser and one run, one after another; each person has a browser context of their own.
+A module that kills or ends its run, or holds all of its log to something, has a `live` of its own. What a
+page complains of (an error in its console, a dialog, a request to another host) fails the test, unless the
+test has said that it must come.
 """
 
 import os
@@ -12,12 +13,15 @@ from typing import Any
 
 import pytest
 from console_page import Person
+from console_pictures import keep
 from console_run import ConsoleRun
+from lasting import Lasting
 from playwright.sync_api import Browser
 
 from handrail.launch.bench import console_browser
 
 _REPORT = pytest.StashKey[bool]()
+_LASTING = pytest.StashKey[Lasting]()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -28,20 +32,43 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
     return report
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None):
+    """Leaving this folder ends what its modules share: the browser's event loop is in other tests' way."""
+    yield
+    if nextitem is None or Path(__file__).parent not in nextitem.path.parents:
+        item.config.stash.get(_LASTING, Lasting()).close()
+
+
+@pytest.fixture(scope="session")
+def lasting(pytestconfig: pytest.Config) -> Lasting:
+    """What the modules share; ended by the hook above."""
+    pytestconfig.stash[_LASTING] = lasting = Lasting()
+    return lasting
+
+
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Chromium, headless, for as long as a module lasts: its event loop would be in other modules' way."""
+def browser(lasting: Lasting) -> Browser:
+    """Chromium, headless."""
     if lacking := console_browser.missing():
         if os.environ.get("CI") == "true":
             pytest.fail(lacking)
         pytest.skip(lacking)
-    with console_browser.browser() as browser:
-        yield browser
+    return lasting.browser()
 
 
 @pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[ConsoleRun]:
+def live(
+    tmp_path_factory: pytest.TempPathFactory, browser: Browser, lasting: Lasting
+) -> Iterator[ConsoleRun]:
     """A run in which a policy drives, with its console."""
+    with lasting.live(tmp_path_factory.mktemp("console")) as run:
+        yield run
+
+
+@pytest.fixture(scope="module")
+def own_live(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[ConsoleRun]:
+    """Such a run for this module alone: name it `live` there."""
     run = ConsoleRun(tmp_path_factory.mktemp("console"))
     try:
         run.wait_for_training()
@@ -56,6 +83,7 @@ def people(browser: Browser) -> Iterator[list[Person]]:
     come: list[Person] = []
     yield come
     for person in come:
+        person.give_back()
         person.leave()
 
 
@@ -91,3 +119,10 @@ def _pages_have_nothing_to_complain_of(
         for number, person in enumerate(people):
             request.node.add_report_section("call", f"page {number}", person.picture(tmp_path, number))
     assert not complaints, "\n".join(complaints)
+
+
+@pytest.fixture
+def wanted(request: pytest.FixtureRequest) -> Callable[[str, bytes], None]:
+    """Keeps a picture, where they are wanted."""
+    folder = request.config.getoption("--pictures")
+    return lambda name, content: None if folder is None else keep(folder, name, content)

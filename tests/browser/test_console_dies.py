@@ -1,6 +1,7 @@
 """A console that is killed: the run goes on, another console comes, and the page finds it by itself."""
 
 import os
+import re
 import signal
 
 import pytest
@@ -9,6 +10,11 @@ from console_run import ConsoleRun
 from playwright.sync_api import expect
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+
+
+@pytest.fixture(scope="module")
+def live(own_live: ConsoleRun) -> ConsoleRun:
+    return own_live
 
 
 def test_killing_the_console_stops_nothing(live: ConsoleRun, olga: Person) -> None:
@@ -29,6 +35,15 @@ def test_killing_the_console_stops_nothing(live: ConsoleRun, olga: Person) -> No
     olga.press("p")
     live.heard.until(lambda now: not now.paused, "the end of the pause")
     assert live.process.poll() is None
+
+
+def test_what_a_killed_console_means_for_the_controls(live: ConsoleRun, olga: Person) -> None:
+    olga.drive()
+    os.kill(live.pid("console"), signal.SIGKILL)
+    olga.expect_message("Driving ended: the connection to the console was lost")
+    olga.expect_message("The console was started again: take the controls again")
+    expect(olga.page.locator("#messages")).not_to_contain_text(re.compile("given the controls|not operate"))
+    olga.claim()
 
 
 def test_killing_the_control_loop_is_told_and_overcome(live: ConsoleRun, olga: Person) -> None:

@@ -11,7 +11,12 @@ from playwright.sync_api import expect
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
-_READY = {"run": "button[data-verb=success]", "review": "input#scrub", "setup": "button[data-job=preflight]"}
+_READY = {
+    "run": "button[data-verb=success]",
+    "review": "#episodes tbody tr",
+    "review/{}": "input#scrub",
+    "setup": "button[data-job=preflight]",
+}
 PICTURES = sorted((DOCS / "images").glob("console-*.png"))
 _SECTION = re.compile(r"^## (.+)$", re.MULTILINE)
 _ROW = re.compile(r"^\| ((?:`[^`]+` ?)+)\| (.+?) \|$", re.MULTILINE)
@@ -39,9 +44,9 @@ def listed() -> dict[str, dict[str, str]]:
 def test_the_printed_page_lists_the_page_s_keys(live: ConsoleRun, olga: Person) -> None:
     live.heard.wait(lambda heard: heard.ended, "a finished episode")
     shown: dict[str, dict[str, str]] = {}
-    for view in ("run", f"review/{min(live.heard.ended)}", "setup"):
-        olga.go(view)
-        olga.page.wait_for_selector(_READY[view.partition("/")[0]])
+    for view, ready in _READY.items():
+        olga.go(view.format(min(live.heard.ended)))
+        olga.page.wait_for_selector(ready)
         olga.press("?")
         expect(olga.page.locator("dialog#keys")).to_be_visible()
         shown |= {title: dict(rows) for title, rows in olga.page.evaluate(_SHOWN) if rows}

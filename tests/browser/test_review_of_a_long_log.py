@@ -149,6 +149,12 @@ def test_whoever_looks_on_takes_tables_away_and_is_told_why_no_more(
         expect(button).to_have_attribute("title", "you are signed in as a viewer")
         button.click(force=True)
         vera.expect_message(f"{name}: you are signed in as a viewer")
+    vera.page.locator("#episodes .tick input").first.check()
+    bar = vera.page.locator(".chosen")
+    expect(bar.locator('button[data-label="exclude"]')).to_have_attribute("aria-disabled", "true")
+    expect(bar).to_contain_text("you are signed in as a viewer")
+    vera.page.locator("#episodes .tick input").first.uncheck()
+    expect(bar).to_be_hidden()
     with vera.page.expect_download() as saved:
         vera.page.click('button[data-export="episodes"]')
     assert saved.value.path().read_text().startswith("episode,")
@@ -181,3 +187,93 @@ def test_the_log_is_exported_as_a_table(kept: Kept, rita: Person, table: Locator
     excluded = known(kept, lambda row: row.label == "exclude")
     assert {int(line.partition(",")[0]) for line in lines} == set(range(EPISODES)) - excluded
     assert len(lines) == (EPISODES - len(excluded)) * STEPS
+
+
+def labels(kept: Kept) -> dict[int, tuple[str | None, str | None, str]]:
+    """(label, who gave it, note) of every episode."""
+    with EpisodeIndex(kept.run.index_file, LogReader(kept.run.segments)) as index:
+        index.refresh()
+        return {row.episode: (row.label, row.labeller, row.note) for row in index.episodes()}
+
+
+def test_many_get_one_label_by_the_keyboard_and_it_is_taken_back(
+    kept: Kept, rita: Person, table: Locator
+) -> None:
+    expect(table.first).to_be_visible()
+    before = labels(kept)
+    for key in ("ArrowDown", "ArrowDown", "c", "Shift+ArrowDown", "Shift+ArrowDown", "ArrowUp", "c", "w"):
+        rita.page.keyboard.press(key)
+    bar = rita.page.locator(".chosen")
+    expect(bar).to_contain_text("2 episodes ticked")
+    ticked = {EPISODES - 2, EPISODES - 4}
+    assert numbers(rita.page.locator("#episodes tr[aria-selected]")) == ticked
+    bar.locator('button[data-label="exclude"]').click()
+    rita.expect_message("Say why first")
+    rita.page.keyboard.type("a bad classifier")  # where the page has put the cursor
+    bar.locator('button[data-label="exclude"]').click()
+    expect(bar.get_by_role("status")).to_have_text("2 episodes labelled exclude.")
+    assert {number for number, told in labels(kept).items() if told != before[number]} == ticked
+    assert {labels(kept)[number] for number in ticked} == {("exclude", "Rita", "a bad classifier")}
+    note = rita.page.locator(f'#episodes tr[data-episode="{EPISODES - 2}"] td[data-column="note"]')
+    expect(note).to_have_text("a bad classifier")
+    bar.locator('button[data-act="undo-many"]').click()
+    expect(bar.get_by_role("status")).to_have_text("2 labels taken back.")
+    expect(note).not_to_have_text("a bad classifier")
+    assert labels(kept) == before
+
+
+def test_all_of_a_filter_are_ticked_and_ticked_rows_alone_are_exported(
+    kept: Kept, rita: Person, table: Locator
+) -> None:
+    rita.page.select_option("[name=purpose]", "demo")
+    demos = known(kept, lambda row: row.purpose == "demo")
+    expect(table).to_have_count(len(demos))
+    rita.page.click('button[data-act="tick-all"]')
+    expect(rita.page.locator(".chosen")).to_contain_text(f"{len(demos)} episodes ticked")
+    rita.page.click('button[data-act="tick-all"]')
+    expect(rita.page.locator(".chosen")).to_be_hidden()
+    for place, keys in ((1, []), (3, ["Shift"])):
+        table.nth(place).locator(".tick").click(modifiers=keys)  # type: ignore[arg-type]
+    ticked = numbers(rita.page.locator("#episodes tr[aria-selected]"))
+    assert len(ticked) == 3
+    expect(rita.page.locator(".exports")).to_contain_text("Export the 3 ticked")
+    with rita.page.expect_download() as saved:
+        rita.page.click('button[data-export="episodes"]')
+    _, *lines = saved.value.path().read_text().splitlines()
+    assert {int(line.partition(",")[0]) for line in lines} == ticked
+    rita.page.select_option("[name=purpose]", "")
+    expect(rita.page.locator(".chosen")).to_be_hidden()
+
+
+def test_an_episode_is_judged_by_key_and_whoever_goes_back_is_where_they_were(
+    kept: Kept, rita: Person, table: Locator
+) -> None:
+    expect(table.first).to_be_visible()
+    before = labels(kept)
+    episode = EPISODES - 5
+    rita.go(f"review/{episode}")
+    expect(rita.page.locator("input#scrub")).to_be_enabled()
+    label, back = (
+        rita.page.locator('.facts [data-column="label"]'),
+        rita.page.locator("#history [data-act=undo]"),
+    )
+    rita.press("w")
+    rita.page.keyboard.type("yes, no?")
+    rita.page.keyboard.press("Escape")
+    for key, words in (("n", "failure by Rita"), ("x", "exclude by Rita"), ("d", "demo by Rita")):
+        rita.page.keyboard.press(key)
+        expect(label).to_have_text(words)
+    rita.page.keyboard.press("u")
+    expect(label).to_have_text("exclude by Rita")
+    expect(rita.page.locator("#history li").first).to_contain_text("demo is taken back, exclude stands again")
+    back.click()
+    expect(label).to_have_text("failure by Rita")
+    rita.page.keyboard.press("u")
+    expect(back).to_have_count(0)
+    assert labels(kept) == before
+    rita.press("u")
+    rita.expect_message("no label of a person")
+    rita.page.keyboard.press("PageDown")
+    expect(rita.page.locator("#episode")).to_have_attribute("data-episode", str(episode + 1))
+    rita.page.keyboard.press("Escape")
+    expect(rita.page.locator(f'#episodes tr[data-episode="{episode + 1}"] a')).to_be_focused()

@@ -12,6 +12,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 
 @pytest.fixture(scope="module")
+def live(own_live: ConsoleRun) -> ConsoleRun:
+    return own_live
+
+
+@pytest.fixture(scope="module")
 def finished(live: ConsoleRun) -> int:
     """An episode of the policy's that is over, among several."""
 

@@ -52,6 +52,28 @@ _OUT = """selectors => selectors.map(selector => {
     return Math.round(Math.max(0, panel.top - box.top, box.bottom - Math.min(panel.bottom, innerHeight),
         box.right - innerWidth));
 })"""
+# How high the plot of the force reaches [N], in free air and in contact.
+_FORCE_REACH = """async () => {
+    const {traces} = await import("/static/run/traces.js");
+    const Real = window.uPlot, made = [], reach = [];
+    window.uPlot = class extends Real { constructor(...how) { super(...how); made.push(this); } };
+    const root = document.createElement("div");
+    root.className = "traces";
+    document.getElementById("view").append(root);
+    for (const force of [0.001, 30]) {
+        const steps = {episode: 1, steps: [[0, 0, 0, null, null], [1, 0, force, null, null]]};
+        const state = {steps, now: {most_steps: 10, threshold: null}};
+        const end = traces(root, {live: {state, on: () => () => {}}});
+        await new Promise(resolve => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+        reach.push(made[0].scales.y.max);
+        end();
+        root.replaceChildren();
+        made.length = 0;
+    }
+    root.remove();
+    window.uPlot = Real;
+    return reach;
+}"""
 _SUCCESS = """() => [...document.querySelectorAll(".interval:not([data-empty])")].map(
     line => [...line.querySelectorAll(".words")].map(words => words.textContent))"""
 
@@ -109,6 +131,12 @@ def test_there_is_no_trace_of_a_classifier_where_there_is_none(vic: Person) -> N
     shown(vic, "run")
     expect(vic.page.locator(".trace:visible")).to_have_count(2)
     expect(vic.page.locator("#run")).not_to_contain_text("no classifier")
+
+
+def test_the_noise_of_free_air_does_not_look_like_contact(vic: Person) -> None:
+    shown(vic, "run")
+    free, contact = vic.page.evaluate(_FORCE_REACH)
+    assert free == 5 and 30 < contact < 40
 
 
 def test_the_bounds_of_success_stand_in_figures(vic: Person) -> None:

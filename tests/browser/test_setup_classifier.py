@@ -1,5 +1,6 @@
 """A person shows a classifier its examples, trains it, puts it in use, and answers where it disagreed."""
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -162,6 +163,35 @@ def test_examples_are_shown_with_enter(shown: Kept, olga: Person) -> None:
     until(lambda: olga.press("n") or max(episodes(shown.run)) > mine + 1, "one more")
     olga.act("stop-collect").click()
     expect(page.locator("button[data-job=collect]")).to_be_enabled()  # nobody has the arm any more
+    assert compose.load(shown.run.config_file).actor.device == "synthetic", "as it was"
+
+
+def read_report(vera: Person, file: Path) -> None:
+    """A viewer reads it within the page: what is known of it, and nothing that somebody has put into it."""
+    plain = file.read_text()
+    nasty = (
+        "<script>document.title = 'run'</script><img src='x' onerror='document.title = 1' alt=''>"
+        "<svg><a href='/logout'><text>go</text></a></svg><p style='color: red' onclick='1'>said</p>"
+        "<constructor>x</constructor><form action='/logout'><button>go</button></form>"
+    )
+    file.write_text(plain.replace("<h2>", f"{nasty}<h2>", 1))
+    button, report = vera.act("report"), vera.page.locator(".report")
+    expect(report).to_be_hidden()
+    button.click()
+    expect(button).to_have_attribute("aria-expanded", "true")
+    file.write_text(plain)
+    assert report.locator("h3").all_inner_texts() == re.findall("<h2>(.*?)</h2>", plain)
+    pictures = report.locator("img[src]")
+    assert pictures.count() == plain.count("<img ") > 0
+    expect(pictures.last).to_have_js_property("naturalWidth", 32)
+    assert report.locator("svg").count() == plain.count("<svg ") + 1 > 10
+    assert report.locator("script, a, form, button, [style], [onclick], [onerror]").count() == 0
+    expect(report.get_by_text("said")).to_be_visible()
+    colour = "node => getComputedStyle(node).stroke"
+    assert report.locator(".report-curve").first.evaluate(colour) == "rgb(118, 183, 242)", "the page's own"
+    expect(vera.verb("stop")).to_be_in_viewport(ratio=1)
+    button.click()
+    expect(report).to_be_hidden()
 
 
 def test_a_classifier_is_trained_and_put_in_use_once_its_doubts_are_read(
@@ -174,7 +204,7 @@ def test_a_classifier_is_trained_and_put_in_use_once_its_doubts_are_read(
     expect(capture.locator("[data-job=accept]")).to_be_disabled()
     olga.page.click("button[data-job=train]")
     figures = capture.locator(".figures li")
-    expect(figures).to_have_count(3)
+    expect(figures).to_have_count(3, timeout=90_000)  # training takes the cores there are
     (version,) = artifact.versions(folder)
     known = artifact.load(folder / version).calibration
     expect(figures.nth(0)).to_contain_text(f"{known.false_positives} of {known.episodes} held-out episodes")
@@ -182,6 +212,12 @@ def test_a_classifier_is_trained_and_put_in_use_once_its_doubts_are_read(
     expect(figures.nth(2)).to_contain_text(f"that takes {known.needed} held-out episodes")
     expect(vera.page.locator(".figures li")).to_have_text(figures.all_inner_texts())
     expect(vera.page.locator("[data-job=accept]")).to_be_disabled()
+    read_report(vera, folder / version / "report.html")
+    with shown.run.lock("actor"), training(shown.run):  # a session is no hindrance
+        expect(olga.page.locator(".setup-station .chip")).to_contain_text("train")
+        expect(olga.page.locator("button[data-job=collect]")).to_be_disabled()
+        expect(capture.locator("[data-job=accept]")).to_be_enabled()
+    expect(olga.page.locator(".setup-station .chip")).to_contain_text("at rest")
     capture.locator("[data-job=accept]").click()
     olga.act("accept-not").click()
     expect(olga.act("accept-all-the-same")).to_be_hidden()

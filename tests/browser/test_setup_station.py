@@ -21,6 +21,9 @@ WORDS = ("task=ram_insertion_cameras", "env.cameras=[{name: wrist, width: 64, he
 _TABS_IN_SIGHT = """() => [...document.querySelectorAll(".setup-tabs button")].every(
     node => node.getBoundingClientRect().bottom <= innerHeight)"""
 
+_NOT_LOST = """() => document.querySelector("#driver").dataset.driver !== "human"
+    || !document.querySelector(".setup-guide .driving").hasAttribute("data-lost")"""
+
 
 @pytest.fixture(scope="module")
 def cell(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Kept]:
@@ -117,6 +120,34 @@ def test_a_crop_is_dragged_and_saved(cell: Kept, rigged: Person) -> None:
     rigged.act("save-station").click()
     rigged.expect_message("Saved")
     assert saved(cell)["cameras"] == [{"name": "wrist", "view": "", "width": 64, "height": 64, "crop": sides}]
+
+
+def grip(person: Person) -> None:
+    """Hold Shift down until the arm follows; a hand that was lost for a moment presses again."""
+    for _ in range(10):
+        person.page.keyboard.down("Shift")
+        with suppress(AssertionError):
+            expect(person.page.locator("#driver")).to_have_attribute("data-driver", "human", timeout=3000)
+            return
+        person.page.keyboard.up("Shift")
+    raise AssertionError("the arm does not follow")
+
+
+def test_a_hand_that_was_lost_is_asked_to_let_go(rigged: Person) -> None:
+    hint, page = rigged.page.locator(".setup-guide .hint"), rigged.page
+    rigged.part("workspace")
+    rigged.drive()
+    grip(rigged)
+    assert page.evaluate(_NOT_LOST), "that drives"
+    page.evaluate("() => { const end = performance.now() + 700; while (performance.now() < end); }")
+    expect(hint).to_contain_text("Your hand was not heard for a moment")
+    expect(page.locator("#driver .reason")).to_contain_text("let go, then take over again")
+    rigged.expect_driver("hold")
+    page.keyboard.up("Shift")
+    expect(hint).to_contain_text("Shift drives and holds still")
+    grip(rigged)
+    page.keyboard.up("Shift")
+    rigged.let_go()
 
 
 def test_a_workspace_is_guided_by_the_keyboard_and_saved(cell: Kept, rigged: Person) -> None:

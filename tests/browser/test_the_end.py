@@ -12,6 +12,11 @@ from playwright.sync_api import Browser, expect
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 
+@pytest.fixture(scope="module")
+def live(own_live: ConsoleRun) -> ConsoleRun:
+    return own_live
+
+
 def printed(live: ConsoleRun, role: str) -> str:
     """The address as `handrail train` prints it."""
     return f"{live.address}/login?token={live.tokens[role]}"
@@ -42,6 +47,39 @@ def test_by_the_printed_address_a_name_is_asked_for_once(
     quentin.wait_connected()
     expect(quentin.act("me")).to_have_text("Quentin (viewer)")
     quentin.leave()
+
+
+def test_a_link_of_somebody_elses_takes_nobodys_place(
+    live: ConsoleRun, come_in: Callable[..., Person]
+) -> None:
+    olga = come_in(live)
+    olga.claim()
+    olga.page.goto(f"{printed(live, 'viewer')}&name=Mallory")
+    expect(olga.page.locator("#name")).to_have_value("Mallory")
+    expect(olga.page.locator("#refused")).to_contain_text("is signed in already, as an operator")
+    expect(olga.page.locator("button")).not_to_be_focused()
+    olga.page.get_by_role("link", name="Stay as you are").click()
+    olga.wait_connected()
+    expect(olga.act("me")).to_have_text("Olga")
+    olga.expect_lease("mine")
+    olga.leave()
+
+
+def test_a_page_for_which_there_is_no_room_says_so_and_stays_away(
+    live: ConsoleRun, come_in: Callable[..., Person]
+) -> None:
+    olga = come_in(live)
+    olga.page.evaluate(
+        """const live = location.origin.replace('http', 'ws') + '/ws/live';
+        window.others = Array.from({ length: 16 }, () => new WebSocket(live));"""
+    )
+    expect(olga.page.locator("#messages")).to_contain_text("Too many pages of this run are open")
+    expect(olga.page.locator("body")).to_have_attribute("data-connected", "false")
+    olga.page.wait_for_function("() => others.every((each) => each.readyState === WebSocket.OPEN)")
+    olga.page.evaluate("others.forEach((each) => each.close())")
+    olga.page.reload()
+    olga.wait_connected()
+    olga.leave()
 
 
 def test_signing_out_gives_the_controls_back_and_ends_every_page(

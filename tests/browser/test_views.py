@@ -1,5 +1,6 @@
 """Every view opens, fits its window, keeps to its own host and can be worked without a mouse."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -65,6 +66,19 @@ def test_the_critic_view_shows_what_the_learner_found(live: ConsoleRun, olga: Pe
         expect(olga.page.locator(f"#{part}").first).to_be_attached()
     expect(olga.page.locator("#shares canvas").first).to_be_visible()
     expect(olga.page.locator(".sentence[data-about]").first).not_to_be_empty()
+
+
+def test_the_lengths_of_the_gradients_are_behind_the_i(live: ConsoleRun, olga: Person) -> None:
+    live.heard.wait(lambda heard: heard.learner.get("updates", 0) > 400, "the learner's diagnostics")
+    olga.go("critic")
+    olga.page.wait_for_selector("#shares canvas")
+    about = olga.page.locator("#about-shares")
+    expect(about).to_be_hidden()
+    olga.page.click("#shares button.info")
+    expect(about).to_contain_text(re.compile(r"cosine with g, lately: demonstrations [\d.e-]+, -?\d\.\d\d"))
+    expect(about).to_contain_text("What to do.")
+    expect(olga.page.locator('.sentence[data-about="shares"]')).to_contain_text("critic's last layer")
+    expect(olga.page.locator('.sentence[data-about="effective"]')).to_contain_text("errs by more than 0.1")
 
 
 def test_the_set_up_views_open_and_preflight_runs(olga: Person) -> None:

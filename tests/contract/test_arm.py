@@ -169,6 +169,7 @@ def test_the_peak_force_is_the_one_since_the_last_reading(bench):
     assert press(bench).peak_force_n > 3.0
     bench.drive(bench.above(y=0.01, z=0.03), 0.7)
     assert bench.arm.state().peak_force_n > 3.0  # it still pressed when this time began
+    bench.reach(bench.above(y=0.01, z=0.03))
     bench.wait(0.1)
     assert bench.arm.state().peak_force_n < 2.0
 

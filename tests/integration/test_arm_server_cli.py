@@ -214,9 +214,7 @@ def test_a_station_is_taught_before_there_is_a_task(
     driver = Bare(SimDriver(SimCell(compose(["arm=sim_server"]).config.env.sim)))
     address = next(word for word in words if "address" in word)
     monkeypatch.setattr(arm_server_command, "make_driver", lambda env: driver)
-    monkeypatch.setattr(
-        arm_server_command.realtime, "claim", lambda *_, **__: realtime.Granted("plain", False)
-    )
+    monkeypatch.setattr(arm_server_command.realtime, "claim", lambda *_, **__: realtime.Granted("plain"))
     env = compose(["arm=sim_server", address]).config.env  # before the thread: Hydra does one at a time
     stop = threading.Event()
     monkeypatch.setattr(arm_server_command.lifetime, "begin", lambda role: stop)
@@ -288,6 +286,11 @@ def test_who_has_to_stop_an_arm_need_not_know_its_name(
         assert "arm-left" in capsys.readouterr().err
         assert main(["arm", "state", f"arm_address=ipc://{short_path}/desktop/handrail/arm-left"]) == 0
         capsys.readouterr()
+        process.send_signal(signal.SIGSTOP)  # it hears nothing, and the other is stopped all the same
+        assert main(["arm", "stop"]) == 3
+        captured = capsys.readouterr()
+        assert "arm-left: HOLD" in captured.out and "arm-right" not in captured.out
+        assert re.search(r"arm-right: NOT stopped: .* in time; .*; use the emergency stop", captured.err)
         process.kill()
         process.wait()
         assert main(["arm", "state"]) == 0  # a server that has died is not waited for

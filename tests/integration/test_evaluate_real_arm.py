@@ -114,6 +114,37 @@ def test_a_real_arm_is_evaluated_into_its_runs_log(station, capsys: pytest.Captu
         assert "actor" in capsys.readouterr().err
 
 
+@pytest.mark.timeout(180)
+def test_other_hardware_serves_one_evaluation_and_the_run_keeps_its_own(station) -> None:
+    """The run's device is nobody's, and its arm server is said to be where none is."""
+    running, run = station
+    config = compose.load(run.config_file)
+    elsewhere = dataclasses.replace(config.env.arm.server, address=f"ipc://{run.path}/nowhere")
+    arm = dataclasses.replace(config.env.arm, server=elsewhere)
+    config = dataclasses.replace(
+        config,
+        env=dataclasses.replace(config.env, arm=arm),
+        actor=dataclasses.replace(config.actor, device="none"),
+    )
+    runs.keep_config(run, config)
+    address = running.config.arm.server.address
+    words = ("episodes=1", "actor.device=console", f"env.arm.server.address={address}")
+    with evaluate(run, *words) as process:
+        out, err = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 0, err
+    assert json.loads(out)["episodes"] == 1
+    assert compose.load(run.config_file) == config
+
+
+def test_what_is_no_hardware_is_refused_in_a_line(tmp_path: Path, capsys) -> None:
+    run = make_run(tmp_path / "run", EnvConfig(arm=dataclasses.replace(EnvConfig().arm, kind="ur")))
+    for word in ("agent.n_step=1", "goal.successes=3", "env.arm.ur.host=10.0.0.2"):
+        assert main(["evaluate", f"run={run.path}", word]) == 2
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1 and f"{word}: this run has its configuration already" in said
+        assert "actor.device" in said and "env.camera_devices.<n>.serial" in said
+
+
 @pytest.mark.parametrize("reward", ["operator", "classifier"])
 def test_an_arm_with_nobody_beside_it_is_refused_in_a_line(tmp_path: Path, capsys, reward) -> None:
     run = make_run(tmp_path / "run", EnvConfig(arm=dataclasses.replace(EnvConfig().arm, kind="ur")))

@@ -13,9 +13,10 @@ from handrail.intervention.transition import Source
 from handrail.robot_env.arms.arm import ArmMode
 from handrail.robot_env.arms.lockstep import LockstepArm
 from handrail.robot_env.clock import LockstepClock
-from handrail.robot_env.config import EnvConfig, TaskConfig
+from handrail.robot_env.config import EnvConfig, TargetReference, TaskConfig
 from handrail.robot_env.env import RobotEnv
 from handrail.robot_env.errors import ConfigError, ResetError
+from handrail.robot_env.geometry import pose_distance
 from handrail.robot_env.regrasp import STOPPED, RegraspPhase, RegraspStep
 from handrail.robot_env.sim.cell import SimCell
 from handrail.robot_env.tasks import RamInsertion
@@ -63,8 +64,10 @@ class Told(list):
         super().append(str(said))
 
 
-def station(hand: Hand, max_steps: int = 6) -> tuple[RobotEnv, Rollout, Told]:
-    config = EnvConfig(task=TaskConfig(max_steps=max_steps))
+def station(
+    hand: Hand, max_steps: int = 6, reference: TargetReference = "measured"
+) -> tuple[RobotEnv, Rollout, Told]:
+    config = EnvConfig(task=TaskConfig(max_steps=max_steps), target_reference=reference)
     cell = SimCell(config.sim)
     task = RamInsertion(config.task, cell)
     arm = LockstepArm(cell, config.limits, task.frame(), 0.1)
@@ -95,6 +98,20 @@ def test_a_hand_is_followed_within_the_step_and_stored_as_what_it_summed_to():
     # Within the first step the hand asks three times for 0.4 and three times for 0.8.
     assert first.action[0] == pytest.approx(0.6)
     assert second.action[0] == pytest.approx(0.8)
+
+
+def test_a_hand_whose_goals_add_up_moves_the_arm_as_far_as_what_is_stored_of_it():
+    hand = Hand(twist={1: 0.3, 22: 0.0})  # three steps of 3 mm, then the arm comes to rest
+    env, rollout, _ = station(hand, max_steps=12, reference="commanded")
+    poses = []
+    rollout.run_episode(
+        None,
+        episode=0,
+        seed=(0,),
+        between_steps=lambda _: poses.append(env.last_arm_state.pose) or True,
+        after_reset=lambda _: poses.append(env.last_arm_state.pose),
+    )
+    assert pose_distance(poses[0], poses[-1])[0] == pytest.approx(0.009, abs=0.0005)
 
 
 def test_a_device_lost_within_a_step_asks_for_nothing_from_there_on_and_the_arm_holds():

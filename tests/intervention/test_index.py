@@ -46,7 +46,9 @@ def test_an_episode_is_entered_step_by_step(samples, log) -> None:
     assert (row.first_sequence, row.last_sequence) == (2, 6)
 
 
-def test_refreshing_again_changes_nothing_and_a_rebuild_comes_to_the_same(samples, log) -> None:
+def test_refreshing_again_changes_nothing_and_another_index_comes_to_the_same(
+    samples, log, tmp_path: Path
+) -> None:
     writer, index = log
     for number in range(5):
         episode(samples, writer, number, purpose="demo" if number < 2 else "train", human=number % 2)
@@ -55,8 +57,9 @@ def test_refreshing_again_changes_nothing_and_a_rebuild_comes_to_the_same(sample
     before = index.episodes(), index.totals(), index.events(1)
     index.refresh()
     assert (index.episodes(), index.totals(), index.events(1)) == before
-    assert index.rebuild() == writer.appended
-    assert (index.episodes(), index.totals(), index.events(1)) == before
+    with EpisodeIndex(tmp_path / "anew.db", LogReader(tmp_path / "segments")) as anew:
+        assert anew.refresh() == writer.appended
+        assert (anew.episodes(), anew.totals(), anew.events(1)) == before
     assert before[1] == Totals(
         next_episode=5, episodes=5, train_steps=9, demo_steps=6, human_steps=1, takeovers=1
     )

@@ -172,6 +172,13 @@ def test_when_all_is_well_it_says_so_and_whether_help_is_needed(
     assert f"{unaided} of the last 20" in said.evidence
 
 
+def test_before_there_are_demonstrations_it_says_that_it_waits_for_them() -> None:
+    (said,) = advise(Facts(demonstrations=0, demonstrations_wanted=2))
+    assert said.sentence == "Nothing is wrong. It waits for demonstrations: 0 of 2."
+    (said,) = advise(Facts(demonstrations=2, demonstrations_wanted=2))
+    assert "once it tries by itself" in said.sentence
+
+
 def test_few_episodes_do_not_say_that_help_is_needless() -> None:
     (said,) = advise(Facts(recent=10, unaided=10, succeeded=10), "alone")
     assert "leave it to itself" in said.sentence and "72% to 100%" in said.evidence

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from dictated import dictated
 from judged import CAMERAS, open_log, write_episode
 from trained import show
 
@@ -124,7 +125,7 @@ def test_accepting_takes_the_newest_and_tells_what_was_before(
     capsys.readouterr()
     assert main(["classify", "accept", "name=lamp", "--json"]) == 0
     accepted = json.loads(capsys.readouterr().out)
-    assert accepted == {"version": newer, "previous": lamp, "runs": []}
+    assert accepted == {"version": newer, "previous": lamp, "runs": [], "driven": []}
     assert main(["classify", "accept", "name=lamp", f"version={lamp}"]) == 0
     assert f"lamp {lamp} is in use (before: {newer})" in capsys.readouterr().out
     assert artifact.current(Path("classifiers/lamp")) == lamp
@@ -140,9 +141,6 @@ def test_its_verdicts_reach_the_runs_that_it_rewards_and_no_other(
             write_episode(writer, 0, FALSE_SUCCESS, classifier=V0, label=("success", f"classifier {V0}"))
             write_episode(writer, 1, TRUE_SUCCESS, classifier=V0)
             write_episode(writer, 2, FALSE_SUCCESS, classifier=V0, label=("success", "Ada"))
-    with rewarded.lock("actor"):
-        assert main(["classify", "accept", "name=lamp"]) == 12
-    assert labels(rewarded) == {0: "success", 1: None, 2: "success"}
     assert main(["classify", "accept", "name=lamp"]) == 0
     assert labels(rewarded) == {0: "failure", 1: "success", 2: "success"}
     assert labels(other) == {0: "success", 1: None, 2: "success"}
@@ -151,6 +149,20 @@ def test_its_verdicts_reach_the_runs_that_it_rewards_and_no_other(
     assert "1 left as a person called them" in out
     assert main(["classify", "accept", "name=lamp", "run=other"]) == 0  # where it is asked for
     assert labels(other) == labels(rewarded)
+
+
+def test_a_run_that_is_driven_follows_at_once_and_judges_on_as_it_began(
+    lamp: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rewarded = new_run("rewarded", RewardConfig("classifier", ("classifiers/lamp",)))
+    with open_log(rewarded.segments) as writer:
+        write_episode(writer, 0, FALSE_SUCCESS, classifier=V0, label=("success", f"classifier {V0}"))
+    with dictated(rewarded):
+        assert main(["classify", "accept", "name=lamp"]) == 0
+        assert labels(rewarded) == {0: "failure"}
+        assert "rewarded is being driven: until it is started again" in capsys.readouterr().out
+        assert main(["classify", "accept", "name=lamp", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["driven"] == ["rewarded"]
 
 
 def test_a_run_stays_with_the_version_that_it_names(

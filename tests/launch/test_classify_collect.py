@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,16 @@ def test_the_run_keeps_its_own_reward_and_length(shown: tuple[RunDirectory, list
     """Collecting changes both for itself only: the run may train later."""
     config = load(shown[0].config_file)
     assert config.env.reward.source == "task" and config.env.task.max_steps == 100
+
+
+def test_who_shows_examples_is_not_who_drives_the_run(shown: tuple[RunDirectory, list[str]]) -> None:
+    run, _ = shown
+    there, before = tally_of(run), load(run.config_file)
+    assert before.actor.device == "synthetic"
+    from_the_page = replace(before, actor=replace(before.actor, device="console", countdown_s=7.0))
+    collect(run, from_the_page, Wanted(there.positives, there.negatives))  # there is enough: nothing moves
+    after = load(run.config_file)
+    assert (after.actor.device, after.actor.countdown_s) == ("synthetic", 7.0)
 
 
 def test_more_is_added_to_what_is_there(shown: tuple[RunDirectory, list[str]]) -> None:

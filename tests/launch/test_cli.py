@@ -88,6 +88,8 @@ def test_help_of_bench_lists_the_benchmarks(capsys: pytest.CaptureFixture[str]) 
         (["review", "run=nowhere"], 20, ["no run 'nowhere'"]),
         (["review", "run=nowhere", "lsat=3"], 2, ["'lsat'", "did you mean 'last'"]),
         (["evaluate", "run=nowhere"], 20, ["no run 'nowhere'"]),
+        (["evaluate", "run=nowhere", "actor.device=console"], 20, ["no run 'nowhere'"]),
+        (["evaluate", "run=nowhere", "episdes=5"], 2, ["'episdes'", "did you mean 'episodes'"]),
         (["learner", "run=nowhere"], 20, ["no run 'nowhere'"]),
         (["bench"], 2, ["there are: arm, classifier, console, learner, "]),
         (["arm"], 2, ["state, stop, recover, open, close, tare or keys"]),
@@ -177,7 +179,7 @@ def test_doctor_has_a_line_for_each_check(capsys: pytest.CaptureFixture[str]) ->
     assert main(["doctor", "--json"]) == 0
     checks = {each["name"]: each for each in json.loads(capsys.readouterr().out)}
     machine = ["python", "torch", "cores", "real time", "nice", "rendering", "disk", "matmul"]
-    arm = ["arm", "kinematics", "static force", "gripper", "place"]
+    arm = ["arm", "kinematics", "joints", "static force", "gripper", "place"]
     assert list(checks) == [*machine, "cameras", "device", *arm, "workspace", "link"]
     assert checks["python"]["verdict"] == "ok" and checks["link"]["verdict"] in ("ok", "note")
     assert {each["verdict"] for each in checks.values()} <= {"ok", "note", "skip"}
@@ -190,7 +192,7 @@ def test_doctor_fails_on_a_run_it_cannot_read(capsys: pytest.CaptureFixture[str]
     assert main(["doctor"]) == 23
     captured = capsys.readouterr()
     assert "fail  run broken" in captured.out and "99" in captured.out
-    assert "1 of 18 checks failed: run broken" in captured.err
+    assert "1 of 19 checks failed: run broken" in captured.err
 
 
 def test_doctor_tells_of_damage_in_a_log_and_of_what_is_still_read(

@@ -299,3 +299,6 @@ def test_amending_changes_only_what_may_change() -> None:
     assert config.goal.max_env_steps == 30_000
     with pytest.raises(ConfigError, match=r"agent.n_step=1: .*new run"):
         compose.amend(RunConfig(), ["agent.n_step=1"], ["goal.max_env_steps"])
+    for word in ("agent.n_stp=1", "+goal.max_env_steps=3", "goal.max_env_steps=3.5"):
+        with pytest.raises(ConfigError, match=word.strip("+").partition("=")[0]):
+            compose.amend(RunConfig(), [word], ["goal.max_env_steps"])

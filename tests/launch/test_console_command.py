@@ -58,7 +58,9 @@ def test_by_itself_it_takes_the_newest_run_and_ends_when_told(started: subproces
     operator, viewer = started.stdout.readline().split()[-1], started.stdout.readline().split()[-1]
     assert "token=" in operator and "token=" in viewer and operator != viewer
     url = operator.partition("/login")[0]
-    cookie = httpx.get(f"{operator}&name=Ada", trust_env=False).headers["set-cookie"].partition(";")[0]
+    form = {"token": operator.partition("token=")[2], "name": "Ada"}
+    answer = httpx.post(f"{url}/login", data=form, headers={"Origin": url}, trust_env=False)
+    cookie = answer.headers["set-cookie"].partition(";")[0]
     with websocket.connect(
         url.replace("http", "ws") + "/ws/live",
         origin=url,  # pyright: ignore[reportArgumentType]
@@ -190,11 +192,12 @@ def test_a_certificate_serves_https_with_a_secure_cookie(
         process.stdout.readline()
         operator = process.stdout.readline().split()[-1]
         assert operator.startswith("https://127.0.0.1:")
-        answer = httpx.get(f"{operator}&name=Ada", verify=trusting, trust_env=False)
+        url, _, token = operator.partition("/login?token=")
+        form, headers = {"token": token, "name": "Ada"}, {"Origin": url}
+        answer = httpx.post(f"{url}/login", data=form, headers=headers, verify=trusting, trust_env=False)
         assert answer.status_code == 303
         cookie = answer.headers["set-cookie"]
         assert cookie.startswith("__Host-") and "; Secure" in cookie
-        url = operator.partition("/login")[0]
         with websocket.connect(
             url.replace("https", "wss") + "/ws/live",
             origin=url,  # pyright: ignore[reportArgumentType]

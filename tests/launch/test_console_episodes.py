@@ -249,12 +249,51 @@ def test_what_was_refused_may_be_asked_again_by_the_same_name(site: Consoled) ->
         assert ada.ask("POST", path, json={"id": "again", "label": "failure"}).status_code == 200
 
 
+def test_many_get_a_label_at_once_and_it_is_taken_back(site: Consoled) -> None:
+    ada, path = site.operator("Ada"), "/api/labels"
+    with holding(ada) as page:
+        asked = {"id": "night", "label": "exclude", "why": " a bad night ", "episodes": [28, 29, 999]}
+        answer = ada.ask("POST", path, json=asked)
+        assert answer.status_code == 200, answer.text
+        said = answer.json()
+        assert (said["changed"], said["same"], list(said["refused"])) == ([28, 29], [], ["999"])
+        assert {28, 29} <= set(page.hear("labelled")["episodes"])
+        assert ada.ask("POST", path, json=asked).json() == said  # a nervous finger
+        seen = told(ada, "/api/episodes/28")
+        assert (seen["row"]["label"], seen["row"]["note"]) == ("exclude", "a bad night")
+        assert seen["undo"] == seen["history"][-1]["sequence"]
+        back = {"id": "back", "label": "undo", "episodes": said["changed"]}
+        assert ada.ask("POST", path, json=back).json()["said"] == "2 labels taken back"
+    seen = told(ada, "/api/episodes/28")
+    assert (seen["row"]["label"], seen["row"]["labeller"], seen["undo"]) == ("success", "task", None)
+    assert [event["kind"] for event in seen["history"]] == ["label", "label", "undo"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"why": ""}, {"why": "  "}, {"episodes": []}, {"episodes": [-1]}, {"label": "splendid"},
+     {"episodes": [*range(2001)]}],
+)  # fmt: skip
+def test_what_cannot_be_said_of_many_is_refused(site: Consoled, wrong: dict[str, Any]) -> None:
+    ada = site.operator("Ada")
+    before = told(ada, "/api/episodes/20")
+    with holding(ada):
+        asked = {"id": uuid.uuid4().hex, "label": "exclude", "why": "x", "episodes": [20], **wrong}
+        answer = ada.ask("POST", "/api/labels", json=asked)
+    assert answer.status_code in (400, 409) and "\n" not in answer.json()["error"]
+    assert told(ada, "/api/episodes/20") == before
+
+
 def test_only_the_operator_with_the_lease_may_say_anything(site: Consoled) -> None:
     ada, grace, bo = site.operator("Ada"), site.operator("Grace"), site.viewer("Bo")
     with holding(ada):
         for person in (grace, bo, site.nobody()):
-            for what, body in (("label", {"label": "failure"}), ("comment", {"text": "hm"})):
-                answer = person.ask("POST", f"/api/episodes/21/{what}", json={"id": "mine", **body})
+            for path, body in (
+                ("episodes/21/label", {"label": "failure"}),
+                ("episodes/21/comment", {"text": "hm"}),
+                ("labels", {"label": "failure", "why": "hm", "episodes": [21]}),
+            ):
+                answer = person.ask("POST", f"/api/{path}", json={"id": "mine", **body})
                 assert answer.status_code in (401, 403)
     assert len(told(ada, "/api/episodes/21")["history"]) == 1
 

@@ -13,8 +13,9 @@ from consoled import until
 from handrail.launch.console import errand
 from handrail.launch.console.access import ENVIRONMENT
 from handrail.launch.console.address import LISTENER, Address
-from handrail.launch.console.export_jobs import Job
+from handrail.launch.console.export_jobs import Export
 from handrail.launch.console.job import NICENESS
+from handrail.launch.console.jobs import Job, Kind
 
 
 def test_they_know_neither_its_tokens_nor_its_socket(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,16 +42,13 @@ def test_an_inherited_socket_is_adopted_once(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("said", ["", "no json", "3", "[1]"])
-def test_an_export_that_says_nothing_sensible_has_failed(tmp_path: Path, said: str) -> None:
-    """One that stayed at work for ever would be in the way of every other."""
-    (tmp_path / "export").mkdir()
-    process = subprocess.Popen(
-        [sys.executable, "-c", f"print({said!r})"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    job = Job("first.csv", "csv", process, tmp_path / "export" / "export.csv")
-    until(lambda: job.state != "running", "its end")
-    assert job.state == "failed" and "unexpected" in job.why
-    job.discard()
+def test_a_line_of_an_export_that_makes_no_sense_is_passed_over(tmp_path: Path, said: str) -> None:
+    job = Job(Kind("export"), ["export", "csv"])
+    export = Export("first.csv", "csv", tmp_path / "export.csv", job)
+    job.lines.extend(['{"done": 3, "of": 9}', said])
+    assert (export.state, export.progress, export.summary) == ("running", (3, 9), {})
+    job.state = "failed"
+    assert export.why == (said or "the export ended without a word")
 
 
 _STUBBORN = """

@@ -13,7 +13,7 @@ from consoled import Consoled, Loop, consoled, heard, until
 from handrail.intervention.console.messages import Ended, Left, Step, Steps
 from handrail.intervention.run_directory import RunDirectory
 from handrail.launch import telemetry
-from handrail.launch.console import audience
+from handrail.launch.console import audience, live
 from handrail.launch.console.access import Identity
 from handrail.launch.console.audience import Audience, Listener
 
@@ -311,6 +311,21 @@ def test_a_command_is_carried_out_although_its_page_leaves(site: Consoled, loop:
     until(lambda: loop.commands, "the stop")
     with site.viewer().socket() as other:
         assert other.hear("hello")
+
+
+def test_nobody_s_commands_keep_another_s_from_being_heard(
+    site: Consoled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a control loop a command is under way for as long as its answer is waited for."""
+    monkeypatch.setattr(live, "_AT_ONCE", 1)
+    ada, bo = site.operator("Ada"), site.operator("Bo")
+    with ada.socket() as page, bo.socket() as other:
+        page.send(kind="claim")
+        page.hear("lease", mine=True)
+        page.send(kind="command", id="first", verb="pause", issued_ms=time.monotonic_ns() / 1e6)
+        assert page.command("pause", "second")["why"] == "too many commands at once"
+        assert other.command("pause", "his")["why"] == "Ada is at the controls"
+        assert page.hear("ack", id="first")["status"] == "silent"
 
 
 def test_pages_are_told_when_the_console_ends(run: RunDirectory) -> None:

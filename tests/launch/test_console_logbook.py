@@ -67,6 +67,28 @@ def test_it_tells_of_each_label_once(run: RunDirectory) -> None:
     assert book.look() == Logbook(run).look()
 
 
+def test_success_is_what_the_labels_say_now_for_the_page_and_for_the_actor(run: RunDirectory) -> None:
+    book, history, reader = Logbook(run), RunHistory(), LogReader(run.segments)
+    before = book.look().actor
+    with EpisodeIndex(run.index_file, reader) as index:
+        rows = index.episodes(purpose="train", status="ended", success=True, unaided=True)[-3:]
+        steps_before = index.steps_since_unaided()[0]
+    for row, label in zip(rows, ("exclude", "failure", "failure"), strict=True):
+        relabel(run, row.episode, label, "Ada", "not seated")
+    for sequence, record in reader.records():
+        history.ingest(sequence, record)
+    after = book.look().actor
+    assert sum(after["unaided"]) == sum(before["unaided"]) - 3
+    assert len(after["unaided"]) == len(before["unaided"]) - 1
+    assert after["unaided"] == [success and unaided for success, unaided in history.finished]
+    assert after["assisted"] == [success for success, _ in history.finished]
+    with EpisodeIndex(run.index_file, reader) as index:
+        index.refresh()
+        assert index.steps_since_unaided()[0] > steps_before
+    relabel(run, rows[-1].episode, "undo", "Ada")
+    assert sum(book.look().actor["unaided"]) == sum(before["unaided"]) - 2
+
+
 def test_an_empty_run_says_nothing(tmp_path: Path) -> None:
     run = make_run(tmp_path)
     run.evaluations_file.write_text(json.dumps({"set": "check", "successes": 1, "episodes": 2}) + '\n{"torn')

@@ -69,7 +69,8 @@ def test_killing_the_console_stops_nothing_and_nobody_has_to_sign_in_again(run: 
         group = ProcessGroup([worker(run, "actor", "stop.wait()"), console], on_event=told.append)
         group.start()
         try:
-            let_in = client.get(f"/login?token={TOKENS.operator}&name=Ada")
+            form = {"token": TOKENS.operator, "name": "Ada"}
+            let_in = client.post("/login", data=form, headers={"Origin": url})
             headers = {"Cookie": let_in.headers["set-cookie"].partition(";")[0], "Origin": url}
             actor, first = group.pid("actor"), group.pid("console")
             assert first is not None

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from consoled import Consoled, Loop, consoled, heard, holding, until
+from consoled import Consoled, Loop, at_the_end, consoled, heard, holding, until
 
 from handrail.intervention.run_directory import RunDirectory
 from handrail.launch import compose, runs
@@ -97,6 +97,7 @@ def test_the_word_of_a_rig_that_was_killed_does_not_count(site: Consoled, run: R
     ("path", "body"),
     [
         ("/api/setup/save", {"name": "mine", "crops": {"wrist": [0, 0, 100, 100]}}),
+        ("/api/setup/pictures", {}),
         ("/api/setup/jobs/preflight", {}),
         ("/api/setup/jobs/rig", {}),
         ("/api/setup/jobs/rig/stop", {}),
@@ -150,10 +151,11 @@ def test_lines_that_were_counted_of_another_job_count_for_nothing(site: Consoled
 
     def ended() -> dict[str, Any]:
         told(ada.ask("POST", path, json={"name": "nobody_made_this"}))
-        return until(lambda: (now := told(ada.ask("GET", path)))["state"] == "failed" and now, "its end")
+        return at_the_end(ada, page, path)
 
-    with holding(ada):
+    with holding(ada) as page:
         first, second = ended(), ended()
+    assert first["state"] == second["state"] == "failed"
     assert first["id"] != second["id"] and first["next"] == second["next"] > 0
     assert told(ada.ask("GET", f"{path}?since={second['next']}&of={second['id']}"))["lines"] == []
     assert told(ada.ask("GET", f"{path}?since={first['next']}&of={first['id']}"))["lines"] == second["lines"]

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from consoled import Consoled, consoled, holding, until
+from consoled import Consoled, at_the_end, consoled, holding
+from dictated import dictated
+from judged import open_log, write_episode
 from trained import make_version, show
 
 from handrail.launch import compose, runs
@@ -53,12 +55,42 @@ def test_the_version_that_was_looked_at_is_put_in_use(site: Consoled, tmp_path: 
     looked_at = make_version(folder, show(tmp_path / "shown"))
     make_version(folder, show(tmp_path / "again", episodes=8), seed=1)  # somebody trains another meanwhile
     ada, job = site.operator("Ada"), "/api/setup/jobs/accept"
-    with holding(ada):
+    with holding(ada) as page:
         assert "error" in told(ada.ask("POST", job, json={"name": "lamp", "version": "../up"}), 400)
         told(ada.ask("POST", job, json={"name": "lamp", "version": looked_at}))
-        ended = until(lambda: (now := told(ada.ask("GET", job)))["state"] != "running" and now, "its end")
+        ended = at_the_end(ada, page, job)
     assert ended["state"] == "done", ended["lines"]
     assert told(ada.ask("GET", LAMP))["in_use"] == looked_at
+
+
+def test_it_is_put_in_use_beside_a_session(site: Consoled, tmp_path: Path) -> None:
+    folder = tmp_path / "classifiers" / "lamp"
+    version = make_version(folder, show(tmp_path / "shown"))
+    with open_log(site.run.segments) as writer:
+        label = ("success", "classifier 0123456789ab")
+        write_episode(writer, 0, [False] * 6, classifier="0123456789ab", label=label)
+    ada, job = site.operator("Ada"), "/api/setup/jobs/accept"
+    with dictated(site.run), holding(ada) as page:
+        told(ada.ask("POST", job, json={"name": "lamp", "version": version}))
+        ended = at_the_end(ada, page, job)
+        assert ended["state"] == "done", ended["lines"]
+        found = told(ada.ask("GET", "/api/episodes"))
+        (row,) = found["rows"]
+        labelled = dict(zip(found["columns"], row, strict=True))
+    assert (labelled["label"], labelled["labeller"]) == ("failure", f"classifier {version}")
+    assert told(ada.ask("GET", LAMP))["in_use"] == version
+
+
+def test_the_report_of_a_version_is_told_in_known_parts(site: Consoled, tmp_path: Path) -> None:
+    folder = tmp_path / "classifiers" / "lamp"
+    version = make_version(folder, show(tmp_path / "shown"))
+    bo = site.viewer()
+    assert told(bo.ask("GET", f"{LAMP}/{version}/report")) == {"parts": [["p", {}, ["report"]]]}
+    assert site.nobody().ask("GET", f"{LAMP}/{version}/report").status_code == 401
+    for other in ("0" * 12, "%2e%2e", "current", version.upper() + "A", f"{version}%0A"):
+        assert bo.ask("GET", f"{LAMP}/{other}/report").status_code == 404, other
+    (folder / version / "report.html").unlink()
+    assert "train a version anew" in told(bo.ask("GET", f"{LAMP}/{version}/report"), 409)["error"]
 
 
 @pytest.mark.parametrize("name", ["%2e%2e", "..%2fup", "a b", "a" * 41, "%00", "-x", "a%0A"])

@@ -89,6 +89,41 @@ def test_after_a_farewell_the_next_session_is_starting(
         lock.release()
 
 
+def test_after_a_loop_was_lost_another_session_is_starting(
+    site: Consoled, loop: Loop, page: Socket, run: RunDirectory
+) -> None:
+    lock = run.lock("supervisor")
+    heard(site, loop)
+    until(lambda: (told := page.hear("now"))["alive"] and told["session"], "its session")
+    loop.state = None  # killed, without a word
+    lost = page.hear("now", alive=False)
+    lock.release()
+    lock = run.lock("supervisor")
+    try:
+        assert lost["rest"] == "" and set(rests(page, "starting")) <= {"", "starting"}
+        with site.viewer().socket() as later:
+            assert later.hear("now")["session"] not in ("", lost["session"])
+    finally:
+        lock.release()
+
+
+def test_a_loop_that_its_supervisor_starts_again_is_of_the_same_session(
+    site: Consoled, loop: Loop, page: Socket, run: RunDirectory
+) -> None:
+    locks = [run.lock("supervisor"), run.lock("actor")]
+    heard(site, loop)
+    until(lambda: (told := page.hear("now"))["alive"] and told["session"], "its session")
+    loop.state = None
+    lost = page.hear("now", alive=False)
+    locks.pop().release()
+    locks.append(run.lock("actor"))
+    locks.pop(0).release()  # and the supervisor leaves it behind
+    loop.be(boot="another")
+    again = page.hear("now", alive=True)
+    assert (lost["rest"], again["session"]) == ("", lost["session"])
+    locks.pop().release()
+
+
 def test_a_start_that_takes_too_long_is_no_start(
     monkeypatch: pytest.MonkeyPatch, page: Socket, run: RunDirectory
 ) -> None:

@@ -80,12 +80,22 @@ def test_values_by_source() -> None:
 def test_value_along_a_demonstration() -> None:
     shot = {"episode": 17, "values": [0.0, 0.4, 0.9], "discounted": [0.8, 0.9, 1.0], "rewards": [0, 0, 1]}
     assert said("value", {}, value=shot) == (
-        "Along demonstration 17 value goes from 0.00 to 0.90 (γᵏ from 0.80 to 1.00): 0.47 off on average; "
-        "over the first third 0.00 where γᵏ is 0.80."
+        "Along demonstration 17 value goes from 0.00 to 0.90 (γᵏ from 0.80 to 1.00): 0.47 short of it on "
+        "average; over the first third 0.00 where γᵏ is 0.80."
     )
     spread = shot | {"values": [0.79, 0.9, 0.99]}
     assert said("value", {}, value=spread).endswith(
-        "0.01 off on average; over the first third 0.79 where γᵏ is 0.80, so it has spread all the way back."
+        "0.01 short of it on average; over the first third 0.79 where γᵏ is 0.80, so it has spread "
+        "all the way back."
+    )
+
+
+def test_value_above_a_slow_demonstration_is_as_it_should_be() -> None:
+    shot = {"episode": 4, "values": [0.3, 0.6, 1.0], "discounted": [0.1, 0.2, 1.0], "rewards": [0, 0, 1]}
+    assert said("value", {}, value=shot) == (
+        "Along demonstration 4 value goes from 0.30 to 1.00 (γᵏ from 0.10 to 1.00): 0.00 short of it on "
+        "average and 0.20 above, as it should be where the policy is quicker than that; "
+        "over the first third 0.30 where γᵏ is 0.10, so it has spread all the way back."
     )
 
 
@@ -104,7 +114,7 @@ def test_value_has_spread_only_where_the_beginning_says_so(steps: int, known_fro
     discounted = [0.97 ** (steps - 1 - step) for step in range(steps)]
     values = [0.0] * known_from + discounted[known_from:]
     told = said("value", {}, value={"episode": 7, "values": values, "discounted": discounted})
-    assert re.search(r": 0\.0\d off on average", told), "close on the average"
+    assert re.search(r": 0\.0\d short of it on average", told), "close on the average"
     assert told.endswith(words)
     assert ("all the way back" in told) == ("all the way back" in words)
 

@@ -48,8 +48,8 @@ def test_a_row_is_a_step_and_every_value_exact(run: RunDirectory, tmp_path: Path
         assert (int(row["episode"]), int(row["step"])) == (step.episode, step.step)
         assert (int(row["time [ns]"]), int(row["wall clock [ns since 1970]"])) == (step.t_ns, step.wall_ns)
         assert row["driver"] == step.source.name.lower()
-        assert float(row["reward"]) == step.reward
-        assert (row["terminated"], row["truncated"]) == tuple(
+        assert float(row["reward_recorded"]) == step.reward
+        assert (row["terminated_recorded"], row["truncated_recorded"]) == tuple(
             str(each).lower() for each in (step.terminated, step.truncated)
         )
         assert (float(row["score"]) if row["score"] else None) == step.score
@@ -61,6 +61,19 @@ def test_a_row_is_a_step_and_every_value_exact(run: RunDirectory, tmp_path: Path
         assert np.array_equal(numbers, [*step.observation, *step.action, *step.policy_action])
     assert rows[0]["classifier"] == "'-0123456789ab" and rows[0]["seated"] == ""
     assert [row["label"] for row in rows] == [""] * 3 + ["success"] * 4
+
+
+def test_rewards_and_ends_are_those_of_the_label_beside_those_recorded(
+    run: RunDirectory, tmp_path: Path
+) -> None:
+    rows = exported(run, tmp_path / "steps.csv", "episodes=1")
+    judged = [tuple(row[name] for name in ("reward", "terminated", "truncated")) for row in rows]
+    going = ("0.0", "false", "false")
+    assert judged == [going, going, ("1.0", "true", "false"), ("", "", "")]  # success was at step 2
+    assert [row["reward_recorded"] for row in rows] == ["0.0"] * 4
+    first, second, third = exported(run, tmp_path / "episodes.csv", "per=episode", "--all")
+    sums = [(row["reward"], row["reward_recorded"]) for row in (first, second, third)]
+    assert sums == [("1.0", "1.0"), ("1.0", "0.0"), ("1.0", "1.0")]
 
 
 def test_the_header_names_the_units(run: RunDirectory, tmp_path: Path) -> None:

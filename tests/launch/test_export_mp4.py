@@ -93,11 +93,38 @@ def test_the_driver_is_told_by_a_word_besides_the_colour() -> None:
     draw = FilmFrame({"wrist": image.shape[:2]}, STATE_SPEC)
 
     def caption(source) -> np.ndarray:
-        step = EPISODES[0].transitions[0] if EPISODES[0].transitions else None
         known = {"step": 0, "images": {"wrist": image}, "reward": 0.0, "score": None}
         step = SimpleNamespace(**known, source=source, observation=np.zeros(19, np.float32))
         row = SimpleNamespace(episode=1, steps=9)
-        return draw.step(row, step)[-76:, :160].max(-1) > 60  # type: ignore[arg-type]
+        return draw.step(row, step, 0.0)[-110:, :160].max(-1) > 60  # type: ignore[arg-type]
 
     human, policy, held = (caption(source) for source in (HUMAN, POLICY, SCRIPT))
     assert human.any() and (human != policy).sum() > 50 and (policy != held).sum() > 50
+
+
+def test_the_reward_is_the_label_s_and_a_correction_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+
+    def told(_draw, _at, text: str, *_rest) -> None:
+        said.append(text)
+
+    monkeypatch.setattr("PIL.ImageDraw.ImageDraw.text", told)
+    vetoed, seen = ("failure", "Ada", "not seated", None), ("success", "Bo", "", 1)
+    episodes = [
+        Told(steps=2, labels=(vetoed,)),
+        Told(steps=3, success=False, truncated_by="time_limit", labels=(seen,)),
+    ]
+    run = make_run(tmp_path / "run", episodes, cameras((64, 64)))
+    exported(run, tmp_path / "film.mp4")
+    words = {"captions": said[1::4], "numbers": said[2::4], "corrections": said[3::4]}
+    rewards = [text.partition("   ")[0].removeprefix("reward ") for text in words["numbers"]]
+    shown = list(zip(words["captions"], rewards, words["corrections"], strict=True))
+    assert list(dict.fromkeys(shown)) == [
+        ("episode 0   step 1/2", "0.00", ""),
+        ("episode 0   step 2/2", "0.00", "recorded 1.00; Ada said failure"),
+        ("episode 1   step 1/3", "0.00", ""),
+        ("episode 1   step 2/3", "1.00", "recorded 0.00; Bo said success"),
+        ("episode 1   step 3/3", "none", "recorded 0.00; Bo said success before"),
+    ]

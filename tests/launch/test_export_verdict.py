@@ -14,7 +14,7 @@ from handrail.intervention.index_query import EpisodeRow
 from handrail.intervention.labeller import Label
 from handrail.intervention.log_reader import LogReader
 from handrail.intervention.transition import Source, Transition
-from handrail.launch.export.verdict import counted_steps, judge
+from handrail.launch.export.verdict import as_recorded, counted_steps, judge
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +74,25 @@ def test_the_learner_and_the_dataset_agree(
     ends[-1] = ended
     verdict = judge(said, np.array(rewards)[:count], ends[:count], ~ends[:count] & False)
     reward, terminated = remembered(rewards, ended, label, step)
-    assert verdict.reward == pytest.approx(reward) and verdict.reward.dtype == np.float32
+    assert verdict.reward == pytest.approx(reward) and verdict.reward.dtype == np.float64
     assert verdict.terminated.tolist() == terminated.tolist()
     assert verdict.truncated.tolist() == [False] * (count - 1) + [not terminated[-1]]
+
+
+@given(
+    rewards=st.lists(st.sampled_from([0.0, 0.25, -0.05, 1.0]), min_size=1, max_size=8),
+    success=st.booleans(),
+    label=st.sampled_from([None, *Label]),
+    step=st.none() | st.integers(0, 7),
+)
+def test_what_is_told_by_the_row_alone_is_so(
+    row: EpisodeRow, rewards: list[float], success: bool, label: Label | None, step: int | None
+) -> None:
+    rewards[-1] = 1.0 if success else min(rewards[-1], 0.0)  # a success pays, and nothing else ends in pay
+    said = replace(row, steps=len(rewards), success=success, label=label, label_step=step)
+    count = counted_steps(said)
+    ends = np.zeros(len(rewards), bool)
+    ends[-1] = success
+    verdict = judge(said, np.array(rewards)[:count], ends[:count], ~ends[:count] & False)
+    if as_recorded(said):
+        assert verdict.reward.tolist() == rewards

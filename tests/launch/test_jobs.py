@@ -83,6 +83,22 @@ def test_one_of_a_kind_at_a_time_and_a_stop_ends_it(tmp_path: Path) -> None:
     asyncio.run(go())
 
 
+def test_what_is_killed_is_gone_at_once(tmp_path: Path) -> None:
+    async def go() -> None:
+        jobs = Jobs(KINDS)
+        job = await jobs.start("rig", rig_words(tmp_path))
+        await until(lambda: any("Ready to be set up" in line for line in job.since(0)[0]), "the rig")
+        process = job._process
+        assert process is not None
+        job.kill()
+        assert not alive(process.pid)
+        await job.ended()
+        assert job.state == "stopped"
+        job.kill()
+
+    asyncio.run(go())
+
+
 def test_a_console_that_ends_lets_its_jobs_end_well(tmp_path: Path) -> None:
     """One that moves an arm brings it to rest first."""
 

@@ -17,7 +17,7 @@ from handrail.intervention.locks import RunLocked
 from handrail.intervention.log_format import Event, LogError
 from handrail.intervention.log_reader import LogReader
 from handrail.intervention.run_directory import RunDirectory
-from handrail.launch.labelling import LONGEST_TEXT, comment, relabel
+from handrail.launch.labelling import LONGEST_TEXT, Relabelled, comment, relabel, relabel_each
 
 
 @pytest.fixture
@@ -143,3 +143,80 @@ def test_a_person_goes_by_no_machines_name(run: RunDirectory, who: str) -> None:
         with pytest.raises(LabelError, match="nobody's name, or a machine's in the log; give your own"):
             say()
     assert len(events(run, 0)) == 1
+
+
+@pytest.mark.parametrize("place", ["at rest", "driven"])
+def test_many_get_one_label_and_reason_and_one_that_cannot_keeps_none_from_it(
+    run: RunDirectory, place: str
+) -> None:
+    relabel(run, 0, "exclude", "Ada", "dark")
+
+    def say() -> None:
+        said = relabel_each(run, [0, 1, 7, 1], "exclude", "Ada", "the lamp was off", id="x1")
+        assert (said.changed, said.same, set(said.refused)) == ((1,), (0,), {7})
+        assert "Episode 7 is not in the log" in said.refused[7]
+        assert said.told("exclude").startswith("1 episode labelled exclude; 1 had that label; 1 refused, ")
+        undone = relabel_each(run, said.changed, "undo", "Ada", "the wrong night")
+        assert undone == Relabelled((1,), (), {}) and undone.told("undo") == "1 label taken back"
+
+    if place == "at rest":
+        say()
+    else:
+        with driven(run):
+            say()
+    assert [event.new for event in events(run, 0)] == ["success", "exclude"]
+    told = [(event.kind, event.who, event.old, event.new, event.why) for event in events(run, 1)]
+    assert told == [
+        ("label", "Ada", None, "exclude", "the lamp was off"),
+        ("undo", "Ada", "exclude", None, "the wrong night"),
+    ]
+
+
+@pytest.mark.parametrize("place", ["at rest", "driven"])
+def test_hundreds_are_labelled_while_nobody_waits_for_the_disk_for_each(tmp_path: Path, place: str) -> None:
+    run = RunDirectory(tmp_path / "long").create("", {})
+    with open_log(run.segments) as writer:
+        for episode in range(250):
+            write_episode(writer, episode, [False])
+    numbers = tuple(range(250))
+    if place == "at rest":
+        said = relabel_each(run, numbers, "exclude", "Ada", "a bad night")
+    else:
+        with driven(run) as asked:
+            said = relabel_each(run, numbers, "exclude", "Ada", "a bad night", id="night")
+            again = relabel_each(run, numbers, "exclude", "Ada", "a bad night", id="night")
+            assert again == Relabelled((), numbers, {}) and len(asked) == 250
+    assert said == Relabelled(numbers, (), {})
+    with EpisodeIndex(run.index_file, LogReader(run.segments)) as index:
+        index.refresh()
+        assert {row.label for row in index.episodes()} == {"exclude"}
+
+
+def test_many_are_not_relabelled_without_a_reason_or_under_a_machines_name(run: RunDirectory) -> None:
+    for words, message in (
+        (("exclude", "Ada", " "), "2 episodes to be relabelled without a reason; say why"),
+        (("good", "Ada", "so"), "'good' is not a label"),
+        (("exclude", "task", "so"), "nobody's name, or a machine's"),
+    ):
+        with pytest.raises(LabelError, match=message):
+            relabel_each(run, [0, 1], *words)
+    assert len(events(run, 0)) == 1 and events(run, 1) == []
+
+
+def test_a_silent_control_loop_is_told_of_once(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("handrail.launch.labelling._ANSWER_S", 0.2)
+    with open_log(run.segments), pytest.raises(RunLocked, match="log writer"):
+        relabel_each(run, [0, 1], "failure", "Ada", "askew")
+
+
+@pytest.mark.parametrize("place", ["at rest", "driven"])
+def test_a_label_is_taken_back_in_words(run: RunDirectory, place: str) -> None:
+    relabel(run, 0, "failure", "Ada")
+    if place == "at rest":
+        said = "episode 0: failure is taken back, success stands again"
+        assert relabel(run, 0, "undo", "Ada") == said
+    else:
+        with driven(run):
+            assert relabel(run, 0, "undo", "Ada") == "episode 0: its label is taken back"
+    with pytest.raises(LabelError, match="Nobody has labelled episode 0"):
+        relabel(run, 0, "undo", "Ada")

@@ -25,8 +25,9 @@ from handrail.launch.processes import (
 DEADLINE_S = 20.0
 
 
-def spec(tmp_path: Path, code: str, role: str = "child") -> ProcessSpec:
-    return ProcessSpec(role, (sys.executable, "-c", textwrap.dedent(code)), tmp_path / "logs" / f"{role}.log")
+def spec(tmp_path: Path, code: str, role: str = "child", *, finishes: bool = False) -> ProcessSpec:
+    command = (sys.executable, "-c", textwrap.dedent(code))
+    return ProcessSpec(role, command, tmp_path / "logs" / f"{role}.log", finishes=finishes)
 
 
 def until(condition: Callable[[], bool], group: ProcessGroup | None = None) -> None:
@@ -63,12 +64,27 @@ STUBBORN = """
 
 
 def test_a_finished_process_is_not_started_again(tmp_path: Path) -> None:
-    group = ProcessGroup([spec(tmp_path, "print('done')")])
+    group = ProcessGroup([spec(tmp_path, "print('done')", finishes=True)])
     group.start()
     until(lambda: group.ended("child"), group)
     group.poll()
     assert group.pid("child") is None
     assert group.stop() == {"child": 0}
+
+
+def test_one_without_an_end_of_its_own_is_missed_when_it_says_that_it_is_done(tmp_path: Path) -> None:
+    """Somebody else than its supervisor told it to end."""
+    events: list[str] = []
+    child = spec(tmp_path, POLITE)
+    group = ProcessGroup([child], on_event=events.append)
+    group.start()
+    until(lambda: last_line(child.log) == "up")
+    first = group.pid("child")
+    assert first is not None
+    os.kill(first, signal.SIGTERM)
+    until(lambda: group.pid("child") not in (None, first), group)
+    assert events == ["the child ended by itself (exit code 0); restart 1 of 3"] and not group.ended("child")
+    group.stop()
 
 
 def test_a_killed_process_is_started_again(tmp_path: Path) -> None:

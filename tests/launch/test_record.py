@@ -114,6 +114,8 @@ def test_nobody_can_demonstrate_without_a_device(tmp_path: Path, capsys: pytest.
 def test_a_run_without_a_policy_is_not_evaluated(recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", f"run={recorded}"]) == 24
     assert "no policy yet" in capsys.readouterr().err
+    assert main(["evaluate", f"run={recorded}", "actor.device=console"]) == 2
+    assert "this run's arm is simulated" in capsys.readouterr().err
 
 
 def test_a_run_that_could_not_begin_is_begun_anew_by_the_same_line(

@@ -124,6 +124,11 @@ def test_statistics_are_a_table_or_json_with_bounds(
         (["episode=1", "episodes=2"], "give one of them"),
         (["day=yesterday"], "a day is meant"),
         (["by=moon"], "choose one of day, version, operator"),
+        (["outcome=success", "label=exclude"], "needs a reason"),
+        (["outcome=success", "label=exclude", "why=x", "step=1"], "step= is not for many"),
+        (["outcome=success", "label=exclude", "why=x", "comment=y"], "comment= is not for many"),
+        (["outcome=success", "--yes"], "--yes goes with label= and a filter"),
+        (["episode=1", "label=failure", "--yes"], "one that is named is relabelled without"),
     ],
 )
 def test_what_does_not_go_together_is_refused(
@@ -150,3 +155,54 @@ def test_a_classifiers_success_is_confirmed_once(
     for said in ("episode 0: success -> success, now said by ", "episode 0 is labelled success already"):
         assert main(["review", f"run={run.path}", "episode=0", "label=success"]) == 0
         assert capsys.readouterr().out.startswith(said)
+
+
+def test_a_filter_relabels_many_once_it_is_confirmed(
+    run: RunDirectory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    many = ["review", f"run={run.path}", "labeller=machine", "label=exclude", "why=a bad night"]
+    before = rows(run, capsys)
+    assert main(many) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[-1] == "Nothing is changed yet: these 1 would be labelled exclude; --yes does it."
+    assert rows(run, capsys) == before
+    assert main([*many, "--yes"]) == 0
+    assert capsys.readouterr().out == "1 episode labelled exclude\n"
+    assert [row["note"] for row in rows(run, capsys, "labelled=exclude")] == ["a bad night", ""]
+    undo = [f"run={run.path}", "episodes=0,4", "label=undo", "why=not that night", "--yes", "--json"]
+    assert main(["review", *undo]) == 14  # of one there is nothing to take back
+    said = json.loads(capsys.readouterr().out)
+    assert (said["changed"], said["same"], list(said["refused"])) == ([0], [], ["4"])
+    (row,) = rows(run, capsys, "episode=0")
+    assert (row["label"], row["labeller"], row["note"]) == ("success", BY, "not that night")
+
+
+def test_somebodys_words_do_not_act_on_the_terminal(
+    run: RunDirectory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evil = "x\x1b[2J\x1b[H\x1b[32m20 of 20\x1b]0;owned\x07\r\n9 success"
+    assert main(["review", f"run={run.path}", "episode=3", f"comment={evil}"]) == 0
+    with open_log(run.segments) as writer, EpisodeIndex(run.index_file, LogReader(run.segments)) as index:
+        append_label(writer, index, 2, "failure", who="Eve\x1b[7m", why=evil)
+    for words in ([], ["by=operator"], ["episode=2"], ["--json"]):
+        assert main(["review", f"run={run.path}", *words]) == 0
+        shown = capsys.readouterr().out
+        assert set(shown) & {"\x1b", "\x07", "\r", "\x9b"} == set(), words
+    assert main(["review", f"run={run.path}"]) == 0
+    assert r"\x1b[2J" in capsys.readouterr().out, "and it can be seen that there was something"
+
+
+def test_a_narrow_terminal_shows_fewer_columns_and_all_of_each(
+    run: RunDirectory, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("COLUMNS", "80"), ("TERM", "dumb"), ("NO_COLOR", "1")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert main(["review", f"run={run.path}", "episodes=0-3"]) == 0
+    head, *shown, left_out = capsys.readouterr().out.splitlines()
+    assert head.split()[:2] == ["episode", "steps"] and {"outcome", "label", "note"} <= set(head.split())
+    assert "…" not in "".join([head, *shown]) and all(len(line) <= 80 for line in [head, *shown])
+    assert BY in shown[0] and left_out
+    assert main(["review", f"run={run.path}", "by=day"]) == 0
+    head, *shown = capsys.readouterr().out.splitlines()
+    assert "75% (30% to 95%)" in "".join(shown) and all(len(line) <= 80 for line in [head, *shown[:-2]])

@@ -11,18 +11,21 @@ from arm_process import configured, spawn
 
 from handrail.intervention.console.client import DeskClient
 from handrail.intervention.console.feed import FeedReader
+from handrail.intervention.console.hand import SILENT
 from handrail.intervention.console.messages import FrameHead, Hand, Now, Watch, feed_address
 from handrail.intervention.locks import RunLocked
 from handrail.intervention.run_directory import RunDirectory
 from handrail.launch import compose, runs
+from handrail.launch.driven import driven
 from handrail.launch.rig import about as rig_about
 from handrail.launch.rig import command as rig
-from handrail.launch.rig.arm import ArmLook, WatchedArm
+from handrail.launch.rig.arm import HZ, ArmLook, GuidedArm, WatchedArm
 from handrail.launch.rig.cameras import PhysicalCameras
 from handrail.robot_env.arms.arm import ArmMode
 from handrail.robot_env.cameras.config import CameraDeviceConfig
 from handrail.robot_env.config import EnvConfig
 from handrail.robot_env.errors import ConfigError, RenderingUnavailable
+from handrail.robot_env.geometry import pose_distance
 from handrail.robot_env.remote.operator import ArmOperator
 from handrail.robot_env.sim import gl
 
@@ -144,6 +147,42 @@ def test_the_arm_follows_the_hand_beyond_the_present_box_and_stays_when_let_go(s
     onlooker.until(lambda now: np.linalg.norm(np.subtract(now.pose[:3], begun.pose[:3])) < 0.003)
 
 
+@pytest.mark.parametrize("reference", ["commanded", "measured"])
+def test_the_arm_is_guided_as_fast_as_an_episode_would_be(reference):
+    env = EnvConfig(target_reference=reference)
+    arm = GuidedArm(env)
+    try:
+        begun = arm.step(None).pose
+        for _ in range(round(HZ)):
+            arm.step(np.array([0.3, 0.0, 0.0, 0.0, 0.0, 0.0]))
+        for _ in range(round(HZ)):  # let go, it comes to rest
+            rested = arm.step(None).pose
+        asked_m = 0.3 * env.action_scale[0] * env.hz
+        assert pose_distance(begun, rested)[0] == pytest.approx(asked_m, rel=0.05)
+    finally:
+        arm.close()
+
+
+def test_its_clock_ends_with_it(tmp_path):
+    made, before = compose.compose(["task=ram_insertion"]), set(threading.enumerate())
+    over = threading.Event()
+    over.set()
+    with rig.Rig(runs.create("first", str(tmp_path), made, []), made.config) as served:
+        served.run(over)
+    assert not set(threading.enumerate()) - before
+
+
+def test_a_hand_that_fell_silent_is_asked_to_let_go(served):
+    _, onlooker = served("task=ram_insertion")
+    still = (0.0,) * 6
+    onlooker._until(lambda now: now.driver == "human", still)
+    onlooker.until(lambda now: now.driver == "hold" and now.hand == "Ada")  # it is not let go
+    asked = onlooker.until(lambda now: now.reason == SILENT, drive=still)
+    assert (asked.driver, asked.hand) == ("hold", "Ada")
+    assert onlooker.until(lambda now: now.hand == "").reason == rig.SET_UP
+    assert onlooker.until(lambda now: now.driver == "human", drive=still).reason == rig.SET_UP
+
+
 def test_a_stop_holds_until_it_is_resumed(served):
     _, onlooker = served("task=ram_insertion")
     onlooker.until(lambda now: len(now.pose) == 7)
@@ -189,6 +228,24 @@ def test_a_station_of_no_run_has_a_folder_that_is_no_run(tmp_path):
     assert runs.existing(str(tmp_path)) == []
     run, config = rig._meant(options, ["station=sim_panda"])
     assert compose.load(run.config_file).env.sim.arm == "panda", "the newest station counts"
+
+
+def test_a_station_of_no_run_has_that_stations_pictures_and_is_left_alone_by_the_doctor(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "station").mkdir()
+    (tmp_path / "station" / "mine.yaml").write_text("# @package _global_\ndefaults: [sim_panda]\n")
+    (tmp_path / "station" / "mine.cameras.npz").write_bytes(b"of mine")
+    monkeypatch.setenv(compose.SEARCH_PATH, str(tmp_path))
+    compose._groups.cache_clear()
+    options = {"run": None, "runs": str(tmp_path)}
+    run, config = rig._meant(options, ["station=mine"])
+    assert run.camera_pictures.read_bytes() == b"of mine"
+    with rig.Rig(run, config):
+        assert driven(str(tmp_path)) == [rig.SCRATCH], "its cameras and its device are in use"
+    assert driven(str(tmp_path)) == []
+    run, _ = rig._meant(options, ["station=sim_panda"])
+    assert not run.camera_pictures.exists(), "of another station they say nothing"
 
 
 def test_a_run_has_its_configuration_already(tmp_path):

@@ -8,10 +8,11 @@ import pytest
 from handrail.agent.config import RunConfig
 from handrail.intervention.run_directory import RunError
 from handrail.launch import compose, runs, schema
+from handrail.launch.changeable import CHANGEABLE
 from handrail.launch.commands import COMMANDS
 from handrail.launch.errors import RunMissing
 from handrail.launch.options import split
-from handrail.launch.train import CHANGEABLE, prepare
+from handrail.launch.train import prepare
 from handrail.robot_env.errors import ConfigError
 
 
@@ -48,7 +49,28 @@ def test_a_run_is_taken_up_with_its_own_configuration(tmp_path: Path) -> None:
 
 
 def test_what_may_change_exists() -> None:
-    assert set(CHANGEABLE) <= set(schema.keys(RunConfig))
+    for key in CHANGEABLE:
+        assert schema.annotation(RunConfig, key.replace("<n>", "0")) is not None, key
+
+
+def test_cameras_that_changed_places_are_given_their_serials_and_keep_them(tmp_path: Path) -> None:
+    words = [f"runs={tmp_path}", "run=first"]
+    devices = "env.camera_devices=[{name: left, serial: '036'}, {name: right, serial: '94'}]"
+    run, made = prepare(options(words), [devices])
+    (run.checkpoints / "1.safetensors").touch()  # something has happened in it
+    _, exchanged = prepare(
+        options(words), ["env.camera_devices.0.serial=94", "env.camera_devices.1.serial=036"]
+    )
+    assert [device.serial for device in exchanged.env.camera_devices] == ["94", "036"]
+    runs.keep_config(run, exchanged)
+    _, again = prepare(options(words), ["env.camera_devices.1.serial='00'"])
+    assert [device.serial for device in again.env.camera_devices] == ["94", "00"]
+    assert made.env.cameras == again.env.cameras
+    with pytest.raises(ConfigError, match=r"camera_devices has no number 2 \(there are: 0 left, 1 right\)"):
+        prepare(options(words), ["env.camera_devices.2.serial=5"])
+    for word in ("env.camera_devices.0.width=320", "env.camera_devices=[]"):
+        with pytest.raises(ConfigError, match=r"only .*env\.camera_devices\.<n>\.serial.* may change"):
+            prepare(options(words), [word])
 
 
 def test_a_run_can_be_given_by_path(tmp_path: Path) -> None:

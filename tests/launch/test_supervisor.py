@@ -50,9 +50,8 @@ def run(tmp_path: Path, config: RunConfig) -> RunDirectory:
 
 def spec(run: RunDirectory, role: str, code: str) -> ProcessSpec:
     where = telemetry.address(run.socket_dir())
-    return ProcessSpec(
-        role, (sys.executable, "-c", PREAMBLE + textwrap.dedent(code), where), run.logs / f"{role}.log"
-    )
+    command = (sys.executable, "-c", PREAMBLE + textwrap.dedent(code), where)
+    return ProcessSpec(role, command, run.logs / f"{role}.log", finishes=role in ("actor", "evaluator"))
 
 
 def supervise(
@@ -95,6 +94,15 @@ def test_an_interrupt_ends_it_and_a_second_one_changes_nothing(run: RunDirectory
     assert outcome is Outcome.STOPPED
     assert interrupt.number == signal.SIGINT
     assert run.summary_file.exists()
+
+
+def test_an_actor_that_hears_the_same_ctrl_c_has_not_failed(run: RunDirectory, config: RunConfig) -> None:
+    """One that reads the keyboard does, and ends at once, sooner than its supervisor looks again."""
+    code = "import os; os.kill(os.getppid(), signal.SIGINT); os.kill(os.getpid(), signal.SIGKILL)"
+    actor = dataclasses.replace(spec(run, "actor", code), max_restarts=0)
+    with Interrupt().installed() as interrupt:
+        outcome, view = supervise(run, config, [actor], interrupt)
+    assert outcome is Outcome.STOPPED and view.notices == []
 
 
 def test_a_failed_process_ends_the_others(run: RunDirectory, config: RunConfig) -> None:
@@ -178,6 +186,7 @@ def test_each_role_gets_its_own_threads_and_log(run: RunDirectory, config: RunCo
     assert specs["actor"].environment["OMP_NUM_THREADS"] == "1"
     assert specs["learner"].environment["OMP_NUM_THREADS"] == str(config.learner.torch_threads)
     assert len({each.log for each in specs.values()}) == 3
+    assert {role for role, each in specs.items() if each.finishes} == {"actor", "evaluator"}
 
 
 def test_signal_handlers_are_restored() -> None:

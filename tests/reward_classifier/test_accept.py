@@ -1,18 +1,20 @@
 """A new version in use: what it says of stored episodes becomes their label, except over a person's word."""
 
 import shutil
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from dictated import dictated
 from judged import ENV, open_log, write_episode
 
 from handrail.intervention.index import EpisodeIndex
-from handrail.intervention.labels import append_label
+from handrail.intervention.labels import LabelError, append_label
 from handrail.intervention.locks import RunLocked
 from handrail.intervention.log_reader import LogReader
 from handrail.intervention.run_directory import RunDirectory
-from handrail.reward_classifier import artifact
+from handrail.reward_classifier import artifact, verdicts
 from handrail.reward_classifier.accept import Accepted, StoredRun, accept
 from handrail.reward_classifier.artifact import ClassifierError
 from handrail.robot_env.cameras.config import CameraConfig
@@ -125,19 +127,64 @@ def test_a_success_that_a_person_confirmed_stands(folder: Path, run: RunDirector
     assert (accepted.runs[0].judged, accepted.runs[0].persons) == (0, 1)
 
 
-def test_nothing_is_changed_while_an_actor_runs(folder: Path, run: RunDirectory, tmp_path: Path) -> None:
-    idle = RunDirectory(tmp_path / "idle").create("", {})
-    for each in (run, idle):
-        with open_log(each.segments) as writer:
-            write_episode(writer, 0, FALSE_SUCCESS, classifier="0" * 12, label=("success", V0))
-    lock = run.lock("actor")
-    with pytest.raises(RunLocked):
-        put_in_use(folder, idle, run)
+def test_verdicts_reach_a_run_that_is_driven_through_its_control_loop(
+    folder: Path, run: RunDirectory
+) -> None:
+    with open_log(run.segments) as writer:
+        write_episode(writer, 0, FALSE_SUCCESS, classifier="0" * 12, label=("success", V0))
+        write_episode(writer, 1, TRUE_SUCCESS, classifier="0" * 12)
+    with dictated(run, running=2) as writer:
+        first = put_in_use(folder, run)
+        assert [current(run, episode)[0::2] for episode in (0, 1)] == [("failure", None), ("success", 5)]
+        assert (first.runs[0].to_success, first.runs[0].to_failure) == ((1,), (0,))
+        assert artifact.current(folder) == first.version
+        # Judged by the version before, which the control loop goes on with.
+        write_episode(writer, 2, FALSE_SUCCESS, classifier="0" * 12, label=("success", V0))
+    with dictated(run):
+        assert put_in_use(folder, run).runs[0].to_failure == (2,)
+        assert current(run, 2)[:2] == ("failure", f"classifier {first.version}")
+
+
+@pytest.mark.parametrize("driven", [False, True])
+def test_what_a_person_says_meanwhile_stands(folder: Path, run: RunDirectory, driven: bool) -> None:
+    with open_log(run.segments) as writer:
+        for episode in range(2):
+            write_episode(writer, episode, FALSE_SUCCESS, classifier="0" * 12, label=("success", V0))
+    (version,) = artifact.versions(folder)
+
+    def confirm(done: int, total: int) -> None:
+        if done == total:
+            label(run, 0, "success")
+            held.enter_context(dictated(run) if driven else nullcontext())
+
+    with ExitStack() as held:
+        (relabelled,) = accept(folder, version, [StoredRun(run, ENV)], confirm).runs
+    assert current(run, 0)[:2] == ("success", "Ada")
+    assert (relabelled.to_failure, relabelled.persons) == ((1,), 1)
+
+
+def test_a_log_that_somebody_holds_and_takes_no_labels_for_is_waited_for(
+    folder: Path, run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verdicts, "_ANSWER_S", 0.5)
+    with open_log(run.segments) as writer:
+        write_episode(writer, 0, FALSE_SUCCESS, classifier="0" * 12, label=("success", V0))
+        with pytest.raises(RunLocked, match="log writer"):
+            put_in_use(folder, run)
     assert artifact.current(folder) is None
-    assert current(idle, 0) == ("success", V0, None)
-    lock.release()
-    put_in_use(folder, idle, run)
-    assert [current(each, 0)[0] for each in (run, idle)] == ["failure", "failure"]
+    put_in_use(folder, run)
+    assert current(run, 0)[0] == "failure"
+
+
+def test_a_control_loop_that_takes_not_all_of_them_is_told(folder: Path, run: RunDirectory) -> None:
+    with open_log(run.segments) as writer:
+        for episode in range(2):
+            write_episode(writer, episode, FALSE_SUCCESS, classifier="0" * 12, label=("success", V0))
+    with dictated(run, running=1), pytest.raises(LabelError, match=r"taken 1 of 2 verdicts .*still running"):
+        put_in_use(folder, run)
+    assert artifact.current(folder) is None
+    with dictated(run):
+        assert put_in_use(folder, run).runs[0].to_failure == (1,)
 
 
 def test_a_version_that_is_not_there_or_does_not_fit_is_refused(folder: Path, run: RunDirectory) -> None:

@@ -84,5 +84,11 @@ def test_swapped_cameras_are_told_apart_and_an_odd_scene_is_not_one() -> None:
         check_not_swapped({"a": seen["b"], "b": seen["a"]}, trained)
     odd = {name: 10.0 * rng.normal(size=(8, 4)) for name in mean}  # another room: neither way fits
     check_not_swapped(odd, trained)
+    three = {**trained, "c": (rng.normal(size=(8, 4)), np.full((8, 4), 0.3))}
+    now = {"a": three["b"][0], "b": three["c"][0], "c": three["a"][0]}
+    with pytest.raises(
+        CameraError, match=r"a, b and c .*a shows what b showed when .*, b what c showed, c what a"
+    ):
+        check_not_swapped(now, three)
     alike = {name: (np.zeros((8, 4)), np.ones((8, 4))) for name in mean}  # cameras that see the same
     check_not_swapped({"a": seen["b"], "b": seen["a"]}, alike)

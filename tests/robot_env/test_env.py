@@ -38,13 +38,25 @@ STILL = np.zeros(6, dtype=np.float32)
 DOWN = np.array([0, 0, 1, 0, 0, 0], dtype=np.float32)  # along the tool's z, which points down
 
 
+class NotingArm(LockstepArm):
+    """Notes what the gate let through.
+
+    Attributes:
+        goal: (7,) the last of it, base frame.
+    """
+
+    def set_target(self, pose, twist=None):
+        self.goal = super().set_target(pose, twist)
+        return self.goal
+
+
 @dataclasses.dataclass
 class Rig:
     """An environment with its parts at hand."""
 
     env: RobotEnv
     cell: SimCell
-    arm: LockstepArm
+    arm: NotingArm
     clock: LockstepClock
 
 
@@ -52,7 +64,7 @@ def rig(config=None) -> Rig:
     config = config or EnvConfig()
     cell = SimCell(config.sim)
     task = RamInsertion(config.task, cell)
-    arm = LockstepArm(cell, config.limits, task.frame(), 1.0 / config.hz)
+    arm = NotingArm(cell, config.limits, task.frame(), 1.0 / config.hz)
     clock = LockstepClock(arm.advance)
     return Rig(RobotEnv(arm, task, clock, config, scene=cell), cell, arm, clock)
 
@@ -78,9 +90,8 @@ def test_nothing_is_touched_before_the_first_reset():
     assert parts.cell.time_ns == 0 and parts.cell.on_chunk is None
     with pytest.raises(ResetError, match="call reset"):
         parts.env.step(STILL)
-    for name in ("last_arm_state", "goal_pose"):
-        with pytest.raises(ResetError, match="call reset"):
-            getattr(parts.env, name)
+    with pytest.raises(ResetError, match="call reset"):
+        _ = parts.env.last_arm_state
     parts.env.close()
 
 
@@ -134,7 +145,7 @@ def test_the_two_references_differ_as_documented():
         parts.env.reset(seed=0, options={"start": (0.0, 0.01, 0.03, 0.0)})
         for _ in range(12):
             parts.env.step(DOWN)  # onto the board beside the slot
-        lead[reference] = parts.env.last_arm_state.pose[2] - parts.env.goal_pose[2]
+        lead[reference] = parts.env.last_arm_state.pose[2] - parts.arm.goal[2]
     assert lead["measured"] == pytest.approx(0.010, abs=2e-3)
     assert lead["commanded"] == pytest.approx(LimitsConfig().motion.leash_m, abs=1e-3)
 
@@ -142,11 +153,11 @@ def test_the_two_references_differ_as_documented():
 @pytest.mark.parametrize("bad", [np.full(6, np.nan), [0, 0, math.inf, 0, 0, 0], np.zeros(7), 1.0, None])
 def test_what_is_no_action_commands_nothing(panda, bad):
     _, info = panda.env.reset(seed=0)
-    goal = panda.env.goal_pose
+    goal = panda.arm.goal
     with pytest.raises(ActionError, match="nothing was commanded"):
         panda.env.step(bad)
     assert panda.clock.now_ns() == info["t_ns"]
-    np.testing.assert_array_equal(panda.env.goal_pose, goal)
+    np.testing.assert_array_equal(panda.arm.goal, goal)
     panda.env.step(STILL)  # the episode goes on
 
 
@@ -239,7 +250,7 @@ def test_a_fault_of_the_arm_is_raised_and_ends_the_episode(panda):
 
 def test_a_seed_determines_the_start_and_everything_hidden_whatever_came_before(panda):
     first, _ = panda.env.reset(seed=7)
-    draw, goal = panda.cell.episode, panda.env.goal_pose
+    draw, goal = panda.cell.episode, panda.arm.goal
     rng = np.random.default_rng(0)
     for seed in (8, 9):
         panda.env.reset(seed=seed)
@@ -248,7 +259,7 @@ def test_a_seed_determines_the_start_and_everything_hidden_whatever_came_before(
             panda.env.step(rng.uniform(-1, 1, 6))
     again, _ = panda.env.reset(seed=7)
     assert panda.cell.episode == draw
-    np.testing.assert_array_equal(panda.env.goal_pose, goal)
+    np.testing.assert_array_equal(panda.arm.goal, goal)
     np.testing.assert_allclose(again["state"][:3], first["state"][:3], atol=2 * TaskConfig().settle_m)
     np.testing.assert_allclose(again["state"][3:6], first["state"][3:6], atol=2 * TaskConfig().settle_rad)
     fresh = rig()
@@ -433,29 +444,47 @@ def test_without_a_scene_nothing_is_a_success(panda):
         RamInsertion(TaskConfig())
 
 
-def test_a_steady_hand_is_one_action():
-    by_step, by_hand = rig(), rig()
+@pytest.mark.parametrize("hz", [10.0, 20.0])
+@pytest.mark.parametrize("reference", ["commanded", "measured"])
+def test_a_steady_hand_is_one_action(reference, hz):
+    """Also step after step, where the goal of one is what the next begins at."""
+    by_step, by_hand = (rig(EnvConfig(target_reference=reference, hz=hz)) for _ in range(2))
     for each in (by_step, by_hand):
-        each.env.reset(seed=3)
-    action = np.array([0.5, -0.25, 0.3, 0.1, 0, -0.4], dtype=np.float32)
-    by_step.env.step(action)
-    *_, info = by_hand.env.step_by_hand(lambda: action)
-    np.testing.assert_allclose(info["action"], action, atol=1e-6)
-    np.testing.assert_allclose(by_hand.env.goal_pose, by_step.env.goal_pose, atol=1e-12)
-    distance_m, _ = pose_distance(by_hand.env.last_arm_state.pose, by_step.env.last_arm_state.pose)
-    assert distance_m < 1e-4
+        each.env.reset(seed=3, options={"start": (0.0, 0.0, 0.045, 0.0)})
+    action = np.array([0.15, -0.12, 0.1, 0.05, 0, -0.1], dtype=np.float32)  # too slow for the leash to matter
+    for _ in range(4):
+        by_step.env.step(action)
+        *_, info = by_hand.env.step_by_hand(lambda: action)
+        np.testing.assert_allclose(info["action"], action, atol=1e-6)
+        apart_m, apart_rad = pose_distance(by_hand.arm.goal, by_step.arm.goal)
+        assert apart_m < 1e-4 and apart_rad < 1e-3
+    moved_m = pose_distance(by_hand.env.last_arm_state.pose, by_step.env.last_arm_state.pose)[0]
+    assert moved_m < 2e-4
 
 
-def test_the_action_of_a_moving_hand_is_its_mean_and_leads_to_the_same_goal(panda):
-    panda.env.reset(seed=3)
-    began = panda.env.last_arm_state.pose
-    looks = round(panda.env.config.human_hz / panda.env.config.hz)
-    asked = iter(np.linspace(0.0, 1.0, looks))
-    *_, info = panda.env.step_by_hand(lambda: [next(asked), 0, 0, 0, 0, 0])
-    assert next(asked, None) is None  # it was looked at exactly so many times
-    np.testing.assert_allclose(info["action"], [0.5, 0, 0, 0, 0, 0], atol=1e-6)
-    wanted = pose_compose(began, panda.env.action_spec.delta_pose(info["action"]))
-    assert pose_distance(panda.env.goal_pose, wanted)[0] < 1e-8
+@pytest.mark.parametrize("reference", ["commanded", "measured"])
+def test_a_hand_that_asks_for_three_millimetres_gets_three_millimetres(reference):
+    parts = rig(EnvConfig(target_reference=reference, human_hz=200.0))
+    parts.env.reset(seed=3)
+    began = parts.arm.goal if reference == "commanded" else parts.env.last_arm_state.pose
+    parts.env.step_by_hand(lambda: [0.3, 0, 0, 0, 0, 0])
+    assert pose_distance(parts.arm.goal, began)[0] == pytest.approx(0.003, abs=1e-5)
+
+
+@pytest.mark.parametrize("reference", ["commanded", "measured"])
+def test_the_action_of_a_moving_hand_is_its_mean_and_leads_to_the_same_goal(reference):
+    parts = rig(EnvConfig(target_reference=reference))
+    env = parts.env
+    env.reset(seed=3)
+    looks = round(env.config.human_hz / env.config.hz)
+    for first, last in ((0.0, 1.0), (0.4, -0.8)):
+        began = parts.arm.goal if reference == "commanded" else env.last_arm_state.pose
+        asked = iter(np.linspace(first, last, looks))
+        *_, info = env.step_by_hand(lambda asked=asked: [next(asked), 0, 0, 0, 0, 0])
+        assert next(asked, None) is None  # it was looked at exactly so many times
+        np.testing.assert_allclose(info["action"], [(first + last) / 2, 0, 0, 0, 0, 0], atol=1e-6)
+        wanted = pose_compose(began, env.action_spec.delta_pose(info["action"]))
+        assert pose_distance(parts.arm.goal, wanted)[0] < 1e-8
 
 
 def test_a_hand_that_asks_for_too_much_or_for_nonsense_is_clipped_or_refused(panda):
@@ -521,7 +550,7 @@ def test_images_of_different_moments_are_no_observation():
 
 
 def test_a_joint_reset_is_made_as_often_as_asked(panda, monkeypatch):
-    q = tuple(panda.cell.solve_ik(panda.cell.home_pose))
+    q = tuple(panda.cell.kinematics.solve(panda.cell.home_pose))
     config = EnvConfig(arm=ArmConfig(joint_home=q, joint_home_every=2))
     env = RobotEnv(panda.arm, RamInsertion(config.task, panda.cell), panda.clock, config, scene=panda.cell)
     moved, move = [], panda.arm.move_joints

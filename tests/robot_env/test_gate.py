@@ -1,7 +1,6 @@
 import dataclasses
 import itertools
 import math
-import os
 
 import numpy as np
 import pytest
@@ -151,64 +150,6 @@ def test_a_new_plan_continues_position_velocity_and_acceleration(start, wanted, 
         then = following.at(0.0)
         for part in ("position", "velocity", "acceleration"):
             np.testing.assert_allclose(getattr(then, part), getattr(now, part), atol=1e-9)
-
-
-def random_sequences(limits, sequences, seed):
-    """Hostile goals at hostile times; yields every sampled window of a plan with the time between samples."""
-    rng = np.random.default_rng(seed)
-    low, high = np.array(limits.low), np.array(limits.high)
-    for _ in range(sequences):
-        setpoint = SetPoint(tuple(rng.uniform(low, high).tolist()))
-        for _ in range(6):
-            kind = rng.integers(5)
-            wanted = rng.uniform(low, high) if kind < 2 else rng.uniform(2 * low, 2 * high)
-            if kind == 2:  # corners and faces of the box, where overshoot would show
-                wanted = np.where(rng.random(6) < 0.5, low, high)
-            offset = rng.normal(0.0, 0.01, 6) * (rng.random() < 0.5)
-            measured = FRAME.pose((np.array(setpoint.position) + offset).tolist())
-            force_n = 99.0 if kind == 4 and rng.random() < 0.5 else 0.0
-            decision = gate(FRAME.pose(wanted.tolist()), setpoint, measured, force_n, limits, 2)
-            assert not decision.flags & GateFlag.PLANNER
-            first = decision.plan.at(0.0)
-            for part in ("position", "velocity", "acceleration"):
-                now, then = getattr(setpoint, part), getattr(first, part)
-                assert max(abs(a - b) for a, b in zip(now, then, strict=True)) < 1e-9
-            hold_s = rng.choice([0.01, 0.05, 0.1, rng.uniform(0.0, 0.3)])
-            yield decision.plan, hold_s
-            setpoint = decision.plan.at(hold_s)
-
-
-def check_sequences(limits, sequences, seed):
-    # Limits are kept a micrometre inside the configured box: a tenth of that is left to the planner.
-    low, high = np.array(limits.low) - 2e-7, np.array(limits.high) + 2e-7
-    speed, acceleration, jerk = (
-        np.array(x) * (1 + 1e-6) for x in (limits.speed, limits.acceleration, limits.jerk)
-    )
-    for plan, hold_s in random_sequences(limits, sequences, seed):
-        times = np.linspace(0.0, hold_s, 9)
-        points = [plan.at(t) for t in times]
-        p, v, a = (
-            np.array([getattr(x, n) for x in points]) for n in ("position", "velocity", "acceleration")
-        )
-        assert (p >= low).all() and (p <= high).all()
-        assert (np.abs(v) <= speed).all() and (np.abs(a) <= acceleration).all()
-        dt = max(times[1] - times[0], 1e-9)
-        assert (np.abs(np.diff(a, axis=0)) <= jerk * dt + 1e-6).all()
-        assert (np.abs(np.diff(v, axis=0)) <= acceleration * dt + 1e-9).all()
-        assert (np.abs(np.diff(p, axis=0)) <= speed * dt + 1e-9).all()
-
-
-@pytest.mark.parametrize("limits", [LIMITS, LOOSE, RESET], ids=["policy", "no leash", "reset"])
-def test_no_limit_is_ever_exceeded(limits):
-    check_sequences(limits, 700, seed=1)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1200)
-@pytest.mark.parametrize("limits", [LIMITS, LOOSE], ids=["policy", "no leash"])
-def test_no_limit_is_ever_exceeded_in_many_sequences(limits):
-    """More of them: HANDRAIL_GATE_SEQUENCES=100000 python -m pytest tests/robot_env/test_gate.py."""
-    check_sequences(limits, int(os.environ.get("HANDRAIL_GATE_SEQUENCES", "5000")), seed=2)
 
 
 @settings(max_examples=50)

@@ -16,7 +16,6 @@ from handrail.robot_env.geometry import (
     pose_inverse,
     pose_relative,
     quat_angle,
-    quat_from_matrix,
     quat_from_rotvec,
     quat_inverse,
     quat_multiply,
@@ -71,7 +70,6 @@ def test_a_rotation_agrees_with_its_matrix(q, v):
     np.testing.assert_allclose(matrix @ matrix.T, np.eye(3), atol=1e-12)
     assert np.linalg.det(matrix) == pytest.approx(1.0)
     np.testing.assert_allclose(quat_rotate(q, v), matrix @ np.array(v), atol=1e-12)
-    assert quat_angle(quat_from_matrix(matrix), q) < 1e-7
 
 
 @given(q=quats)
@@ -123,7 +121,7 @@ def test_a_quaternion_without_length_is_refused():
 def test_work_coordinates_survive_the_round_trip(nominal, axes, pose):
     frame = WorkFrame(nominal, axes)
     same(frame.pose(frame.coordinates(pose)), pose, 1e-8)
-    np.testing.assert_allclose(frame.coordinates(frame.nominal), 0.0, atol=1e-9)
+    np.testing.assert_allclose(frame.coordinates(nominal), 0.0, atol=1e-9)
 
 
 @given(nominal=poses, axes=quats, vector=vectors)

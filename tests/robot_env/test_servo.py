@@ -1,9 +1,11 @@
+import re
+
 import numpy as np
 import pytest
 
 from handrail.robot_env.clock import NS_PER_MS
 from handrail.robot_env.config import RESET_MOTION, LimitsConfig
-from handrail.robot_env.errors import ArmFault
+from handrail.robot_env.errors import ArmError, ArmFault
 from handrail.robot_env.gate import GateFlag
 from handrail.robot_env.geometry import WorkFrame
 from handrail.robot_env.servo import Servo
@@ -170,10 +172,18 @@ def test_on_its_way_into_the_workspace_nothing_sends_a_set_point_further_out(dri
 
 
 def test_a_seed_far_outside_is_refused(servo):
-    for far in ((0.0, 0.2, 0.04, 0.0, 0.0, 0.0), (0.0, 0.0, 0.04, 0.5, 0.0, 0.0)):
-        with pytest.raises(ArmFault, match="outside the workspace"):
+    off, turned = (
+        "150.0 mm outside env.limits.workspace_low_m",
+        "turned 0.380 rad beyond env.limits.rotation_",
+    )
+    for far, said, unsaid in (
+        ((0.0, 0.2, 0.04, 0.0, 0.0, 0.0), off, "turned"),
+        ((0.0, 0.0, 0.04, 0.5, 0.0, 0.0), turned, "outside"),
+    ):
+        with pytest.raises(ArmError, match=re.escape(said)) as caught:
             servo.seed(FRAME.pose(far), 0)
-    with pytest.raises(ArmFault):
+        assert unsaid not in str(caught.value) and not isinstance(caught.value, ArmFault)
+    with pytest.raises(ArmError, match=r"outside .* and turned"):
         servo.seed(np.full(7, np.nan), 0)
 
 

@@ -13,7 +13,7 @@ def test_the_work_axes_are_the_sockets():
     turn = (0.0, 0.0, 0.0, *quat_from_rotvec((0.0, 0.0, 0.4)))
     seated = tuple(pose_compose((0.5, 0.1, 0.0, *turn[3:]), (0, 0, 0.07, 1.0, 0, 0, 0)).tolist())
     frame = RamInsertion(TaskConfig(seated_pose=seated)).frame()
-    np.testing.assert_allclose(frame.nominal, seated, atol=1e-12)
+    np.testing.assert_allclose(frame.pose([0.0] * 6), seated, atol=1e-12)
     step = frame.pose([0.01, 0, 0, 0, 0, 0])[:3] - np.array(seated[:3])
     np.testing.assert_allclose(step, quat_rotate(turn[3:], (0.01, 0, 0)), atol=1e-12)
     up = frame.pose([0, 0, 0.01, 0, 0, 0])[:3] - np.array(seated[:3])

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from console_hand import guide
+from console_hand import by_human, guide, hold_down
 from console_page import Person
 from console_run import ConsoleRun
 from PIL import Image
@@ -45,6 +45,9 @@ def _of_the_policy(person: Person, live: ConsoleRun) -> None:
     person.drive()
     person.page.wait_for_selector('canvas[data-camera="overview"][data-sequence]')
     person.expect_driver("policy")
+    now = live.heard.until(lambda now: now.running and now.real_time, "an episode in real time")
+    if now.step > 8:  # the next one need not be waited for: in real time an episode takes its time
+        person.ask_raw("reset", episode=now.episode)
     live.heard.until(
         lambda now: now.running and now.real_time and now.driver == "policy" and 8 < now.step < 15,
         "the middle of an episode",
@@ -53,8 +56,7 @@ def _of_the_policy(person: Person, live: ConsoleRun) -> None:
 
 def _of_a_human(person: Person, live: ConsoleRun) -> None:
     _of_the_policy(person, live)
-    person.page.keyboard.down("s")
-    live.heard.until(lambda now: now.driver == "human", "a human at the wheel")
+    hold_down(live, person, "s", lambda heard: by_human(heard.now))
     person.expect_driver("human")
 
 

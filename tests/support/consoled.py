@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -199,17 +200,19 @@ def make_run(folder: Any, config: RunConfig | None = None) -> RunDirectory:
 
 
 @contextmanager
-def consoled(run: RunDirectory, config: RunConfig | None = None) -> Iterator[Consoled]:
+def consoled(
+    run: RunDirectory, config: RunConfig | None = None, tls: ssl.SSLContext | None = None
+) -> Iterator[Consoled]:
     """Serve a run's console, as `handrail console` does, from another thread."""
     stop, ready = threading.Event(), threading.Event()
-    listener, address = Address(port=0).bind(moves=False)
+    listener, address = Address(port=0, secure=tls is not None).bind(moves=False)
     made: list[ConsoleServer] = []
     failed: list[BaseException] = []
 
     async def go() -> None:
         made.append(ConsoleServer(run, config or RunConfig(), address, TOKENS))
         ready.set()
-        await made[0].serve(listener, stop)
+        await made[0].serve(listener, stop, tls)
 
     def work() -> None:
         try:
@@ -243,3 +246,16 @@ def holding(person: Person) -> Iterator[Socket]:
         yield page
         page.send(kind="release")
         page.hear("lease", mine=False)
+
+
+def at_the_end(person: Person, page: Socket, job: str) -> dict[str, Any]:
+    """What a job has come to; the page is listened to meanwhile, for one that is deaf is dropped.
+
+    Args:
+        person: who asks.
+        page: theirs.
+        job: its path.
+    """
+    while (now := person.ask("GET", job).json())["state"] == "running":
+        page.hear("run")
+    return now

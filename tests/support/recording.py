@@ -35,6 +35,7 @@ class RecordingDriver:
         now_ns: time of readings and of what is recorded; set by the test.
         setpoints: (time, pose, number of engagements so far) of every set-point.
         calls: names of the slow methods called, and the gains set.
+        loads: every (mass [kg], centre of mass [m]) that was set.
         offset: (7,) added to the pose that it reads: what a contact does.
         changes: fields of the reading to replace.
         failure: raised by `read` when it is not None.
@@ -49,6 +50,7 @@ class RecordingDriver:
         self.now_ns = 0
         self.setpoints = []
         self.calls = []
+        self.loads = []
         self.gains = None
         self.offset = np.zeros(7)
         self.changes = {}
@@ -109,6 +111,7 @@ class RecordingDriver:
 
     def set_load(self, mass_kg, com_m):
         self._called("set_load")
+        self.loads.append((mass_kg, tuple(com_m)))
 
     def zero_ft(self):
         self._called("zero_ft")

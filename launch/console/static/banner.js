@@ -70,6 +70,10 @@ export function reading(state) {
     return { driver: "gone", fault: false, word: WORDS.gone, reason: "No control loop is heard: what the arm does is not known here." };
   }
   const { driver, fault, reason, hand, device, paused, stopped, halted_by: by, can } = now;
+  if (state.doubt && driver === "human") {
+    const why = "Nothing is heard: a hand at this page may not arrive, and the arm holds then.";
+    return { driver: "gone", fault: false, word: "NO NEWS", reason: why };
+  }
   const { lease } = state;
   const holds = driver === "hold" || driver === "held";
   let words = reason || REASONS[driver] || "";
@@ -153,5 +157,6 @@ export function banner(root, context) {
   live.on("now", draw);
   live.on("connection", draw);
   live.on("lease", draw);
+  live.on("doubt", draw);
   draw();
 }

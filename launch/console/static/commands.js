@@ -5,14 +5,13 @@
 
 import { h, mark } from "./dom.js";
 import { untoast } from "./messages.js";
-import { standstill } from "./standstill.js";
+import { STILL, standstill } from "./standstill.js";
 
 const NAMES = {
   success: "Success", failure: "Failure", discard: "Discard", pause: "Pause", resume: "Resume", reset: "Reset",
   regrasp: "Regrasp", acknowledge: "Continue", stop: "STOP",
 }; // prettier-ignore
 const OF_EPISODE = new Set(["success", "failure", "discard", "reset"]);
-const STILL = { ended: "the session has ended", rest: "nobody drives this run" };
 const PAUSING = new Set(["pause", "stop"]);
 const DONE = {
   success: (n) => `Episode ${n}: success.`,

@@ -2,18 +2,21 @@
  * The wire to the console: what the run does, and the operator's commands.
  *
  * State is kept by the server; a page that comes back gets all of it again. Times of commands are on the
- * server's clock, known from the quickest of the last pings.
+ * server's clock.
  */
 
 import { requestId } from "./api.js";
+import { Clock } from "./clock.js";
 
 const PING_MS = 2000;
 const CLAIM_MS = 10_000; // for so long the controls are asked for
-const PINGS_KEPT = 30;
 const ANSWER_MS = 3000;
 const LISTEN_MS = 500;
-const SILENCES = 6; // looks in a row at which nothing had come: the console speaks at least twice a second
+const DOUBTS = 2; // looks in a row at which nothing had come: the console speaks at least twice a second
+const SILENCES = 6; // and so many are taken for a loss
 const BACKOFF_MS = [250, 500, 1000, 2000, 4000];
+const CROWDED = 4429; // the console has ended this connection for one of another page
+const CROWDED_MS = 30_000; // two pages that put each other out again and again would both be of no use
 
 /** Address of a WebSocket of this server. */
 export function socketAddress(path) {
@@ -26,35 +29,9 @@ export function backoff(attempt) {
   return wait * (0.75 + 0.5 * Math.random());
 }
 
-/** The server's clock, from pings. */
-class Clock {
-  #samples = [];
-  #offset = 0;
-
-  /** A first guess, from a message without a question. */
-  guess(serverMs) {
-    if (this.#samples.length === 0) this.#offset = serverMs - performance.now();
-  }
-
-  take(sentMs, serverMs) {
-    const now = performance.now();
-    this.#samples.push({ trip: now - sentMs, offset: serverMs - (sentMs + now) / 2 });
-    if (this.#samples.length > PINGS_KEPT) this.#samples.shift();
-    this.#offset = this.#samples.reduce((best, each) => (each.trip < best.trip ? each : best)).offset;
-  }
-
-  /** Another server has another clock. */
-  forget() {
-    this.#samples = [];
-  }
-
-  get now() {
-    return performance.now() + this.#offset;
-  }
-
-  get trip() {
-    return this.#samples.length ? Math.min(...this.#samples.map((each) => each.trip)) : null;
-  }
+/** Whether a loop that was heard in a session is no loss any more: it has said farewell, or another session began. */
+function over({ rest, end, session }, heard) {
+  return rest === "left" || Boolean(end?.final) || (session !== "" && session !== heard);
 }
 
 /** The live connection; one for the page. */
@@ -74,13 +51,15 @@ export class Live {
       hello: null,
       now: null,
       alive: false,
-      drove: false, // whether a control loop has been heard that said no farewell since
+      drove: false, // whether a control loop of this session has been heard that said no farewell since
+      session: "", // whose loop was heard last
       rest: "", // why no control loop is heard, as far as the console knows
       end: null, // how the session ends, or (`final`) has ended: also once the console has gone with it
       run: null,
       advice: null,
       lease: { holder: null, mine: false },
       connected: false,
+      doubt: false, // whether nothing has come for longer than it should
       steps: { episode: -1, steps: [] },
     };
   }
@@ -99,7 +78,7 @@ export class Live {
 
   /**
    * Hear of news.
-   * @param {string} kind of a message, or "connection"
+   * @param {string} kind of a message, "connection" or "doubt"
    * @param {(message: object) => void} fn
    * @returns {() => void} ends it
    */
@@ -199,9 +178,17 @@ export class Live {
     socket.onmessage = (event) => {
       if (this.#socket !== socket) return;
       this.#silences = 0;
+      this.#doubt(false);
       this.#take(JSON.parse(event.data));
     };
-    socket.onclose = () => this.#socket === socket && this.#giveUp();
+    socket.onclose = ({ code }) => {
+      if (this.#socket !== socket) return;
+      if (code === CROWDED) {
+        const why = "Too many pages of this run are open, so this one was disconnected: close those that nobody looks at.";
+        this.#emit("error", { kind: "error", why });
+      }
+      this.#giveUp(code === CROWDED ? CROWDED_MS : undefined);
+    };
   }
 
   /**
@@ -209,18 +196,26 @@ export class Live {
    * that was itself asleep has not listened, and finds what came in the meantime behind this very look.
    */
   #listen() {
+    if (this.#clock.slept()) this.#ping();
     if (this.#socket === null) return;
     this.#silences += 1;
     if (this.#silences >= SILENCES) this.#giveUp();
+    else if (this.#silences >= DOUBTS) this.#doubt(this.state.connected);
+  }
+
+  #doubt(doubt) {
+    if (doubt === this.state.doubt) return;
+    this.state.doubt = doubt;
+    this.#emit("doubt", { kind: "doubt", doubt });
   }
 
   /** The connection is no more, or of no use; another will be tried. */
-  #giveUp() {
+  #giveUp(waitMs = backoff(this.#attempt)) {
     const socket = this.#socket;
     this.#socket = null;
     socket.close();
     this.#lost();
-    setTimeout(() => this.#socket === null && this.#connect(), backoff(this.#attempt));
+    setTimeout(() => this.#socket === null && this.#connect(), waitMs);
     this.#attempt += 1;
   }
 
@@ -235,6 +230,7 @@ export class Live {
     }
     this.state.connected = false;
     this.state.alive = false;
+    this.state.doubt = false;
     this.#clock.forget();
     this.#emit("connection", { kind: "connection", connected: false });
   }
@@ -254,7 +250,8 @@ export class Live {
       case "now":
         state.now = message.now ?? state.now;
         state.alive = message.alive;
-        state.drove = message.alive || (state.drove && message.rest !== "left" && !message.end?.final);
+        state.drove = message.alive || (state.drove && !over(message, state.session));
+        if (message.alive) state.session = message.session;
         state.rest = message.rest;
         state.end = message.end;
         break;
@@ -274,6 +271,7 @@ export class Live {
       case "ack":
         this.#waiting.get(message.id)?.({ status: message.status, why: message.why ?? "" });
         this.#waiting.delete(message.id);
+        if (message.status === "expired") this.#ping(); // by a clock that may be wrong
         break;
       case "error":
         this.#claimedAt = null;

@@ -79,6 +79,15 @@ function lease(root, { live, toast }) {
   const release = h("button", { type: "button", dataset: { act: "release" }, on: { click: () => live.release() } }, "Hand over");
   root.append(who, claim, release);
   let last = null;
+  let began = null; // when the console began whose lease was last heard of
+  let back = false; // connected again, and not told yet who has the controls
+  /** Why this page has not got them any more. */
+  const lost = (holder) => {
+    if (holder) return `${holder} has the controls now.`;
+    if (began !== live.state.hello.began_ms) return "The console was started again: take the controls again.";
+    if (back) return "Your controls were given up while the connection was lost: take the controls again.";
+    return "You have given the controls back.";
+  };
   const draw = () => {
     const { lease: state, hello, connected } = live.state;
     const over = !connected && standstill(live.state) === "ended"; // and the console with it
@@ -89,12 +98,15 @@ function lease(root, { live, toast }) {
     release.hidden = !mine;
     mark(root, "data-viewer", viewer ? "" : null);
     claim.disabled = release.disabled = !connected;
-    if (last === "mine" && !mine && connected) {
-      toast(holder ? `${holder} has the controls now.` : "You have given the controls back.", "info");
-    }
+    if (last === "mine" && !mine && connected) toast(lost(holder), back && !holder ? "warn" : "info");
     last = mine ? "mine" : "other";
   };
+  live.on("connection", () => (back = true));
   for (const kind of ["lease", "hello", "connection"]) live.on(kind, draw);
+  live.on("lease", () => {
+    began = live.state.hello.began_ms;
+    back = false;
+  });
   draw();
 }
 

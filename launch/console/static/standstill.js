@@ -2,6 +2,13 @@
 
 const RESTS = { nobody: "rest", starting: "starting" };
 
+/** The same for those who wait, in a few words. */
+export const STILL = {
+  ended: "the session has ended",
+  rest: "nobody drives this run",
+  starting: "the control loop is starting",
+};
+
 /**
  * What became of the run, from `live.state`. An end counts without a connection once it is final: until then a loop
  * may move the arm.

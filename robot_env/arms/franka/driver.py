@@ -24,7 +24,7 @@ from handrail.robot_env.arms.franka.impedance import FrankaImpedance
 from handrail.robot_env.arms.franka.link import LOOK_S, FrankaLink, Look, first_line
 from handrail.robot_env.arms.franka.state import pose_of, twist_of, wrench_of
 from handrail.robot_env.errors import ArmError, ArmFault, ConfigError, MissingExtra
-from handrail.robot_env.geometry import Array, Vector, pose_apply
+from handrail.robot_env.geometry import Array, Vector
 from handrail.robot_env.gripper import Gripper
 
 log = logging.getLogger(__name__)
@@ -231,14 +231,14 @@ class FrankaDriver:
                 raise ArmFault(str(error)) from error
 
     def set_load(self, mass_kg: float, com_m: Vector) -> None:
-        """Tell the robot what it carries, besides the hand that Desk knows of.
+        """Tell the robot what it carries, besides the hand that Desk knows of; kept over reconnections.
 
         Raises:
             ArmError: the arm is engaged, or the robot refused.
         """
         if self._link.in_use:
             raise ArmError("the Franka follows set-points; disengage it before its load changes")
-        self._link.set_load(mass_kg, pose_apply(pose_of(self._link.newest().state.F_T_EE), com_m))
+        self._link.set_load(mass_kg, com_m)
 
     def zero_ft(self) -> None:
         """Take the mean wrench of the next 50 ms or so as zero.

@@ -5,6 +5,7 @@ import threading
 import time
 from typing import Any
 
+from handrail.robot_env.arms.franka.patience import CONNECT_S, in_time
 from handrail.robot_env.errors import ArmError
 
 log = logging.getLogger(__name__)
@@ -34,9 +35,14 @@ class FrankaGripper:
         self._sdk = sdk
         self._speed, self._force = speed_m_s, force_n
         try:
-            self._hand: Any = sdk.Gripper(host)
-            self._most = float(self._hand.max_width)
+            hand, self._most = in_time(lambda: _meet(sdk, host), CONNECT_S)
+            self._hand: Any = hand
             self._look()
+        except TimeoutError:
+            raise ArmError(
+                f"the Franka hand at {host} did not answer in {CONNECT_S:g} s; look at its cable and attach "
+                "it in Desk, or set env.arm.franka.gripper to false"
+            ) from None
         except Exception as error:
             raise ArmError(
                 f"the Franka hand at {host} cannot be reached ({error}); attach it in Desk, or set "
@@ -157,3 +163,9 @@ class FrankaGripper:
             running.get()
         except Exception as error:
             log.debug("Franka hand: %s", error)
+
+
+def _meet(sdk: Any, host: str) -> tuple[Any, float]:
+    """The hand, and its widest opening [m]; a hand that is silent is waited for without an end."""
+    hand = sdk.Gripper(host)
+    return hand, float(hand.max_width)

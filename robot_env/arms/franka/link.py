@@ -17,16 +17,22 @@ from typing import Any, TypeVar
 import numpy as np
 
 from handrail.robot_env.arms.franka.config import FrankaConfig
+from handrail.robot_env.arms.franka.patience import CONNECT_S, in_time
 from handrail.robot_env.arms.franka.state import fault_of, pose_of
 from handrail.robot_env.errors import ArmError, ArmFault
-from handrail.robot_env.geometry import Array, pose_apply, pose_compose, pose_from, pose_inverse
+from handrail.robot_env.geometry import (
+    Array,
+    Vector,
+    pose_apply,
+    pose_compose,
+    pose_from,
+    pose_inverse,
+)
 
 T = TypeVar("T")
 
 LOOK_S = 0.002
 """Time between two looks at the robot [s]."""
-CONNECT_S = 10.0
-"""How long it may take to accept a client; it takes one only, and lets a second one wait for ever [s]."""
 NOT_SET_UP = "the robot's tool frame and thresholds are not set yet"
 LOAD_RADIUS_M = 0.03
 """A load counts as a ball of this size: libfranka wants an inertia as well."""
@@ -78,6 +84,7 @@ class FrankaLink:
         self._looker: threading.Thread | None = None
         self._closing = threading.Event()
         self._base_ns = 0
+        self._load: tuple[float, Vector] = (config.load_mass_kg, config.load_com_m)
         self.lost = ""
         self.in_use = False
         self.ended = ""
@@ -165,41 +172,41 @@ class FrankaLink:
             kind = ArmFault if faulted or isinstance(error, self._sdk.ControlException) else ArmError
             raise kind(f"the Franka did not {what}: {first_line(error)}") from error
 
-    def set_load(self, mass_kg: float, com_m: Array) -> None:
-        """Tell the robot what it carries: mass [kg] and centre of mass (3,) in the flange's frame [m]."""
+    def set_load(self, mass_kg: float, com_m: Vector) -> None:
+        """Tell the robot what it carries: mass [kg] and centre of mass (3,) in the tool's frame [m].
+
+        It is told again at every later opening of the link.
+        """
+        self._send_load(mass_kg, com_m, self.newest().state)
+        self._load = (mass_kg, com_m)
+
+    def _send_load(self, mass_kg: float, com_m: Vector, state: Any) -> None:
+        com = pose_apply(pose_of(state.F_T_EE), com_m).tolist()
         inertia = (0.4 * mass_kg * LOAD_RADIUS_M**2 * np.eye(3)).flatten().tolist()
-        self.attempt("set its load", lambda: self.robot.set_load(mass_kg, com_m.tolist(), inertia))
+        self.attempt("set its load", lambda: self.robot.set_load(mass_kg, com, inertia))
 
     def _reach(self, call: Callable[[], T]) -> T:
         """The result of a call that may never return: in time, or an error."""
-        results: list[T] = []
-        errors: list[Exception] = []
-
-        def run() -> None:
-            try:
-                results.append(call())
-            except Exception as error:
-                errors.append(error)
-
-        thread = threading.Thread(target=run, name="franka-connect", daemon=True)
-        thread.start()
-        thread.join(CONNECT_S)
-        if results:
-            return results[0]
         host = self._config.host
-        if not errors:
+        try:
+            return in_time(call, CONNECT_S)
+        except TimeoutError:
             raise ArmError(
                 f"the Franka at {host} did not answer in {CONNECT_S:g} s; check its cable and its power; it "
                 "takes one client only: where another one runs, end that"
-            )
-        remedy = "check its cable and address, and that FCI is activated in Desk"
-        if isinstance(errors[0], self._sdk.IncompatibleVersionException):
-            remedy = "franky's own wheels are for an FR3 with system 5.9 or later; older robots need others"
-        elif isinstance(errors[0], self._sdk.CommandException):
-            remedy = "release the user stop, unlock the brakes and activate FCI in Desk"
-        elif isinstance(errors[0], self._sdk.RealtimeException):
-            remedy = "boot a real-time kernel and allow rtprio 99, or set env.arm.franka.realtime to ignore"
-        raise ArmError(f"the Franka at {host}: {first_line(errors[0])}; {remedy}") from errors[0]
+            ) from None
+        except Exception as error:
+            raise ArmError(f"the Franka at {host}: {first_line(error)}; {self._remedy(error)}") from error
+
+    def _remedy(self, error: Exception) -> str:
+        """What to do about a robot that cannot be reached."""
+        if isinstance(error, self._sdk.IncompatibleVersionException):
+            return "franky's own wheels are for an FR3 with system 5.9 or later; older robots need others"
+        if isinstance(error, self._sdk.CommandException):
+            return "release the user stop, unlock the brakes and activate FCI in Desk"
+        if isinstance(error, self._sdk.RealtimeException):
+            return "boot a real-time kernel and allow rtprio 99, or set env.arm.franka.realtime to ignore"
+        return "check its cable and address, and that FCI is activated in Desk"
 
     def _set_up(self) -> None:
         """Frames, thresholds and load: the robot takes them only while it idles."""
@@ -217,7 +224,7 @@ class FrankaLink:
         self.attempt("set its thresholds", lambda: self.robot.set_collision_behavior(torques, forces))
         # No load is sent as well: the robot remembers the one of an earlier session.
         state = self.attempt("send its state", lambda: self.robot.state)
-        self.set_load(config.load_mass_kg, pose_apply(pose_of(state.F_T_EE), config.load_com_m))
+        self._send_load(*self._load, state)
         self.unready = ""
 
     def _keep_looking(self) -> None:

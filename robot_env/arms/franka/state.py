@@ -21,8 +21,10 @@ FAULT_MODES = {
     "AutomaticErrorRecovery": "the robot is recovering from an error",
 }
 """Modes in which it follows nobody. Idle and Move are the good ones."""
+_LOST = 0.1
+"""Singular value of the Jacobian below which a direction of the wrench is nearly lost."""
 _DAMPING = 0.05
-"""Damping of the wrench from joint torques [m and rad per singular value]: none away from singularities."""
+"""Damping of a direction that is lost; it grows from none at `_LOST`."""
 
 
 def error_names(errors: Any) -> list[str]:
@@ -59,11 +61,21 @@ def wrench_of(state: Any, jacobian: Array) -> Array:
     if reported.any():
         return -reported
     # All six exactly zero: the robot gave up near a singularity (or nothing touches it, which gives zero here
-    # as well). Damped least squares stays finite where its own solution does not.
+    # as well).
     torques: Array = state.tau_ext_hat_filtered
     if not torques.any():
         return np.zeros(6)
-    gram = jacobian @ jacobian.T + _DAMPING**2 * np.eye(6)
-    base = np.linalg.solve(gram, jacobian @ torques)
+    base = _wrench_from(torques, jacobian)
     turn = state.O_T_EE.matrix[:3, :3]
     return -np.concatenate((turn.T @ base[:3], turn.T @ base[3:]))
+
+
+def _wrench_from(torques: Array, jacobian: Array) -> Array:
+    """(6,) wrench that puts `torques` (7,) on the joints, by least squares; finite at a singularity, too.
+
+    Only the directions that are nearly lost are damped, for damping makes a force look smaller than it is
+    (numerical filtering: Maciejewski and Klein 1988, Journal of Robotic Systems 5(6)).
+    """
+    directions, sizes, joints = np.linalg.svd(jacobian, full_matrices=False)
+    damping = _DAMPING**2 * np.clip(1.0 - (sizes / _LOST) ** 2, 0.0, 1.0)
+    return directions @ (sizes / (sizes**2 + damping) * (joints @ torques))

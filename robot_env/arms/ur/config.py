@@ -86,7 +86,7 @@ class URConfig:
             (0.05, 5.0, "silence_s"),
             (0.1, 6.3, "joint_speed_rad_s"),
             (0.1, 10.0, "joint_acceleration_rad_s2"),
-            (0.5, 120.0, "unlock_s"),
+            (0.5, 25.0, "unlock_s"),
             (0.01, 0.3, "gripper_stroke_m"),
         ):
             require_range("arm.ur", low, high, **{name: getattr(self, name)})

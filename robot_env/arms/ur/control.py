@@ -39,7 +39,7 @@ from handrail.robot_env.arms.ur.messages import (
     Setup,
     Tare,
 )
-from handrail.robot_env.arms.ur.robot import RobotLost, URRobot
+from handrail.robot_env.arms.ur.robot import RTDE_HZ, RobotLost, SettingRefused, URRobot
 from handrail.robot_env.geometry import Array
 
 ARRIVED_RAD, RESTING_RAD_S = 2e-3, 2e-2
@@ -48,6 +48,8 @@ PROGRESS_RAD, STANDSTILL_S = 1e-4, 1.0
 """A motion that comes no nearer to its goal than that for so long has been stopped [s]."""
 ABORTED_S = 0.5
 """An order to end a joint motion counts for one asked for so soon after it, too [s]: they overtake."""
+TELLS_S = 0.05
+"""How long a robot that takes no command may take to say why: a stop shows in its modes a bit later [s]."""
 ENDED_EARLY = "the joint motion was ended early"
 
 
@@ -196,7 +198,7 @@ class ControlLoop:
             self._latched = f"the arm server fell silent for {1e3 * silent_s:.0f} ms; recover()"
         elif self._impedance is not None:
             if not self._press():
-                self._latched = "the robot took no force mode command; see the pendant's log, then recover()"
+                self._latched = self._why_refused()
         else:
             self._robot.kick()
             self._follow_move(now_s)
@@ -218,6 +220,16 @@ class ControlLoop:
         robot = self._robot
         wrench = self._impedance.wrench(self._target, robot.pose, robot.twist)
         return bool(np.isfinite(wrench).all()) and robot.press(wrench)
+
+    def _why_refused(self) -> str:
+        """Why it took no command; "" where it says so itself: one that stops does that a moment later."""
+        robot, until_s = self._robot, time.monotonic() + TELLS_S
+        while not robot.fault and not robot.program_lost:
+            if time.monotonic() > until_s:
+                return "the robot took no force mode command; see the pendant's log, then recover()"
+            time.sleep(1.0 / RTDE_HZ)
+            robot.look()
+        return ""
 
     def _let_go(self) -> None:
         if self._impedance is not None:
@@ -261,8 +273,8 @@ def main() -> None:
     try:
         (setup,) = calls.drain()
         assert isinstance(setup, Setup)
-        robot = URRobot(setup.config)
-    except Exception as error:
+        robot = URRobot(setup.config, setup.load)
+    except Exception as error:  # there is no arm to recover() yet
         calls.send(Reply(_last_words(error)))
         os._exit(1)
     try:
@@ -270,15 +282,17 @@ def main() -> None:
         calls.send(Reply())
         loop.run()
     except Exception as error:
-        stream.send(Lost(_last_words(error)))
+        stream.send(Lost(f"{_last_words(error)}, then recover()"))
         os._exit(1)
     os._exit(0)
 
 
 def _last_words(error: Exception) -> str:
+    if isinstance(error, SettingRefused):
+        return f"the UR refused {error}; see the pendant's log, and correct it there or here"
     # A robot that has died makes ur_rtde's commands try to reconnect, and raise.
     what = f"the UR {error}" if isinstance(error, RobotLost) else f"the UR is lost: ur_rtde says {error}"
-    return f"{what}; look at its cable and its controller, then recover()"
+    return f"{what}; look at its cable and its controller"
 
 
 if __name__ == "__main__":

@@ -71,6 +71,7 @@ class URDriver:
             raise MissingExtra("ur")
         self._config = config
         self._process: URProcess | None = None
+        self._load = SetLoad()
         self._engaged = False
         self._robotiq: RobotiqGripper | None = None
         self.gripper: Gripper | None = None
@@ -86,7 +87,7 @@ class URDriver:
         self.close()
         with Dashboard(self._config.host) as dashboard:
             dashboard.require_ready()
-        self._process = URProcess(self._config)
+        self._process = URProcess(self._config, self._load)
         if self._config.gripper == "robotiq":
             try:
                 self._robotiq = self.gripper = RobotiqGripper(self._config)
@@ -207,7 +208,7 @@ class URDriver:
                 dashboard.stop()
                 dashboard.require_ready()
             process.close("the robot is being recovered")
-            self._process = URProcess(self._config)
+            self._process = URProcess(self._config, self._load)
         except ArmFault:
             raise
         except ArmError as error:
@@ -215,6 +216,8 @@ class URDriver:
 
     def set_load(self, mass_kg: float, com_m: Vector) -> None:
         """Tell the robot what it carries besides `payload_kg`, the centre of mass (3,) in the tool frame [m].
+
+        Every later process tells it again, before it zeroes the force sensor.
 
         Raises:
             ArmError: `payload_kg` is not configured, which this would overwrite; or the robot refused.
@@ -225,7 +228,9 @@ class URDriver:
                 "that what it carries can be added"
             )
         x, y, z = (float(value) for value in com_m)
-        self._connected.request(SetLoad(mass_kg, (x, y, z)), PATIENCE_S)
+        load = SetLoad(mass_kg, (x, y, z))
+        self._connected.request(load, PATIENCE_S)
+        self._load = load
 
     def zero_ft(self) -> None:
         """Zero the robot's force sensor: `wrench` reads zero now."""

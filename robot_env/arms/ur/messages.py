@@ -22,10 +22,18 @@ class Message(msgspec.Struct, array_like=True, tag=True):
     """Anything said."""
 
 
+class SetLoad(Message):
+    """Call: what is carried besides the tool, mass [kg] and centre of mass in the tool frame [m]."""
+
+    mass_kg: float = 0.0
+    com_m: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+
 class Setup(Message):
-    """The first call: which robot."""
+    """The first call: which robot, and what it carries."""
 
     config: URConfig
+    load: SetLoad
 
 
 class Engage(Message):
@@ -47,13 +55,6 @@ class MoveJoints(Message):
 
 class Tare(Message):
     """Call: the force reads zero now."""
-
-
-class SetLoad(Message):
-    """Call: what is carried besides the tool, mass [kg] and centre of mass in the tool frame [m]."""
-
-    mass_kg: float
-    com_m: tuple[float, float, float]
 
 
 class Reply(Message):
@@ -158,6 +159,8 @@ class Link:
                 data = self._socket.recv(MOST_BYTES)
             except BlockingIOError:
                 return messages
+            except ConnectionResetError:
+                continue  # it went without having read all that we said; what it said itself comes after this
             except OSError:
                 data = b""
             if not data:

@@ -7,7 +7,7 @@ import threading
 import time
 
 from handrail.robot_env.arms.ur.config import URConfig
-from handrail.robot_env.arms.ur.messages import Alive, Link, Lost, Message, Reading, Reply, Setup
+from handrail.robot_env.arms.ur.messages import Alive, Link, Lost, Message, Reading, Reply, SetLoad, Setup
 from handrail.robot_env.errors import ArmError, ArmFault
 
 CONTROL = "handrail.robot_env.arms.ur.control"
@@ -26,12 +26,13 @@ class URProcess:
 
     Args:
         config: facts of the robot.
+        load: what it carries.
 
     Raises:
         ArmError: the robot cannot be reached, or takes no program.
     """
 
-    def __init__(self, config: URConfig) -> None:
+    def __init__(self, config: URConfig, load: SetLoad) -> None:
         self._config = config
         self._lock = threading.Lock()
         self._reading: Reading | None = None
@@ -49,7 +50,7 @@ class URProcess:
             )
         self._heard_s = self._said_s = time.monotonic()
         try:
-            self._call(Setup(config), START_S)
+            self._call(Setup(config, load), START_S)
         except BaseException:
             self.close()
             raise

@@ -7,6 +7,7 @@ import numpy as np
 
 from handrail.robot_env.arms.ur.config import URConfig
 from handrail.robot_env.arms.ur.impedance import pose_from_ur, tool_wrench, ur_from_pose
+from handrail.robot_env.arms.ur.messages import SetLoad
 from handrail.robot_env.arms.ur.state import PLAYING, fault_of, stopped_by_hand
 from handrail.robot_env.geometry import Array, Vector, pose_apply
 
@@ -41,11 +42,20 @@ class RobotLost(Exception):
     """The robot has fallen silent: no object of ur_rtde may be touched again. Says what it "has" done."""
 
 
+class SettingRefused(Exception):
+    """The robot did not take what it must know before the arm moves. Says what."""
+
+
 class URRobot:
     """A robot that is looked at, and commanded where it is fit for that.
 
     Args:
         config: facts of the robot.
+        load: what it carries besides the tool.
+
+    Raises:
+        RobotLost: it says nothing, or runs no program of ours.
+        SettingRefused: it does not take its tool, its payload or another setting.
 
     Attributes:
         t_ns: when its newest word arrived, host monotonic clock [ns].
@@ -60,7 +70,7 @@ class URRobot:
         program_lost: whether the uploaded program does not run, or not any more.
     """
 
-    def __init__(self, config: URConfig) -> None:
+    def __init__(self, config: URConfig, load: SetLoad) -> None:
         import rtde_control
         import rtde_receive
 
@@ -85,7 +95,7 @@ class URRobot:
                 rt_priority=OWN_PRIORITY,
             )
             self._await(lambda: self._receive.getRuntimeState() == PLAYING, "runs no control program")
-            self._prepare()
+            self._prepare(load)
             self.program_lost = False
 
     def look(self) -> None:
@@ -171,19 +181,20 @@ class URRobot:
         assert self._control is not None, "a robot in a fault is not commanded"
         return self._control
 
-    def _prepare(self) -> None:
+    def _prepare(self, load: SetLoad) -> None:
         """What the program must know before the arm moves, the watchdog last: it wants food from then on."""
-        config, control, done = self._config, self._commanded, True
+        config, control = self._config, self._commanded
         if config.tcp is not None:
-            done = control.setTcp(ur_from_pose(config.tcp))
+            _require(control.setTcp(ur_from_pose(config.tcp)), f"env.arm.ur.tcp={list(config.tcp)}")
         if config.payload_kg is not None:
-            done = done and self._set_payload(config.payload_kg, config.payload_com_m)
-        done = done and control.forceModeSetDamping(config.force_damping)
-        done = done and control.forceModeSetGainScaling(config.force_scaling)
-        done = done and self._zero_drift()
-        done = done and control.setWatchdog(config.watchdog_hz)
-        if not done:
-            raise RuntimeError("the robot refused its settings; see the pendant's log")
+            com_m, also = list(config.payload_com_m), f" with {load.mass_kg:g} kg in the hand"
+            payload = f"env.arm.ur.payload_kg={config.payload_kg:g} at payload_com_m={com_m}"
+            _require(self.set_load(load.mass_kg, load.com_m), payload + also * bool(load.mass_kg))
+        damping, scaling, hz = config.force_damping, config.force_scaling, config.watchdog_hz
+        _require(control.forceModeSetDamping(damping), f"env.arm.ur.force_damping={damping:g}")
+        _require(control.forceModeSetGainScaling(scaling), f"env.arm.ur.force_scaling={scaling:g}")
+        _require(self._zero_drift(), "to zero its force sensor")
+        _require(control.setWatchdog(hz), f"env.arm.ur.watchdog_hz={hz:g}")
 
     def _zero_drift(self) -> bool:
         """Zero the force sensor, which force mode goes by, where what it shows is no contact."""
@@ -212,4 +223,9 @@ class URRobot:
             if condition():
                 return
             if time.monotonic() > deadline_s:
-                raise RuntimeError(f"the robot {what} within {START_S:g} s")
+                raise RobotLost(f"{what} within {START_S:g} s")
+
+
+def _require(taken: bool, what: str) -> None:
+    if not taken:
+        raise SettingRefused(what)

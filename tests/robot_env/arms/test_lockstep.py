@@ -71,7 +71,7 @@ def test_a_force_trip_brakes_and_stays_until_started_anew(cell):
 
 def test_it_does_not_start_far_outside_the_workspace(cell):
     arm = make(cell, workspace_high_m=(0.05, 0.05, 0.03))
-    with pytest.raises(ArmFault, match=r"20\.0 mm .* outside the workspace"):
+    with pytest.raises(ArmError, match=r"the tool is 20\.0 mm outside env\.limits\.workspace_low_m"):
         arm.start()
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from handrail.robot_env.arms.config import ArmConfig, ArmKind, ArmServerConfig
 from handrail.robot_env.arms.franka.config import FrankaConfig
 from handrail.robot_env.arms.kinematics import FRANKA, UR
-from handrail.robot_env.arms.models import HALF_TURN, SIMULATED_TOOL, fits, table_of
+from handrail.robot_env.arms.models import HALF_TURN, SIMULATED_HAND, SIMULATED_TOOL, fits, table_of, tool_of
 from handrail.robot_env.arms.ur.config import URConfig
 from handrail.robot_env.config import EnvConfig, SimConfig
 from handrail.robot_env.geometry import pose_compose, pose_from, quat_from_rotvec
@@ -77,3 +77,35 @@ def test_the_best_fit_comes_first():
     assert not isinstance(found, str) and found[0].model == "ur3e"
     assert found[0].angle_rad == pytest.approx(math.radians(1.0), abs=1e-6) and found[0].uncalibrated
     assert not found[1].uncalibrated
+
+
+def has_tool(config: EnvConfig, q, pose, tool) -> bool:
+    told = tool_of(config, np.asarray(q), np.asarray(pose))
+    assert not isinstance(told, str), told
+    return np.allclose(told, tool, atol=1e-6)
+
+
+@pytest.mark.parametrize("tcp", [TOOL, None])
+def test_the_tool_of_a_franka_is_the_stations_or_desks(tcp):
+    """What is not configured lies between its table, which is its controller's own, and the reported pose."""
+    config = EnvConfig(arm=ArmConfig(kind="franka", franka=FrankaConfig(tcp=tcp)))
+    q = np.array([0.1, -0.3, 0.2, -2.0, 0.1, 1.8, 0.7])
+    assert has_tool(config, q, pose_compose(FRANKA.flange(q), TOOL), TOOL)
+
+
+def test_the_tool_of_a_ur_is_the_stations_or_not_known():
+    anywhere = pose_compose(UR["ur5e"].flange(Q), TOOL)
+    assert has_tool(ur(), Q, anywhere, TOOL)
+    assert "env.arm.ur.tcp is not set" in str(tool_of(ur(None), Q, anywhere))
+
+
+def test_simulated_arms_and_serl_servers_have_tools_of_their_own():
+    panda = EnvConfig(arm=ArmConfig(kind="sim_server"), sim=SimConfig(arm="panda"))
+    ur5e = EnvConfig(arm=ArmConfig(kind="sim_server"), sim=SimConfig(arm="ur5e"))
+    serl = EnvConfig(arm=ArmConfig(kind="serl_http", server=PATIENT))
+    for config, tool in (
+        (panda, SIMULATED_HAND),
+        (ur5e, SIMULATED_TOOL),
+        (serl, serl.arm.serl_http.tool_in_flange),
+    ):
+        assert has_tool(config, np.zeros(7), TOOL, tool)

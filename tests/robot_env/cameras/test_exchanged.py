@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -39,36 +40,48 @@ def views() -> Iterator[dict[str, np.ndarray]]:
     yield {name: np.array(each) for name, each in found.items()}
 
 
-def pairs(seen: dict[str, np.ndarray], before: dict[str, np.ndarray]) -> list[tuple[str, str]]:
+def circles(seen: dict[str, np.ndarray], before: dict[str, np.ndarray]) -> list[tuple[str, ...]]:
     def distance(a: str, b: str) -> float:
         return float(np.linalg.norm(seen[a] - before[b]))
 
-    return [(pair.a, pair.b) for pair in exchanged(before, distance)]
+    return [each.names for each in exchanged(before, distance)]
 
 
 def test_no_light_pose_or_board_makes_cameras_look_exchanged_and_exchanged_ones_are_told(views) -> None:
-    others = {"wrist": "wrist_2", "wrist_2": "wrist", "side": "side"}
     moments = len(views["wrist"])
     for start in range(0, moments, 2):
         before = {name: views[name][start] for name in CAMERAS}
         for moment in range(moments):
-            seen = {name: views[name][moment] for name in CAMERAS}
-            assert pairs(seen, before) == []
-            crossed = {name: seen[other] for name, other in others.items()}
-            assert ("wrist", "wrist_2") in pairs(crossed, before)
+            for order in permutations(CAMERAS):
+                shows = dict(zip(CAMERAS, order, strict=True))
+                found = circles({name: views[shows[name]][moment] for name in CAMERAS}, before)
+                told = {a: b for each in found for a, b in zip(each, each[1:] + each[:1], strict=True)}
+                assert told == {name: other for name, other in shows.items() if name != other}
 
 
-def test_what_looks_like_neither_is_no_exchange() -> None:
+def test_what_looks_like_none_of_them_is_no_exchange() -> None:
     rng = np.random.default_rng(1)
-    for _ in range(50):
-        noise = [outline(rng.integers(0, 256, (*SMALL, 3), np.uint8)) for _ in range(4)]
-        assert not pairs(dict(zip("ab", noise[:2], strict=True)), dict(zip("ab", noise[2:], strict=True)))
+    for names in ("ab", "abc", "abcd"):
+        for _ in range(30):
+            noise = [outline(rng.integers(0, 256, (*SMALL, 3), np.uint8)) for _ in range(2 * len(names))]
+            n = len(names)
+            assert not circles(
+                dict(zip(names, noise[:n], strict=True)), dict(zip(names, noise[n:], strict=True))
+            )
 
 
 def test_two_fit_crossed_only_when_they_clearly_do() -> None:
     for crossed, found in ((0.99 * CLEARLY, True), (1.01 * CLEARLY, False), (math.inf, False)):
         distances = {("a", "a"): 1.0, ("b", "b"): 1.0, ("a", "b"): crossed, ("b", "a"): crossed}
         assert bool(list(exchanged("ab", lambda a, b, d=distances: d[a, b]))) == found
+
+
+def test_a_circle_and_a_pair_beside_it_are_told_each_by_itself_in_words() -> None:
+    shows = dict(zip("abcdef", "bcaedf", strict=True))
+    circle, pair = exchanged("fedcba", lambda a, b: 0.1 if shows[a] == b else 1.0)
+    assert (circle.names, pair.names) == (("a", "b", "c"), ("d", "e"))
+    assert circle.said("before") == "a shows what b showed before, b what c showed, c what a showed"
+    assert (circle.straight, circle.crossed) == (pytest.approx(3.0), pytest.approx(0.3))
 
 
 def test_a_small_picture_is_of_one_size_and_averages() -> None:

@@ -24,6 +24,13 @@ def scene(kind: str, light: float = 1.0, size: tuple[int, int] = (240, 320)) -> 
     return np.clip(light * grey, 0, 255).astype(np.uint8)[..., None].repeat(3, 2)
 
 
+def checks() -> np.ndarray:
+    """(240, 320, 3) uint8: a board at an angle."""
+    down, right = np.mgrid[:240, :320]
+    grey = 120.0 + 60.0 * np.sign(np.sin((down + right) / 12.0))
+    return grey.astype(np.uint8)[..., None].repeat(3, 2)
+
+
 def both(light: float = 1.0) -> dict[str, np.ndarray]:
     return {name: scene(name, light) for name in SERIALS}
 
@@ -41,6 +48,25 @@ def test_kept_pictures_refuse_exchanged_cameras_naming_serials_and_remedies(tmp_
         assert part in said
     assert "\n" not in said and [each.name for each in tmp_path.iterdir()] == ["cameras.npz"]
     known.check({"left": scene("right")}, SERIALS, "")  # one camera alone may have been turned
+
+
+def test_three_in_a_circle_are_told_in_one_line_with_the_serial_of_each(tmp_path: Path) -> None:
+    known = {"front": scene("left"), "left": scene("left").swapaxes(0, 1)[:, :240], "top": checks()}
+    file = tmp_path / "cameras.npz"
+    References(file).keep(known)
+    now = {"front": known["left"], "left": known["top"], "top": known["front"]}
+    named = {"front": "S1", "left": "S2", "top": "S3"}
+    with pytest.raises(CameraError) as refusal:
+        References(file).check(now, named, "delete it")
+    said = str(refusal.value)
+    for part in (
+        "cameras front (S1), left (S2) and top (S3) look exchanged",
+        "front shows what left showed before, left what top showed, top what front showed",
+        "give front the serial S3, left the serial S1, top the serial S2 in env.camera_devices",
+    ):
+        assert part in said
+    assert "\n" not in said
+    References(file).check(known, named, "")
 
 
 def test_one_that_was_turned_is_not_exchanged(tmp_path: Path) -> None:
@@ -107,7 +133,7 @@ def views(stack: ExitStack, shows: dict[str, str]) -> list:
 
     made = []
     for name, kind in shows.items():
-        device = CameraDeviceConfig(name=name, serial=SERIALS[name], width=320, height=240)
+        device = CameraDeviceConfig(name=name, serial=SERIALS[name], width=320, height=240, max_age_s=2.0)
         still = stack.enter_context(Still(device, scene(kind)))
         view = CroppedView(FrameStream(device, still.driver), CameraConfig(f"image_{name}", name, 32, 32))
         view.open()

@@ -6,6 +6,7 @@ import time
 from contextlib import closing, contextmanager
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 import zmq
@@ -19,17 +20,20 @@ from handrail.robot_env.arms.config import ArmServerConfig
 from handrail.robot_env.config import LimitsConfig, TaskConfig
 from handrail.robot_env.errors import ArmError, ArmFault, ConfigError
 from handrail.robot_env.gate import GateFlag
+from handrail.robot_env.remote import client as remote_client
+from handrail.robot_env.remote import wire
 from handrail.robot_env.remote.client import ArmClient, greet
 from handrail.robot_env.remote.endpoints import Endpoints, make_keys
 from handrail.robot_env.remote.messages import Start, Target
-from handrail.robot_env.remote.operator import ArmOperator
+from handrail.robot_env.remote.operator import ArmOperator, stop_arm
+from handrail.robot_env.remote.wire import PROTOCOL, unpack_reply
 
 SOON_S = 10.0
 HOME = (0.0, -0.8, 0.0, -2.4, 0.0, 1.6, 0.8)
 GENEROUS = ArmServerConfig(watchdog_s=5.0, lease_s=5.0, command_age_s=2.0, reading_age_s=2.0)
 CONFIG = replace(
     served_config("franka", server=GENEROUS, joint_home=HOME),
-    task=TaskConfig(seated_pose=tuple(FRAME.nominal.tolist())),
+    task=TaskConfig(seated_pose=tuple(FRAME.pose([0.0] * 6).tolist())),
 )
 
 
@@ -306,6 +310,26 @@ def test_a_server_that_ends_lets_go_of_the_arm_and_the_client_faults_and_finds_t
             assert client.state().mode is ArmMode.RUN
 
 
+def test_a_state_from_before_a_command_that_nobody_answered_counts_no_more(driver, tmp_path):
+    """A server that was killed leaves a young state of an arm that is well: nobody goes on because of it."""
+    tmp_path.chmod(0o700)
+    config = with_server(CONFIG, watchdog_s=3.0, command_age_s=0.1)
+    first = RunningServer(driver, config)
+    with closing(ArmClient(first.config)) as client:
+        client.connect()
+        client.start()
+        first.close()
+        with pytest.raises(ArmError, match="not answer in time"):
+            client.set_target(pose())
+        boot = client.newest.boot
+        with pytest.raises(ArmError, match=r"silent.*handrail arm-server"):
+            client.state()
+        with serving(with_server(config, address=first.config.arm.server.address)):
+            assert client.feed.wait(lambda state: state.boot != boot, SOON_S)
+            client.start()
+            assert client.state().mode is ArmMode.RUN
+
+
 def test_a_server_that_ends_cannot_be_started_again(driver):
     running = RunningServer(driver, CONFIG)
     gone = threading.Event()
@@ -393,18 +417,39 @@ def test_a_frame_that_is_too_big_costs_its_sender_the_connection_and_nobody_else
     assert client.state().mode is ArmMode.RUN
 
 
-def test_another_protocol_is_told_so(running):
-    import msgspec
-
-    from handrail.robot_env.remote.messages import Hello
-    from handrail.robot_env.remote.wire import PROTOCOL, Request, unpack_reply
-
+@pytest.mark.parametrize("body", [{"type": "recover", "by": "Ada"}, {"type": "of later days"}, "nothing"])
+def test_another_protocol_is_told_so(running, body):
     with RawCommander(running.config) as stranger:
-        request = Request(99, 5, 0, "", 0, msgspec.Raw(msgspec.msgpack.encode(Hello())))
-        stranger.socket.send(msgspec.msgpack.encode(request))
-        assert stranger.socket.poll(10_000)
-        reply = unpack_reply(stranger.socket.recv())
+        reply = said_in_another_protocol(stranger, body)
         assert reply.id == 5 and f"protocol {PROTOCOL}, this client 99" in reply.message
+
+
+def test_a_stop_counts_whatever_its_protocol(client, running):
+    client.start()
+    with RawCommander(running.config) as stranger:
+        assert not said_in_another_protocol(stranger, {"type": "hello"}).error
+        assert client.state().mode is ArmMode.RUN
+        assert not said_in_another_protocol(stranger, {"type": "stop", "of_later_days": 1}).error
+    assert client.feed.wait(lambda state: state.mode == ArmMode.HOLD.value, SOON_S)
+
+
+def test_a_client_of_another_version_stops_the_arm_and_is_told_so_where_it_wants_more(
+    client, running, monkeypatch
+):
+    client.start()
+    for part in (wire, remote_client):  # what is sent from here on is of another version
+        monkeypatch.setattr(part, "PROTOCOL", 99)
+    stop_arm(running.config)
+    assert client.feed.wait(lambda state: state.mode == ArmMode.HOLD.value, SOON_S)
+    with pytest.raises(ConfigError, match=f"protocol {PROTOCOL}, this client 99"):
+        greet(running.config)
+
+
+def said_in_another_protocol(stranger, body):
+    envelope = {"protocol": 99, "id": 5, "sent_ns": 0, "token": "", "sequence": 0, "body": body}
+    stranger.socket.send(msgspec.msgpack.encode(envelope))
+    assert stranger.socket.poll(10_000)
+    return unpack_reply(stranger.socket.recv())
 
 
 def test_a_subscriber_that_does_not_read_disturbs_nobody(client, running):

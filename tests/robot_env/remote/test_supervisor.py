@@ -184,7 +184,7 @@ def test_outside_the_workspace_it_does_not_start(cell):
     cell.tick()
     cell.start()
     cell.tick()
-    assert cell.mode == "HOLD" and "outside the workspace" in str(cell.answers[-1])
+    assert cell.mode == "HOLD" and "outside env.limits.workspace_low_m" in str(cell.answers[-1])
 
 
 # Silence

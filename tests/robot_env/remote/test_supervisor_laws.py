@@ -199,7 +199,7 @@ class Chaos:
         self.supervisor.tare(self.cell.now, self.stamp(), self.done())
 
     def on_joints(self):
-        self.supervisor.joints(self.cell.now, self.stamp(), HOME, self.done())
+        self.supervisor.joints(self.cell.now, self.stamp(), list(HOME), self.done())
 
     def on_work_ends(self):
         self.cell.elsewhere.finish()

@@ -9,6 +9,7 @@ import pytest
 from handrail.robot_env.arms.arm import Gains
 from handrail.robot_env.errors import ArmError, ArmFault, CameraError, ConfigError, MissingExtra
 from handrail.robot_env.remote import messages, wire
+from handrail.robot_env.unpacking import Malformed
 
 POSE = [0.5, 0.0, 0.1, 1.0, 0.0, 0.0, 0.0]
 CLIPPED = Gains(clip_m=(0.01, 0.01, 0.02), clip_rad=(0.1, 0.1, 0.1))
@@ -88,7 +89,7 @@ def test_an_error_of_another_kind_becomes_that_of_an_arm(error):
 )
 def test_a_body_that_means_nothing_is_refused(body):
     raw = msgspec.Raw(msgspec.msgpack.encode(body))
-    with pytest.raises(wire.Malformed):
+    with pytest.raises(Malformed):
         wire.unpack_body(wire.Request(wire.PROTOCOL, 1, 0, "", 0, raw))
 
 
@@ -126,6 +127,6 @@ def test_nothing_that_arrives_raises_anything_but_malformed_or_costs_memory():
         frame = deep[case] if case < len(deep) else hostile(frames, rng)
         try:
             wire.unpack_body(wire.unpack_request(frame))
-        except wire.Malformed:
+        except Malformed:
             refused += 1
     assert refused > 500_000 and resident_mb() - before_mb < 10.0

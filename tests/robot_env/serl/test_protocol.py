@@ -15,6 +15,7 @@ from handrail.robot_env.geometry import (
     quat_rotate,
 )
 from handrail.robot_env.serl.protocol import (
+    FRANKA_HAND,
     com_in_flange,
     com_in_tool,
     counts_of_width,
@@ -135,7 +136,7 @@ def test_a_gripper_with_another_stroke_opens_from_0_to_1_too():
 
 @given(ANGLES)
 def test_a_load_comes_back_from_the_flange(com):
-    np.testing.assert_allclose(com_in_tool(com_in_flange(com)), com, atol=1e-9)
+    np.testing.assert_allclose(com_in_tool(com_in_flange(com, FRANKA_HAND), FRANKA_HAND), com, atol=1e-9)
 
 
 def test_small_print():

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from handrail.robot_env.arms.arm import ArmMode
+from handrail.robot_env.arms.arm import ArmMode, Gains
 from handrail.robot_env.arms.compliance import gains_from_serl
 from handrail.robot_env.arms.config import ArmConfig, ArmServerConfig
 from handrail.robot_env.arms.sim import SimDriver
@@ -23,9 +23,10 @@ from handrail.robot_env.remote.client import ArmClient
 from handrail.robot_env.remote.make import make_server
 from handrail.robot_env.remote.messages import State
 from handrail.robot_env.remote.operator import ArmOperator
+from handrail.robot_env.serl import rest as rest_module
 from handrail.robot_env.serl.calls import WaitingCalls
 from handrail.robot_env.serl.commander import SerlCommander
-from handrail.robot_env.serl.protocol import com_in_tool
+from handrail.robot_env.serl.protocol import FRANKA_HAND, com_in_tool
 from handrail.robot_env.serl.rest import RestServer, serve_rest
 from handrail.robot_env.sim.cell import SimCell
 
@@ -107,7 +108,7 @@ def calm(served):
 
 @pytest.fixture
 def rest(served):
-    server = RestServer(served.config, port=0, pursue_s=PURSUE_S, idle_s=IDLE_S)
+    server = RestServer(served.config, port=0, pursue_s=PURSUE_S, idle_s=IDLE_S, await_start=False)
     server.start()
     client = Client(server.port)
     until(lambda: client("getpos").status == 200)
@@ -216,7 +217,9 @@ def test_a_force_is_what_the_robot_does_to_the_environment(served, rest):
 
 
 def test_one_pose_is_pursued_to_its_end_and_then_the_arm_holds(served):
-    pursuing = RestServer(served.config, port=0, pursue_s=3.0)  # many times what the way takes
+    pursuing = RestServer(
+        served.config, port=0, pursue_s=3.0, await_start=False
+    )  # many times what the way takes
     with contextlib.closing(pursuing) as server:
         server.start()
         rest = Client(server.port)
@@ -324,6 +327,31 @@ def test_compliance_parameters_become_gains_and_those_not_named_stay(served, res
     assert rest("update_param", {"translational_stiffness": -1}).status == 400
 
 
+def test_parameters_that_the_station_forbids_are_refused_with_the_arm_at_rest_too(served, rest, monkeypatch):
+    seen = []
+    monkeypatch.setattr(served.driver, "set_gains", seen.append)
+    assert mode(served) is not ArmMode.RUN
+    reply = rest("update_param", {"translational_stiffness": 9000, "translational_clip_x": 0.05})
+    assert reply.status == 409 and "stiffness times clip" in reply.text and "35.0 N" in reply.text
+    for name, limit in (("translational_damping", "500.0"), ("rotational_damping", "50.0")):
+        reply = rest("update_param", {name: 1e9})
+        assert reply.status == 400 and limit in reply.text
+    assert rest("update_param", {"rotational_stiffness": 140}).status == 200  # the others are as before
+    assert rest("startimp").status == 200
+    assert rest.pose(above(served)).status == 200
+    assert until(lambda: seen)[-1] == gains_from_serl({"rotational_stiffness": 140})
+
+
+def test_parameters_end_with_the_lease(served, rest, monkeypatch):
+    seen = []
+    monkeypatch.setattr(served.driver, "set_gains", seen.append)
+    rest("startimp")
+    rest("update_param", {"translational_stiffness": 900})
+    rest("stopimp")
+    assert until(lambda: [gains for gains in seen if gains == Gains()])
+    assert mode(served) is ArmMode.HOLD and seen[-1] == Gains()
+
+
 def test_parameters_from_before_the_start_are_in_force_from_the_start(served, rest, monkeypatch):
     seen = []
     monkeypatch.setattr(
@@ -343,7 +371,14 @@ def test_a_load_is_told_in_the_tool_frame(served, rest, monkeypatch):
     load = {"mass": 0.2, "F_x_center_load": [0.01, 0.0, 0.11], "load_inertia": [0.0] * 9}
     assert rest("set_load", load).text == "Set Load"
     assert seen[0][0] == 0.2
-    np.testing.assert_allclose(seen[0][1], com_in_tool((0.01, 0.0, 0.11)), atol=1e-9)
+    np.testing.assert_allclose(seen[0][1], com_in_tool((0.01, 0.0, 0.11), FRANKA_HAND), atol=1e-9)
+
+
+def test_a_load_on_an_arm_whose_tool_is_not_known_is_refused(served, rest, monkeypatch):
+    monkeypatch.setattr(served.driver, "set_load", lambda mass, com: pytest.fail("a load was set"))
+    monkeypatch.setattr(rest_module, "tool_of", lambda config, q, pose: "no tool is configured")
+    reply = rest("set_load", {"mass": 0.2, "F_x_center_load": [0.0, 0.0, 0.1]})
+    assert reply.status == 501 and "no tool is configured" in reply.text
 
 
 def test_a_joint_reset_goes_to_the_configured_home_from_hold(served, rest, monkeypatch):
@@ -436,6 +471,24 @@ def test_an_operators_stop_lasts_until_startimp(served, rest):
     assert rest.pose(above(served)).status == 200
 
 
+def test_a_client_that_outlived_the_server_of_before_drives_after_startimp_only(served):
+    """Nothing restarts into RUN."""
+    before = RestServer(served.config, port=0, await_start=False)
+    before.start()
+    assert Client(before.port).pose(above(served)).status == 200
+    before.close()
+    with contextlib.closing(RestServer(served.config, port=0)) as server:
+        server.start()
+        rest = Client(server.port)
+        for _ in range(3):
+            reply = rest.pose(above(served, x=0.03))
+            assert reply.status == 409 and "just begun" in reply.text and "startimp" in reply.text
+        assert rest("open_gripper").status == 409
+        assert free(now(served)) and rest("getstate").status == 200
+        assert rest("startimp").status == 200
+        assert rest.pose(above(served)).status == 200
+
+
 def test_a_client_that_comes_back_after_a_silence_starts_anew(served, rest):
     rest.pose(above(served))
     served.operator.stop()
@@ -513,7 +566,7 @@ def test_an_operators_stop_after_a_joint_reset_was_ended_counts(served, rest, mo
 
 
 def test_only_a_client_that_was_told_may_wait_a_stop_out(served):
-    server = RestServer(served.config, port=0, pursue_s=0.2, idle_s=0.5)
+    server = RestServer(served.config, port=0, pursue_s=0.2, idle_s=0.5, await_start=False)
     server.start()
     rest = Client(server.port)
     try:
@@ -529,7 +582,7 @@ def test_only_a_client_that_was_told_may_wait_a_stop_out(served):
 
 
 def test_a_bug_lets_the_arm_go_and_the_next_call_is_answered(served, monkeypatch):
-    server = RestServer(served.config, port=0, pursue_s=30.0)
+    server = RestServer(served.config, port=0, pursue_s=30.0, await_start=False)
     server.start()
     rest = Client(server.port)
     try:
@@ -555,7 +608,7 @@ def test_whatever_ends_the_thread_no_call_waits_for_it(monkeypatch):
     def no_arm() -> ArmClient:
         raise ArmError("nobody is asked for an arm here")
 
-    commander = SerlCommander(no_arm, 0.1)
+    commander = SerlCommander(no_arm, 0.1, lambda gains: None)
     monkeypatch.setattr(commander, "_tick", end)
     futures = [commander.submit(time.monotonic) for _ in range(3)]
     with pytest.raises(SystemExit):
@@ -584,7 +637,7 @@ def test_too_many_calls_are_refused_and_a_lone_one_goes_before_them():
 def test_the_pursuit_is_a_setting(served):
     arm = served.config.arm
     brief = replace(served.config, arm=replace(arm, server=replace(arm.server, rest_pursue_s=0.2)))
-    server = RestServer(brief, port=0)
+    server = RestServer(brief, port=0, await_start=False)
     server.start()
     try:
         commands = now(served).counters.commands
@@ -689,7 +742,7 @@ def test_a_port_that_is_taken_is_a_configuration_error(served, calm):
 
 def test_without_an_arm_server_it_says_so(tmp_path):
     config = EnvConfig(arm=ArmConfig(kind="sim_server", server=ArmServerConfig(address=f"ipc://{tmp_path}")))
-    server = RestServer(config, port=0)
+    server = RestServer(config, port=0, await_start=False)
     server.start()
     rest = Client(server.port)
     try:
@@ -718,7 +771,7 @@ def test_it_is_offered_until_told_to_end(served):
 
 
 def test_the_arm_is_free_when_it_ends(served):
-    server = RestServer(served.config, port=0, pursue_s=30.0)
+    server = RestServer(served.config, port=0, pursue_s=30.0, await_start=False)
     server.start()
     Client(server.port).pose(above(served))
     assert now(served).lease

@@ -45,7 +45,7 @@ def rest(model: str, tcp=TOOL) -> Iterator[tuple[Standing, Ask]]:
     driver = Standing(pose)
     config = served_config("ur", ur=URConfig(tcp=tcp))
     running = RunningServer(driver, replace(config, task=TaskConfig(seated_pose=tuple(pose.tolist()))))
-    server = RestServer(running.config, port=0)
+    server = RestServer(running.config, port=0, await_start=False)
 
     def ask(name: str, body: object = None) -> tuple[int, str]:
         connection = HTTPConnection("127.0.0.1", server.port, timeout=10.0)
@@ -106,3 +106,23 @@ def test_an_open_hand_e_reads_open_and_counts_reach_its_whole_stroke():
             assert ask("move_gripper", {"gripper_pos": counts}) == (200, "Moved Gripper")
         widths = [width for _, width, _ in driver.gripper.calls]
         np.testing.assert_allclose(widths, (0.0, 0.025, 0.05, 0.05), atol=1e-12)
+
+
+def test_a_load_counts_from_the_flange_with_the_stations_tool_behind_it():
+    with rest("ur5e") as (driver, ask):
+        load = {"mass": 1.0, "F_x_center_load": [0.0, 0.05, 0.10]}
+        assert ask("set_load", load) == (200, "Set Load")
+        ((mass_kg, com_m),) = driver.loads
+        assert mass_kg == 1.0 and com_m == pytest.approx((0.0, 0.05, -0.05))
+    with rest("ur5e", tcp=None) as (driver, ask):
+        status, text = ask("set_load", load)
+        assert status == 501 and "env.arm.ur.tcp is not set" in text and not driver.loads
+
+
+def test_a_start_too_far_outside_the_workspace_is_refused_and_no_fault():
+    with rest("ur5e") as (driver, ask):
+        driver.pose = pose_compose(driver.pose, (0.0, 0.0, 0.0, 0.0, np.sin(0.25), 0.0, np.cos(0.25)))
+        until(lambda: json.loads(ask("getpos")[1])["pose"] == driver.pose.tolist())
+        status, text = ask("startimp")
+        assert status == 409 and "env.limits.rotation_limit_rad" in text and "fault" not in text
+        assert "workspace" not in text

@@ -122,13 +122,13 @@ def test_elbow_does_not_wander():
 
 def test_inverse_kinematics_reaches_and_refuses(cell, above):
     pose = above(cell, 0.03, 0.02, -0.02, 0.17)
-    q = cell.solve_ik(pose)
+    q = cell.kinematics.solve(pose)
     before = cell.read().q
     cell.teleport(pose)
     np.testing.assert_allclose(cell.read().pose, pose, atol=1e-6)
     assert q.shape == before.shape
     with pytest.raises(ArmError, match="choose a pose nearer"):
-        cell.solve_ik((2.0, 0.0, 0.5, 1.0, 0.0, 0.0, 0.0))
+        cell.kinematics.solve((2.0, 0.0, 0.5, 1.0, 0.0, 0.0, 0.0))
 
 
 def test_truth_agrees_with_the_sensors(cell, above):

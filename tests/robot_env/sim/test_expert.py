@@ -156,5 +156,6 @@ def test_hostile_actions_break_nothing(arm: ArmName):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_30_000_hostile_actions_break_nothing():
     hostile("panda", 30_000)

@@ -80,6 +80,7 @@ class FrankaEmulator:
 
     def reset(self) -> None:
         """As it was when it was switched on; the client must have gone."""
+        self.thaw()  # a test that failed may have left it frozen
         for _ in range(100):
             try:
                 self.ask("reset")

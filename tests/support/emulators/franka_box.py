@@ -84,14 +84,14 @@ class ControlBox(FrankaRobotServer):
         return vars(self)["_FrankaServer__message_id"]
 
     def wait_for_client(self, seconds: float) -> None:
-        """Give a client that is in control time to answer the last state.
+        """Give a client that is in control time to answer the last state, and more with each tick it missed.
 
-        A busy test machine then slows emulated time down instead of aborting motions. A client that has died
-        or hangs still misses its ticks.
+        A busy test machine then slows emulated time down instead of aborting motions. A client that hangs
+        still misses its ticks, within seconds; of one that has died the socket tells.
         """
         udp, tcp = vars(self)["_FrankaServer__udp_socket"], self._tcp_socket
         if self.current_motion_id and udp is not None and tcp is not None:
-            select.select([udp, tcp], [], [], seconds)
+            select.select([udp, tcp], [], [], seconds * max(1, self._missed))
 
     def stop_with(self, mode: RobotMode, errors: set[str], status: MoveStatus, flags: bool = True) -> None:
         """Latch a fault and abort the motion.

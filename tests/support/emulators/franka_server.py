@@ -27,7 +27,7 @@ from handrail.robot_env.sim.randomize import Draw
 TICK_S = 0.001
 PR_SET_PDEATHSIG = 1
 PATIENCE_S = 0.02
-"""How long a client in control may take over one tick before it counts as missed [s]."""
+"""How long a client in control may take over the first tick before it counts as missed [s]."""
 MODES = {
     "reflex": (RobotMode.kReflex, MoveStatus.kReflexAborted),
     "user_stop": (RobotMode.kUserStopped, MoveStatus.kEmergencyAborted),

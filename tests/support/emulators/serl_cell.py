@@ -105,7 +105,7 @@ class RobotSide:
         self.serve(0)
 
     def serve(self, port: int) -> None:
-        self.rest = RestServer(self.config, port, pursue_s=PURSUE_S)
+        self.rest = RestServer(self.config, port, pursue_s=PURSUE_S, await_start=False)
         self.rest.start()
 
     def close(self) -> None:

@@ -8,6 +8,8 @@ import { h, say, mark } from "../dom.js";
 const SOURCES = { keyboard: "Keyboard", gamepad: "Gamepad", spacemouse: "SpaceMouse" };
 const AXES = ["x", "y", "z", "rx", "ry", "rz"];
 const HELD_MS = 350; // a longer press of t or its button is a hold, a shorter one a switch
+const LOST_MS = 300; // a hand that is waited for so long is not one that has only just begun
+const LOST = "▲ Your hand was not heard for a moment, and the arm holds: let go of everything, then press again.";
 
 /** The neutral takeover: pressed shortly it stays, held it ends when it is let go. */
 function takeover({ hand, commands, toast }) {
@@ -126,8 +128,17 @@ export function driving(root, context, { names, key, group, when }) {
   );
 
   let frame = 0;
+  let waited = null; // since when the arm holds although this page drives
+  /** Whether the control loop waits for this hand to let go, as it does once it has lost it. */
+  function lost() {
+    const { now, alive } = live.state;
+    const holds = alive && hand.last.drive && now?.driver === "hold" && now.hand !== "" && !now.paused;
+    waited = holds ? (waited ?? performance.now()) : null;
+    return holds && performance.now() - waited > LOST_MS;
+  }
   function feel() {
     const { seen, drive: drives } = hand.last;
+    if (lost() !== root.hasAttribute("data-lost")) changed();
     axes.forEach((axis, index) => {
       axis.firstChild.style.transform = `scaleX(${seen[index]})`;
     });
@@ -135,14 +146,16 @@ export function driving(root, context, { names, key, group, when }) {
     frame = hand.armed || hand.neutral ? requestAnimationFrame(feel) : 0;
   }
   const changed = () => {
+    const silent = lost();
     drive.draw();
+    mark(root, "data-lost", silent ? "" : null);
     mark(neutral.node, "aria-pressed", String(hand.neutral));
     if (source.value !== hand.source) source.value = hand.source;
     mark(root, "data-armed", hand.armed ? "" : null);
     if (frame === 0) feel();
     const why = hand.armed ? "" : commands.why("drive");
     const idle = why ? `${names[0]} from this page: ${why}.` : `${SOURCES[hand.source]}: ${hand.words}.`;
-    say(words, hand.armed ? `${hand.words}.` : idle);
+    say(words, silent ? LOST : hand.armed ? `${hand.words}.` : idle);
   };
   hand.addEventListener("change", changed);
   const still = "neutral takeover: press to switch, or hold";

@@ -80,9 +80,8 @@ export class Hand extends EventTarget {
     window.addEventListener("pagehide", () => this.letGo(""));
     document.addEventListener("visibilitychange", () => document.hidden && this.letGo("the tab was hidden"));
     document.addEventListener("contextmenu", () => this.#source.drop());
-    for (const kind of ["lease", "connection"]) {
-      live.on(kind, () => !this.#may() && this.letGo("this page does not operate any more"));
-    }
+    live.on("connection", ({ connected }) => !connected && this.letGo("the connection to the console was lost"));
+    live.on("lease", () => !this.#may() && this.letGo("this page does not operate any more"));
   }
 
   /** Whether the device's deadman counts. */

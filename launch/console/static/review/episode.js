@@ -203,6 +203,7 @@ export function mountEpisode(root, context, episode, words) {
     context.keys.bind("Enter", "play or pause", toggle, { group: "Review" }),
     context.keys.bind("PageDown", "next episode", () => turn(1), { group: "Review" }),
     context.keys.bind("PageUp", "previous episode", () => turn(-1), { group: "Review" }),
+    context.keys.bind("Escape", "all episodes", () => context.navigate(address("", words)), { group: "Review" }),
     context.live.on("labelled", ({ episodes }) => episodes.includes(episode) && loadRow().catch(complain)),
   ];
   return () => {

@@ -29,7 +29,9 @@ function line(id, cancel) {
     node: h("li", { class: "row", dataset: { job: id } }, words, stop, fetch),
     show(job) {
       const far = job.of ? `${job.done} of ${job.of} steps …` : "looking at the log …";
-      const how = { running: far, done: "ready", failed: job.why };
+      const left = Object.entries(job.left_out ?? {}).map(([why, episodes]) => `${episodes} ${why}`);
+      const ready = left.length ? `ready, without ${left.join(", ")}` : "ready";
+      const how = { running: far, done: ready, failed: job.why };
       say(words, `${NAMES[job.format]}: ${how[job.state]}`);
       mark(words, "class", job.state === "failed" ? "bad" : null);
       stop.hidden = job.state !== "running";
@@ -42,7 +44,7 @@ function line(id, cancel) {
  * The buttons, and every export that the console is making or keeps: whoever comes back finds what was begun.
  * @param {object} context of the view
  * @param {() => object} words what is chosen
- * @returns {{node: HTMLElement, destroy: () => void}}
+ * @returns {{node: HTMLElement, of: (ticked: number) => void, destroy: () => void}} `of`: so many are chosen one by one
  */
 export function exportButtons(context, words) {
   let gone = false;
@@ -51,6 +53,7 @@ export function exportButtons(context, words) {
   let beginning = false;
   const awaited = new Set(); // begun here: fetched as soon as they are done
   const lines = new Map(); // id → its line
+  const what = h("span", { class: "small muted" }, "Export");
   const state = h("span", { class: "small", role: "status", dataset: { field: "export" } });
   const list = h("ul", { class: "jobs small", "aria-label": "Exports", hidden: true });
   const part = h("select", { name: "end_s", "aria-label": "What the film shows" });
@@ -168,7 +171,7 @@ export function exportButtons(context, words) {
     node: h(
       "div",
       { class: "row wrap exports", role: "group", "aria-label": "Export the selection" },
-      h("span", { class: "small muted" }, "Export"),
+      what,
       ...tables,
       made[0],
       part,
@@ -176,6 +179,7 @@ export function exportButtons(context, words) {
       state,
       list,
     ),
+    of: (ticked) => say(what, ticked ? `Export the ${ticked} ticked` : "Export"),
     destroy() {
       gone = true;
       clearTimeout(timer);

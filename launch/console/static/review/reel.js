@@ -138,6 +138,7 @@ export function mountReel(root, context, words) {
     context.keys.bind("ArrowRight", "next failure", () => show(index + 1), group),
     context.keys.bind("ArrowLeft", "previous failure", () => show(index - 1), group),
     context.keys.bind("Enter", "play or pause", () => setPlaying(!playing), group),
+    context.keys.bind("Escape", "all episodes", () => context.navigate(address("", words)), group),
   ];
   return () => {
     turn += 1;

@@ -1,4 +1,4 @@
-/** The table of episodes: newest first, sortable, filled as one scrolls, so that thousands open at once. */
+/** The table of episodes: newest first, sortable, filled as one scrolls, so that thousands open at once; rows can be ticked. */
 
 import { h, clear, mark } from "../dom.js";
 import { byMachine, fixed, moment, outcome } from "./words.js";
@@ -39,11 +39,16 @@ function labeller(who) {
 /**
  * The table.
  * @param {() => object} words the filter, which an episode's address keeps
- * @returns {{node: HTMLElement, show: (rows: object[], anew: boolean) => void, destroy: () => void}}
+ * @param {(episodes: number[]) => void} ticked told which rows are ticked, whenever that changes
+ * @returns {{node: HTMLElement, show: (rows: object[], anew: boolean) => void, reveal: (episode: number) => void,
+ *   enter: () => void, tick: () => void, untick: () => void, destroy: () => void}} `reveal` goes to a row; `enter` to the
+ *   first one; `tick` changes the row that has the focus; `untick` all of them
  */
-export function episodeTable(words) {
+export function episodeTable(words, ticked) {
   let rows = [];
   let drawn = 0;
+  let last = null; // the row that was ticked last: Shift ticks all from there
+  const chosen = new Set();
   let sorted = { column: COLUMNS[0], down: true };
   const body = h("tbody");
   const heads = new Map(
@@ -52,12 +57,13 @@ export function episodeTable(words) {
       return [column, h("th", { class: column.number ? "number" : "", scope: "col", dataset: { column: column.name } }, button)];
     }),
   );
+  const every = h("button", { type: "button", class: "quiet", dataset: { act: "tick-all" }, on: { click: tickAll } }, "All");
   const end = h("div", { class: "table-end", "aria-hidden": "true" });
   const nothing = h("p", { class: "empty", hidden: true }, "No episode meets these conditions.");
   const node = h(
     "div",
     { class: "table-frame", tabIndex: -1 },
-    h("table", { id: "episodes" }, h("thead", {}, h("tr", {}, ...heads.values())), body),
+    h("table", { id: "episodes" }, h("thead", {}, h("tr", {}, h("th", { class: "tick", scope: "col" }, every), ...heads.values())), body),
     nothing,
     end,
   );
@@ -73,13 +79,49 @@ export function episodeTable(words) {
     const row = event.target.closest("tr");
     if (!step || !row) return;
     const next = step > 0 ? row.nextElementSibling : row.previousElementSibling;
+    if (next && event.shiftKey) set([numberOf(row), numberOf(next)], true);
     next?.querySelector("a").focus();
     event.preventDefault();
   });
   body.addEventListener("click", (event) => {
     const row = event.target.closest("tr");
-    if (row && !event.target.closest("a") && !getSelection()?.toString()) row.querySelector("a").click();
+    if (row && event.target.closest(".tick")) tickAt(numberOf(row), event);
+    else if (row && !event.target.closest("a") && !getSelection()?.toString()) row.querySelector("a").click();
   });
+
+  const numberOf = (row) => Number(row.dataset.episode);
+
+  /** Tick rows, or take their ticks away. */
+  function set(episodes, on) {
+    for (const episode of episodes) {
+      if (on) chosen.add(episode);
+      else chosen.delete(episode);
+    }
+    for (const row of body.rows) {
+      const there = chosen.has(numberOf(row));
+      row.querySelector(".tick input").checked = there;
+      mark(row, "aria-selected", there ? "true" : null);
+    }
+    tell();
+  }
+
+  function tell() {
+    mark(every, "aria-pressed", String(rows.length > 0 && chosen.size === rows.length));
+    ticked(rows.map((row) => row.episode).filter((episode) => chosen.has(episode)));
+  }
+
+  /** A click on a tick, or beside it in its cell: with Shift for all rows from the last one. */
+  function tickAt(episode, event) {
+    const on = !chosen.has(episode);
+    const order = rows.map((row) => row.episode);
+    const [from, to] = [order.indexOf(event.shiftKey && last !== null ? last : episode), order.indexOf(episode)];
+    set(from < 0 ? [episode] : order.slice(Math.min(from, to), Math.max(from, to) + 1), on);
+    last = episode;
+  }
+
+  function tickAll() {
+    set(rows.map((row) => row.episode), chosen.size < rows.length);
+  }
 
   function cell(column, row) {
     const shown = column.show ? column.show(row) : String(row[column.name] ?? "");
@@ -95,8 +137,12 @@ export function episodeTable(words) {
     drawn += part.length;
     body.append(
       ...part.map((row) => {
-        const cells = COLUMNS.map((column) => cell(column, row));
-        return h("tr", { dataset: { episode: row.episode, outcome: row.outcome } }, ...cells);
+        const on = chosen.has(row.episode);
+        // By hand alone: the keyboard goes from row to row, and has a key for it.
+        const box = h("input", { type: "checkbox", checked: on, tabIndex: -1, "aria-label": `Choose episode ${row.episode}` });
+        const cells = [h("td", { class: "tick" }, box), ...COLUMNS.map((column) => cell(column, row))];
+        const data = { episode: row.episode, outcome: row.outcome };
+        return h("tr", { dataset: data, "aria-selected": on ? "true" : null }, ...cells);
       }),
     );
     end.hidden = drawn >= rows.length;
@@ -134,10 +180,27 @@ export function episodeTable(words) {
     show(newRows, anew) {
       const focused = document.activeElement?.closest?.("tr[data-episode]")?.dataset.episode;
       rows = [...newRows];
+      const there = new Set(rows.map((row) => row.episode));
+      for (const episode of chosen) if (anew || !there.has(episode)) chosen.delete(episode);
       draw(anew ? 0 : drawn);
+      tell();
       if (anew) node.scrollTop = 0;
       if (focused !== undefined) body.querySelector(`tr[data-episode="${focused}"] a`)?.focus({ preventScroll: true });
     },
+    reveal(episode) {
+      const at = rows.findIndex((row) => row.episode === episode);
+      if (at < 0) return;
+      while (drawn <= at) more();
+      const link = body.querySelector(`tr[data-episode="${episode}"] a`);
+      link.focus({ preventScroll: true });
+      link.scrollIntoView({ block: "center" });
+    },
+    enter: () => body.querySelector("a")?.focus(),
+    tick() {
+      const row = document.activeElement?.closest?.("tr[data-episode]");
+      if (row) tickAt(numberOf(row), { shiftKey: false });
+    },
+    untick: () => set([...chosen], false),
     destroy: () => seen.disconnect(),
   };
 }

@@ -3,6 +3,7 @@
 import { chart, format } from "../chart.js";
 import { h, say } from "../dom.js";
 import { segments } from "./frames.js";
+import { FORCE } from "../run/traces.js";
 
 const AXES = [
   { color: "--accent", dash: [] },
@@ -18,7 +19,7 @@ function rows(steps) {
   const parts = (from, column) => [0, 1, 2].map((axis) => column.map((action) => action[from + axis]));
   const reward = { lines: ["under its label", "as recorded"], values: [steps.reward] }; // the second where they differ
   return [
-    { name: "force", heading: "Force, N", lines: [""], values: [steps.force], y: { min: 0 } },
+    { name: "force", heading: "Force, N", lines: [""], values: [steps.force], y: FORCE },
     { name: "move", heading: "Action, move", lines: ["x", "y", "z"], values: parts(0, steps.action), y: { min: -1, max: 1 } },
     { name: "turn", heading: "Action, turn", lines: ["x", "y", "z"], values: parts(3, steps.action), y: { min: -1, max: 1 } },
     { name: "reward", heading: "Reward", ...reward, y: { min: 0, max: 1 }, kind: "step" },

@@ -27,6 +27,18 @@ export function share(successes, episodes, [low, high]) {
 /** A number with so many places; "" for none. */
 export const fixed = (value, places) => (value === null || value === undefined ? "" : value.toFixed(places));
 
+/** Why this page may say nothing of episodes now; "" when it may. */
+export function whyNot(context) {
+  const { live, role } = context;
+  if (!live.state.connected) return "no connection to the console";
+  if (role !== "operator") return "you are signed in as a viewer";
+  if (context.may()) return "";
+  return live.state.lease?.holder ? `${live.state.lease.holder} has the controls` : "take the controls to label";
+}
+
+/** Lets Escape leave a text field: the keys are keys again. */
+export const leaveByEscape = (event) => event.key === "Escape" && event.target.blur();
+
 const pad = (number) => String(number).padStart(2, "0");
 
 /** Nanoseconds since 1970 as "2026-03-01 14:03:22", here. */

@@ -4,11 +4,10 @@
  */
 
 import { tile, useful } from "./tiling.js";
-import { standstill } from "../standstill.js";
+import { STILL, standstill } from "../standstill.js";
 import { h, say, mark, clear } from "../dom.js";
 
 const STALE_MS = 1000;
-const STILL = { ended: "the session has ended", rest: "nobody drives this run" };
 const KEPT = "handrail-camera";
 
 /**

@@ -6,6 +6,9 @@ import { h, say, soon } from "../dom.js";
 const STEP = { number: 0, source: 1, force: 2, value: 3, score: 4 };
 const HUMAN = 1;
 
+/** The axis of a force [N]: the noise of free air must not fill the plot as contact does. */
+export const FORCE = { range: (_, high) => [0, Math.max(5, 1.08 * high)] };
+
 const TRACES = [
   {
     field: "force",
@@ -14,7 +17,7 @@ const TRACES = [
     unit: "N",
     digits: 1,
     color: "--bad",
-    y: { min: 0 },
+    y: FORCE,
     without: "no force is measured",
   },
   { field: "q", column: STEP.value, title: "Q (critics)", unit: "", digits: 2, color: "--accent", y: {}, without: "no critic speaks yet" },

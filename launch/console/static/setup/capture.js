@@ -170,7 +170,7 @@ export function capture(root, station, context, note) {
     if (why) release(); // a button that is down from before says nothing of the next example
     say(said, collect.state.lines.slice(-6).join("\n"));
     said.hidden = collect.state.lines.length === 0;
-    learn.draw(blind, idle);
+    learn.draw(blind);
     note(on ? "●" : "");
     watch();
   }

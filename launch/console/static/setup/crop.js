@@ -5,6 +5,7 @@
  */
 
 import { h, say, mark, clear } from "../dom.js";
+import { guarded, hindrance, onPress } from "./rig.js";
 import { box as limited, grow, move, reshape, spanned } from "./rectangle.js";
 
 const HANDLES = ["nw", "ne", "sw", "se"];
@@ -35,6 +36,13 @@ export function crop(root, station, context, note) {
   const numbers = h("p", { class: "small muted", id: "crop-numbers", role: "status" });
   const reset = h("button", { type: "button", dataset: { act: "crop-middle" } }, "All of the middle");
   const undo = h("button", { type: "button", dataset: { act: "crop-undo" } }, "As configured");
+  const right = h("button", { type: "button", dataset: { act: "pictures-right" } }, "These pictures are right");
+  const places = h(
+    "p",
+    { class: "small muted" },
+    "“These pictures are right” says that every camera is where it belongs: exchanged ones are known by what they show now. ",
+    "Saving a crop says so too.",
+  );
   const none = h("p", { class: "empty" }, "This task has no cameras: the policy sees the state alone.");
   const work = h(
     "div",
@@ -55,9 +63,10 @@ export function crop(root, station, context, note) {
         "Drag a rectangle on the picture; then drag it, or its corners, and a new one outside it or with Shift. ",
         "With the frame in focus arrows move it, Shift and arrows resize it, by 10 pixels with Alt.",
       ),
+      places,
     ),
   );
-  root.append(h("div", { class: "row spread wrap" }, h("h1", {}, "Crop"), chooser), work, none);
+  root.append(h("div", { class: "row spread wrap" }, h("h1", {}, "Crop"), h("div", { class: "row wrap" }, right, chooser)), work, none);
 
   let image = null;
   let stop = () => {};
@@ -100,7 +109,7 @@ export function crop(root, station, context, note) {
   function draw() {
     const { facts } = station;
     none.hidden = facts.images.length > 0;
-    work.hidden = chooser.hidden = facts.images.length === 0;
+    work.hidden = chooser.hidden = right.hidden = facts.images.length === 0;
     if (!facts.images.length) return;
     image = facts.images.find((each) => each.name === image?.name) ?? facts.images[0];
     const names = facts.images.map((each) => each.name).join("\n");
@@ -123,6 +132,8 @@ export function crop(root, station, context, note) {
     cover.hidden = seen;
     const drawn = "A run in simulation draws the policy's images alone: start the set-up to see the whole picture.";
     say(cover, facts.real ? `No picture of camera ${image.source} yet: start the set-up.` : drawn);
+    places.hidden = right.hidden = !facts.real;
+    guarded(right, hindrance(context) || (seen ? "" : "no picture of this camera yet: start the set-up"));
     const mine = station.drafts.crops[image.name] !== undefined;
     const from = station.crop(image) === null ? "the largest part in the middle" : `${width} × ${height} pixels at ${left}, ${top}`;
     const enlarged = width < image.width || height < image.height ? " That is fewer pixels than the image has: it is enlarged." : "";
@@ -149,6 +160,10 @@ export function crop(root, station, context, note) {
   );
   keep.addEventListener("change", () => keep.checked && set(reshape(value(), shape(), false)));
   reset.addEventListener("click", () => station.setCrop(image, null));
+  onPress(right, context.toast, async () => {
+    const { kept } = await context.api("/api/setup/pictures", { method: "POST", body: {} });
+    context.toast(`Kept, to know exchanged cameras by: what ${kept.join(", ")} ${kept.length > 1 ? "show" : "shows"} now.`, "good");
+  });
   undo.addEventListener("click", () => station.setCrop(image, image.crop));
 
   /** Where the pointer is, in pixels of the picture. */

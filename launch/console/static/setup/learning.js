@@ -1,6 +1,7 @@
 /** Learning from the examples: training a classifier, how it did on what it has not seen, and putting it in use. */
 
-import { h, say, clear } from "../dom.js";
+import { h, say, mark, clear } from "../dom.js";
+import { contents } from "./report.js";
 import { guarded, hindrance, onPress } from "./rig.js";
 
 const LINES = 6; // of a job, the last ones
@@ -24,8 +25,7 @@ function figures(known) {
 
 /**
  * @param {HTMLElement} root @param {import("./station.js").Station} station @param {object} context
- * @returns {{draw: (blind: string, idle: string) => void, look: () => void}} `blind`: why there is nothing to train;
- *   `idle`: why nothing may be put in use now
+ * @returns {{draw: (blind: string) => void, look: () => void}} `blind`: why there is nothing to train
  */
 export function learning(root, station, context) {
   const { api, toast } = context;
@@ -36,6 +36,8 @@ export function learning(root, station, context) {
   const said = h("pre", { class: "job-lines small", "aria-label": "What the training says" });
   const verdict = h("p", { role: "status" });
   const list = h("ul", { class: "figures", "aria-label": "How it did on episodes that it has not learned from" });
+  const read = h("button", { type: "button", dataset: { act: "report" }, "aria-expanded": "false", hidden: true });
+  const report = h("div", { class: "report", role: "region", "aria-label": "Report of the training", hidden: true });
   const all = h("button", { type: "button", dataset: { act: "accept-all-the-same" } }, "Put it in use all the same");
   const no = h("button", { type: "button", dataset: { act: "accept-not" } }, "Not this one");
   const question = h(
@@ -50,11 +52,14 @@ export function learning(root, station, context) {
     question,
     verdict,
     list,
+    h("div", { class: "row" }, read),
     said,
+    report,
   );
 
   let known = { newest: null, in_use: "" };
   let asked = "";
+  let looked = "";
 
   const named = () => name.value.trim();
 
@@ -70,7 +75,11 @@ export function learning(root, station, context) {
       }
     }
     if (wanted !== asked) return;
-    if (told.newest?.version !== known.newest?.version) question.hidden = true;
+    if (wanted !== looked || told.newest?.version !== known.newest?.version) {
+      question.hidden = true;
+      fold();
+    }
+    looked = wanted;
     known = told;
     show();
   }
@@ -81,8 +90,32 @@ export function learning(root, station, context) {
     const other = used ? `not in use (in use: ${used})` : "not in use";
     say(verdict, trouble ? `✖ ${trouble}` : newest ? `${words}: ${used === newest.version ? "✓ in use" : other}.` : words);
     const rows = newest ? figures(newest) : [];
+    drawFold();
     clear(list).append(...rows.map(([good, text]) => h("li", { class: good ? "good" : "warn" }, `${good ? "✓" : "▲"} ${text}`)));
   }
+
+  /** Put the report away: the next one is another's. */
+  function fold() {
+    clear(report);
+    report.hidden = true;
+    drawFold();
+  }
+
+  function drawFold() {
+    read.hidden = !known.newest;
+    mark(read, "aria-expanded", String(!report.hidden));
+    say(read, report.hidden ? "Show the report" : "Hide the report");
+  }
+
+  onPress(read, toast, async () => {
+    if (!report.hidden) return fold();
+    const of = known.newest.version;
+    const { parts } = await api(`/api/setup/classifiers/${encodeURIComponent(looked)}/${of}/report`);
+    if (of !== known.newest?.version) return;
+    clear(report).append(...contents(parts));
+    report.hidden = false;
+    drawFold();
+  });
 
   const put = () => accepting.start({ name: named(), version: known.newest.version });
   onPress(train, toast, () => training.start({ name: named() }));
@@ -101,7 +134,7 @@ export function learning(root, station, context) {
   name.addEventListener("change", look);
   for (const job of [training, accepting]) job.listeners.add(({ state }) => state !== "running" && look());
 
-  function draw(blind, idle) {
+  function draw(blind) {
     const why = hindrance(context);
     const using = known.newest && known.newest.version === known.in_use && "it is in use";
     const obstacles = [
@@ -110,7 +143,6 @@ export function learning(root, station, context) {
       accepting.running && "it is being put in use",
       !known.newest && "no classifier of this name has been trained",
       using,
-      idle,
     ];
     guarded(train, why || blind || (training.running ? "it is being trained" : ""));
     const unfit = why || obstacles.find(Boolean) || "";

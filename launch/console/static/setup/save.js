@@ -87,7 +87,9 @@ export function saving(root, station, context, note) {
     asked = "";
     station.saved();
     show();
-    toast(`Saved: ${made.path}`, "good");
+    const { kept, unkept } = made.pictures;
+    toast(`Saved: ${made.path}${kept.length ? `, with pictures of ${kept.join(", ")} to know exchanged cameras by` : ""}`, "good");
+    if (unkept) toast(`Saved without pictures to know exchanged cameras by: ${unkept}`, "warn");
   });
   copy.addEventListener("click", async () => {
     try {

@@ -28,6 +28,7 @@ function mount(root, context) {
   context.style("hand/driving.css");
   context.style("setup/setup.css");
   context.style("setup/places.css");
+  context.style("setup/report.css");
   const station = new Station(context);
   const side = h("aside", { class: "setup-side" });
   const tabs = h("nav", { class: "setup-tabs", "aria-label": "Parts of the set-up" });

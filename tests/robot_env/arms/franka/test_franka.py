@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from emulators.franka import SUPPORT, FrankaEmulator
 
-from handrail.robot_env.arms.arm import Gains
+from handrail.robot_env.arms.arm import MOST_DAMPING_NMS_RAD, MOST_DAMPING_NS_M, Gains
 from handrail.robot_env.arms.driver import DriverReading
 from handrail.robot_env.arms.franka.config import FrankaConfig
 from handrail.robot_env.arms.franka.driver import FrankaDriver
@@ -93,10 +93,11 @@ class Station:
         return self.steady(self.below)
 
     def steady(self, goal) -> DriverReading:
-        """Go on at `goal` until the tool presses with a force that no longer changes, or a fault."""
+        """Stay at `goal` until the tool presses with a force that no longer changes, or a fault."""
         force, deadline = 0.0, time.monotonic() + 20.0
         while True:
-            before, reading = force, self.drive(goal, 0.15, 0.01)
+            self.driver.set_setpoint(goal)
+            before, reading = force, self.wait(0.15)
             force = float(np.linalg.norm(reading.wrench[:3]))
             if reading.fault or (force > 1.0 and abs(force - before) < 0.02):
                 return reading
@@ -222,10 +223,16 @@ def test_a_tare_takes_away_what_the_sensor_shows(station):
 
 
 def test_near_a_singularity_the_wrench_comes_from_the_joint_torques(station):
-    usual = station.press(clips(0.005))
+    station.press(clips(0.005))
     station.emulator.ask("sensor", bias=[0.0] * 6, singular=True)
     station.wait(0.05)
-    np.testing.assert_allclose(station.driver.read().wrench, usual.wrench, atol=0.3)
+
+    def is_the_true_one(reading: DriverReading) -> bool:
+        """Exact, but the two are not looked at in the same moment."""
+        said = [quat_rotate(reading.pose[3:], part) for part in (reading.wrench[:3], reading.wrench[3:])]
+        return np.allclose(np.concatenate(said), station.emulator.status()["wrench"], atol=0.02)
+
+    assert station.until(is_the_true_one).wrench[2] < -5.0
 
 
 # What it does
@@ -237,6 +244,18 @@ def test_it_tracks_a_set_point(station):
     assert station.arrive(target).engaged
     resting = station.wait(0.5)
     assert near(resting.pose, target, 2e-4, 3e-3) and np.abs(resting.twist).max() < 2e-3
+
+
+def test_with_the_most_damping_that_may_be_asked_for_it_comes_to_rest(station):
+    most = Gains(translation_damping_ns_m=MOST_DAMPING_NS_M, rotation_damping_nms_rad=MOST_DAMPING_NMS_RAD)
+    station.driver.engage(most)
+    for z in (0.05, 0.056, 0.05):
+        station.drive(station.above(z=z, yaw=10.0 * (z - 0.05)), 0.4, 0.2)
+    station.wait(1.2)
+    readings = [station.wait(0.01) for _ in range(30)]
+    speeds = np.array([reading.twist for reading in readings])
+    assert readings[-1].engaged and not readings[-1].fault
+    assert np.abs(speeds[:, :3]).max() < 2e-3 and np.abs(speeds[:, 3:]).max() < 2e-2
 
 
 def test_engaging_stays_at_the_measured_pose_until_a_set_point_comes(station):
@@ -350,6 +369,16 @@ def test_the_load_reaches_the_robot_in_its_flange_frame(make):
     station.driver.set_load(0.3, (0.02, 0.0, 0.0))
     half = 0.02 * np.sqrt(0.5)  # the hand is mounted turned by -45 degrees
     np.testing.assert_allclose(station.emulator.status()["load"], (0.3, half, -half, 0.1034), atol=1e-6)
+
+
+def test_what_it_carries_is_still_known_after_its_link_was_lost(station):
+    station.driver.set_load(0.3, (0.0, 0.0, 0.01))
+    station.emulator.freeze()
+    with pytest.raises(ArmError, match=r"link .* gone"):
+        station.until(lambda reading: False)
+    station.emulator.thaw()
+    station.driver.clear_fault()
+    np.testing.assert_allclose(station.emulator.status()["load"], (0.3, 0.0, 0.0, 0.1134), atol=1e-6)
 
 
 def test_a_load_of_an_earlier_session_is_taken_off(make):
@@ -521,7 +550,8 @@ def test_a_robot_that_is_gone_stays_a_fault():
     station.close()
 
 
-def test_the_robot_stops_by_itself_when_its_client_dies(emulator):
+@pytest.mark.parametrize("accident", [signal.SIGKILL, signal.SIGSTOP], ids=["dies", "hangs"])
+def test_the_robot_stops_by_itself_when_its_client(emulator, accident):
     script = f"""
         import time
         from handrail.robot_env.arms.arm import Gains
@@ -540,11 +570,14 @@ def test_the_robot_stops_by_itself_when_its_client_dies(emulator):
     with client:
         assert client.stdout is not None and client.stdout.readline() == b"engaged\n"
         assert emulator.status()["mode"] == "kMove"
-        client.send_signal(signal.SIGKILL)
-    deadline = time.monotonic() + 10.0
-    while emulator.status()["mode"] != "kReflex":
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+        client.send_signal(accident)
+        try:
+            deadline = time.monotonic() + 20.0
+            while emulator.status()["mode"] != "kReflex":
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+        finally:
+            client.kill()
 
 
 # Coming and going
@@ -593,6 +626,28 @@ def test_a_hand_that_falls_silent_shows_by_its_width_s_age_and_comes_back_by_a_r
     driver.clear_fault()
     reading = driver.read()
     assert reading.gripper_ns > stale.gripper_ns and not reading.fault
+    driver.gripper.open()
+    station.until(lambda reading: reading.gripper_width_m > 0.07)
+
+
+def test_a_hand_that_stays_silent_ends_a_recovery_and_a_start_in_time(make, monkeypatch):
+    station = make(gripper=True)
+    driver = station.driver
+    monkeypatch.setattr("handrail.robot_env.arms.franka.gripper.CONNECT_S", 0.5)
+    try:
+        station.emulator.ask("hand", silent=True)
+        driver.gripper.open()
+        station.until(lambda _: refuses(driver))
+        with pytest.raises(ArmFault, match=r"hand at .* did not answer in 0\.5 s"):
+            driver.clear_fault()
+        assert refuses(driver)
+        driver.close()
+        with pytest.raises(ArmError, match=r"hand at .* did not answer in 0\.5 s"):
+            driver.connect()
+    finally:
+        station.emulator.ask("hand", silent=False)
+    monkeypatch.undo()
+    driver.connect()
     driver.gripper.open()
     station.until(lambda reading: reading.gripper_width_m > 0.07)
 

@@ -9,7 +9,7 @@ import pytest
 from emulators.ur import UREmulator
 from emulators.ur.hands import Hands, control_processes
 
-from handrail.robot_env.arms.arm import Gains
+from handrail.robot_env.arms.arm import MOST_DAMPING_NMS_RAD, MOST_DAMPING_NS_M, Gains
 from handrail.robot_env.errors import ArmError
 from handrail.robot_env.geometry import pose_distance, quat_rotate
 
@@ -108,6 +108,18 @@ def test_a_steady_push_is_the_stiffness_times_the_clip_and_no_more(hands):
     hands.run(0.6, hands.above(z=0.03))
 
 
+@pytest.mark.parametrize("rate_hz", [125.0, 250.0])
+def test_with_the_most_damping_that_may_be_asked_for_the_arm_comes_to_rest(emulator, rate_hz):
+    most = Gains(translation_damping_ns_m=MOST_DAMPING_NS_M, rotation_damping_nms_rad=MOST_DAMPING_NMS_RAD)
+    with Hands(emulator, rate_hz=rate_hz) as hands:
+        hands.driver.engage(most)
+        for z in (0.05, 0.056, 0.05):
+            hands.run(0.4, hands.above(z=z, yaw=10.0 * (z - 0.05)))
+        hands.run(1.2, hands.above(z=0.05))
+        speeds = np.array([hands.run(0.01).twist for _ in range(30)])
+        assert np.abs(speeds[:, :3]).max() < 2e-3 and np.abs(speeds[:, 3:]).max() < 2e-2
+
+
 def test_the_configured_force_is_the_most_it_asks_for(emulator):
     with Hands(emulator, force_limit_n=3.0) as hands:
         hands.driver.engage(Gains())
@@ -185,7 +197,11 @@ def test_tool_and_payload_are_told_to_the_robot(emulator):
         np.testing.assert_allclose(status["tcp"], [0.0, 0.01, 0.15, 0.0, 0.0, np.pi], atol=1e-6)
         np.testing.assert_allclose(status["payload"], [1.0, 0.0, 0.0, 0.06], atol=1e-5)
         hands.driver.set_load(1.0, (0.02, 0.0, 0.0))
-        np.testing.assert_allclose(hands.emulator.status()["payload"], [2.0, -0.01, 0.005, 0.105], atol=1e-5)
+        both = [2.0, -0.01, 0.005, 0.105]
+        np.testing.assert_allclose(hands.emulator.status()["payload"], both, atol=1e-5)
+        hands.driver.close()
+        hands.driver.connect()
+        np.testing.assert_allclose(hands.emulator.status()["payload"], both, atol=1e-5)
 
 
 def test_a_load_is_refused_while_the_tools_own_is_unknown(hands):

@@ -86,6 +86,20 @@ def test_a_protective_stop_is_recovered_without_a_jump_to_the_old_target(emulato
         hands.works()
 
 
+def test_what_is_carried_is_still_known_after_a_recovery(emulator):
+    with Hands(emulator, payload_kg=1.0) as hands:
+        hands.driver.set_load(0.8, (0.0, 0.0, 0.05))
+        carried = emulator.status()["payload"]
+        assert carried[0] == pytest.approx(1.8)
+        emulator.ask("protective_stop")
+        hands.until(lambda reading: bool(reading.fault), "in a fault")
+        hands.driver.disengage()
+        hands.driver.clear_fault()
+        assert emulator.status()["uploads"] == 2
+        np.testing.assert_allclose(emulator.status()["payload"], carried, atol=1e-6)
+        hands.works()
+
+
 def test_nobody_can_resume_a_stopped_program_behind_the_drivers_back(emulator):
     with Hands(emulator, watchdog_hz=10.0) as hands:
         hands.driver.engage(Gains())
@@ -302,6 +316,15 @@ def test_a_robot_in_local_control_is_refused_with_what_to_do(emulator):
         hands.driver.connect()
     with pytest.raises(ArmError, match="not connected"):
         hands.driver.read()
+
+
+def test_a_setting_that_the_robot_does_not_take_is_named(emulator):
+    hands = Hands(emulator, payload_kg=20.0, payload_com_m=(0.0, 0.0, 0.06))
+    with pytest.raises(ArmError) as caught:
+        hands.driver.connect()
+    said = str(caught.value)
+    assert "the UR refused env.arm.ur.payload_kg=20 at payload_com_m=[0.0, 0.0, 0.06]" in said
+    assert not any(words in said for words in ("lost", "ur_rtde", "recover()", "cable"))
 
 
 def test_an_address_where_no_robot_is_says_so():

@@ -95,6 +95,7 @@ class UREmulator:
 
     def reset(self) -> None:
         """As it was when it was switched on, at time zero; the driver must have gone."""
+        self.thaw()  # a test that failed may have left it frozen
         for _ in range(200):
             try:
                 self.ask("reset")

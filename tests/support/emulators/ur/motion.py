@@ -142,7 +142,7 @@ class Motion:
         """
         if not np.all(np.abs(goal) < 2 * math.pi - 0.01) or not abs(goal[2]) < math.pi - 0.01:
             raise ArmError("joint angles beyond the joint limits")
-        start = self._cell.solve_ik(self._pose, self.state.q)
+        start = self._cell.kinematics.solve(self._pose, self.state.q)
         self.joints = JointMove(start, goal, max(speed, 1e-3), max(acceleration, 1e-2))
 
     def halt(self) -> None:

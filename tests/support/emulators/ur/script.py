@@ -20,6 +20,8 @@ from handrail.robot_env.sim.hand import TCP_OFFSET_M
 
 READY, DONE = 1, 2
 INSTALLED_TCP = (0.0, 0.0, TCP_OFFSET_M, 0.0, 0.0, 0.0)
+MOST_PAYLOAD_KG = 7.5
+"""Of a UR5e; one set beyond it ends the program [kg]."""
 """The tool centre point of the robot's installation, in UR's notation."""
 
 
@@ -150,6 +152,8 @@ class ControlScript:
                 motion.offset[:] = 0.0
             case Command.SET_PAYLOAD:
                 self.payload = box.floats_in(0, 4).tolist()
+                if self.payload[0] > MOST_PAYLOAD_KG:
+                    raise ScriptError(f"a payload of {self.payload[0]:g} kg")
             case Command.DAMPING:
                 motion.damping = float(box.floats_in(0, 1)[0])
             case Command.GAIN_SCALING:
@@ -179,7 +183,7 @@ class ControlScript:
         try:
             if command == Command.MOVEJ_IK:
                 pose = pose_from(goal[:3], quat_from_rotvec(goal[3:]))
-                goal = self._cell.solve_ik(pose, motion.state.q)
+                goal = self._cell.kinematics.solve(pose, motion.state.q)
             motion.begin_joints(goal, float(speed), float(acceleration))
         except ArmError as error:
             raise ScriptError(str(error)) from error
