@@ -3,6 +3,7 @@
 It ends when it is told to, when its supervisor dies, and in any case within a few seconds of either.
 """
 
+import _thread
 import ctypes
 import faulthandler
 import os
@@ -40,7 +41,9 @@ def begin(role: str) -> threading.Event:
     stop = threading.Event()
 
     def end(*_: object) -> None:
-        stop.set()
+        # Not here: this thread may be within the event, in `wait` or at an earlier signal, and its lock would
+        # be waited for for ever. Nor by `threading`, which has locks of its own.
+        _thread.start_new_thread(stop.set, ())
         for number in _SIGNALS:  # it ends now in any case; its interpreter, winding up, would die of another
             signal.signal(number, signal.SIG_IGN)
 
@@ -68,7 +71,7 @@ def loading(stop: threading.Event) -> Iterator[None]:
         os._exit(0)
 
     before = {number: signal.signal(number, end) for number in _SIGNALS}
-    if stop.is_set():
+    if stop.is_set() or signal.SIG_IGN in before.values():  # as `begin` leaves them to who was told
         end()
     try:
         yield

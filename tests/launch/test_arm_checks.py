@@ -12,7 +12,7 @@ from handrail.launch import arm_checks, preflight
 from handrail.launch.arm import sentence
 from handrail.launch.checks import Check
 from handrail.launch.compose import compose
-from handrail.robot_env.arms.kinematics import UR
+from handrail.robot_env.arms.kinematics import FRANKA, UR
 from handrail.robot_env.cameras import make
 from handrail.robot_env.cameras.config import CameraDeviceConfig
 from handrail.robot_env.config import EnvConfig
@@ -157,6 +157,19 @@ def test_the_gripper_and_how_old_its_width_is(changes, verdict: str, part: str) 
     newest = state(sent_ns=10_000_000_000, gripper_width_m=0.03, **changes)
     check = arm_checks.gripper(config("arm=ur"), [newest])
     assert (check.name, check.verdict) == ("gripper", verdict) and part in check.text
+
+
+def test_how_free_the_joints_are() -> None:
+    check = arm_checks.joints(config("arm=franka"), state())
+    assert (check.name, check.verdict) == ("joints", "ok")
+    assert "joint 4 is nearest to its limit" in check.text and "condition number 9 " in check.text
+    bent = np.array(state().q)
+    bent[3] = FRANKA.limits_rad[3][0] + 0.05
+    pose = tuple(pose_compose(FRANKA.flange(bent), pose_from((0, 0, 0.1))).tolist())
+    check = arm_checks.joints(config("arm=franka"), state(q=tuple(bent.tolist()), pose=pose))
+    assert check.verdict == "note" and "0.05 rad away" in check.text and "freer posture" in check.text
+    check = arm_checks.joints(config("arm=franka"), state(pose=(2, 0, 0.1, 1, 0, 0, 0)))
+    assert check.verdict == "note" and "not watched" in check.text
 
 
 def test_the_tool_s_place() -> None:

@@ -41,10 +41,24 @@ def test_a_second_ctrl_c_while_a_process_winds_up_is_no_other_end() -> None:
         from handrail.launch import lifetime
         stop = lifetime.begin("learner")
         signal.raise_signal(signal.SIGINT)
-        assert stop.is_set()
+        assert stop.wait(10.0)
     """
     ended = run(LATE, begun)
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_a_signal_in_the_midst_of_the_event_is_heard() -> None:
+    """Two signals at once, or one while the loop waits for the event: this thread has the event's lock."""
+    code = """
+        import signal
+        from handrail.launch import lifetime
+        stop = lifetime.begin("evaluator")
+        with stop._cond:
+            signal.raise_signal(signal.SIGTERM)
+        print(stop.wait(10.0))
+    """
+    ended = run(code)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "True\n", "")
 
 
 def test_nor_is_it_after_a_command_has_been_interrupted() -> None:
@@ -129,7 +143,7 @@ def test_signals_mean_what_they_meant_once_packages_are_loaded() -> None:
         with lifetime.loading(stop):
             pass
         signal.raise_signal(signal.SIGTERM)
-        print(stop.is_set())
+        print(stop.wait(10.0))
     """
     ended = run(code)
     assert (ended.returncode, ended.stdout) == (0, "True\n")
