@@ -129,7 +129,7 @@ def joints(config: EnvConfig, state: State) -> Check:
         f"(kept {JOINT_MARGIN_RAD:g}); condition number {condition:.0f} (slowed from {SLOW_FROM:.0f}, "
         f"held at {STOP_AT:.0f})"
     )
-    if excess[nearest] <= 0.0 or condition > SLOW_FROM:
+    if excess[nearest] > 0.0 or condition > SLOW_FROM:
         return Check("joints", "note", f"{said}: guide the arm, or its elbow, to a freer posture")
     return Check("joints", "ok", said)
 

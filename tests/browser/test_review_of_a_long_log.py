@@ -263,11 +263,13 @@ def test_an_episode_is_judged_by_key_and_whoever_goes_back_is_where_they_were(
     for key, words in (("n", "failure by Rita"), ("x", "exclude by Rita"), ("d", "demo by Rita")):
         rita.page.keyboard.press(key)
         expect(label).to_have_text(words)
+    expect(back).not_to_have_attribute("aria-busy", "true")
     rita.page.keyboard.press("u")
     expect(label).to_have_text("exclude by Rita")
     expect(rita.page.locator("#history li").first).to_contain_text("demo is taken back, exclude stands again")
     back.click()
     expect(label).to_have_text("failure by Rita")
+    expect(back).not_to_have_attribute("aria-busy", "true")  # the same once more would be a double click
     rita.page.keyboard.press("u")
     expect(back).to_have_count(0)
     assert labels(kept) == before

@@ -20,7 +20,8 @@ const SAYS = { success: "label it success", failure: "label it failure", demo: "
  */
 export function verdictPanel(context, episode, { step, told }) {
   let running = true;
-  let busy = false;
+  let busy = ""; // what is on its way; the same once more is a double click
+  let next = null; // what was asked meanwhile, the newest
   let undoable = false;
   const placeholder = "why, or a remark";
   const why = h("textarea", { id: "why", rows: 2, maxLength: 2000, placeholder, on: { keydown: leaveByEscape } });
@@ -72,8 +73,13 @@ export function verdictPanel(context, episode, { step, told }) {
   async function post(what, body, done) {
     const reason = refusal();
     if (reason) context.toast(`Not labelled: ${reason}.`, "warn");
-    if (reason || busy) return;
-    busy = true;
+    if (reason) return;
+    const asked = `${what} ${body.label ?? ""}`;
+    if (busy) {
+      if (busy !== asked) next = () => post(what, body, done);
+      return;
+    }
+    busy = asked;
     refresh();
     try {
       const answer = await context.api(`/api/episodes/${episode}/${what}`, { method: "POST", body: { id: requestId(), ...body } });
@@ -85,8 +91,11 @@ export function verdictPanel(context, episode, { step, told }) {
       said.hidden = true;
       context.toast(error.message, "bad");
     } finally {
-      busy = false;
+      busy = "";
       refresh();
+      const waits = next;
+      next = null;
+      waits?.();
     }
   }
 
