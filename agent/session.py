@@ -340,10 +340,12 @@ class Session:
     def _hand_at_the_page(self, hold: Hold, on_hold: Callable[[str], None]) -> bool:
         """Wait until somebody at the page has switched driving on; False when something else comes first.
 
-        Without, the arm would be reset again and again for episodes in which nobody drives.
+        Without, the arm would be reset again and again for episodes in which nobody drives. A label that is
+        given meanwhile may be the last demonstration's.
         """
         while not self.console.real_time:
-            if hold.interruption():
+            self._read_log()
+            if hold.interruption() or self._regrasp_is_due():
                 return False
             self.console.wait(AT_THE_PAGE)
             on_hold(AT_THE_PAGE)

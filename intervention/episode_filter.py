@@ -23,7 +23,7 @@ MACHINE, PERSON = "machine", "person"
 """Labellers by their kind; any other word is a labeller's name."""
 
 _RANGE = re.compile(r"(\d{1,15})?(-)?(\d{1,15})?")
-_RANGES_LIMIT = 200
+_RANGES_LIMIT = 500  # SQLite nests one condition in the next, a thousand deep at most
 _TEXT_LIMIT = 200
 
 

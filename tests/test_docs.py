@@ -16,6 +16,7 @@ from handrail.launch.compose import compose
 from handrail.robot_env.arms.arm import MOST_DAMPING_NMS_RAD, MOST_DAMPING_NS_M, Gains
 from handrail.robot_env.arms.config import ArmServerConfig
 from handrail.robot_env.arms.franka.config import FrankaConfig
+from handrail.robot_env.arms.reach import JOINT_MARGIN_RAD, SLOW_FROM, STOP_AT
 from handrail.robot_env.arms.ur.config import URConfig
 from handrail.robot_env.arms.ur.robot import DRIFT_N
 from handrail.robot_env.cameras.config import CameraDeviceConfig
@@ -177,6 +178,8 @@ def test_the_steady_push_is_that_of_the_code() -> None:
 def test_fixed_limits_are_those_of_the_code() -> None:
     table = next(rows for heading, *rows in tables(SAFETY) if heading[:2] == ["what", "limit"])
     assert [numbers(row[1]) for row in table] == [
+        [JOINT_MARGIN_RAD],
+        [SLOW_FROM, STOP_AT],
         [MOST_DAMPING_NS_M, MOST_DAMPING_NMS_RAD],
         [RECOVERY_S],
         [waiting_ns(0) / 1e9],

@@ -1,7 +1,6 @@
 """The whole test suite, in two phases; what `make test` runs.
 
-1. What does not go by the wall clock, in three processes for two processors, a file at a time: the tests wait
-   for other processes more than they compute.
+1. What does not go by the wall clock, in as many processes as there are processors, a file at a time.
 2. What does (marked `realtime`), one test at a time, with the machine to itself.
 
     python tools/run_tests.py [any words of pytest's]
@@ -31,8 +30,7 @@ def main(words: list[str]) -> int:
     """Run both phases with the words given; the exit code."""
     if any(word.startswith("--figures") for word in words):
         return pytest(words)
-    cores = len(os.sched_getaffinity(0))
-    processes = min(cores + cores // 2, MOST_PROCESSES)
+    processes = min(len(os.sched_getaffinity(0)), MOST_PROCESSES)
     together = ["-n", str(processes), "--dist", "loadfile", "--no-loadscope-reorder"]
     phases = {
         f"parallel, {processes} processes": ["--phase=parallel", *together],

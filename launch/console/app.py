@@ -1,5 +1,6 @@
 """The console as an application: one table of everything that may be asked."""
 
+from collections.abc import Callable
 from urllib.parse import parse_qs
 
 import structlog
@@ -10,7 +11,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from handrail.launch.console import critic, downloads, episodes, setup
-from handrail.launch.console.access import Door, identity_of
+from handrail.launch.console.access import Door, Identity, identity_of
 from handrail.launch.console.answers import Refused, refuse
 from handrail.launch.console.files import Files
 from handrail.launch.console.hand import Hands
@@ -27,14 +28,17 @@ PUBLIC = ("/login", "/static/")
 def table(site: Site, door: Door, sessions: Sessions) -> list[RouteSpec]:
     """Everything that may be asked over HTTP."""
 
-    async def sign_out(request: Request) -> Response:
-        identity = identity_of(request)
+    def leave(identity: Identity) -> str:
+        """Take back what somebody had, and return the header that forgets them."""
         site.lease.release(identity)
         forget = door.sign_out(identity)
         sessions.end(identity.sid)
-        return RedirectResponse("/login", 303, headers={"Set-Cookie": forget})
+        return forget
 
-    own = [*Pages(door, Files()).routes(), RouteSpec("/logout", "POST", "viewer", sign_out)]
+    async def sign_out(request: Request) -> Response:
+        return RedirectResponse("/login", 303, headers={"Set-Cookie": leave(identity_of(request))})
+
+    own = [*Pages(door, Files(), leave).routes(), RouteSpec("/logout", "POST", "viewer", sign_out)]
     return own + [route for part in (episodes, critic, setup, downloads) for route in part.routes(site)]
 
 
@@ -94,10 +98,11 @@ class Pages:
     Args:
         door: signs people in.
         files: the page's files.
+        leave: ends what somebody had who signs in as somebody else.
     """
 
-    def __init__(self, door: Door, files: Files) -> None:
-        self._door, self._files = door, files
+    def __init__(self, door: Door, files: Files, leave: Callable[[Identity], object]) -> None:
+        self._door, self._files, self._leave = door, files, leave
 
     def routes(self) -> list[RouteSpec]:
         """What may be asked of them."""
@@ -141,6 +146,8 @@ class Pages:
             return RedirectResponse("/login?refused=name", 303)
         if let_in is None:
             return RedirectResponse("/login?refused=1", 303)
+        if (before := self._door.know(request)) is not None:
+            self._leave(before)
         return RedirectResponse("/", 303, headers={"Set-Cookie": let_in[1]})
 
 

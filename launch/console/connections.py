@@ -146,6 +146,6 @@ class PageSocket(WebSocketsSansIOProtocol):
     async def send(self, message: Any) -> None:
         """What the application says; it accepts only whoever has signed in."""
         kind: Literal["websocket.accept"] | str = message["type"]
+        await super().send(message)
         if kind == "websocket.accept" and not self.transport.is_closing():
             self._crowd.host(self, self.scope[IDENTITY])  # pyright: ignore[reportGeneralTypeIssues]
-        await super().send(message)

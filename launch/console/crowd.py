@@ -2,7 +2,8 @@
 
 Whoever has not signed in, who looks on, and who operates are counted apart, and open sockets apart from
 requests: all of them together are fewer than the files a process may have open, and whatever strangers and
-viewers do, an operator has room. Where one too many comes, whoever has most loses the oldest.
+viewers do, an operator has room. Where one too many comes, whoever has most loses the oldest; but a session
+that has enough sockets gets no other, lest a page that nobody looks at puts out the one that drives.
 """
 
 from collections import Counter
@@ -16,8 +17,8 @@ MOST_KNOWN = 64
 """Connections for requests of all viewers together; of all operators as many."""
 MOST_SOCKETS = 64
 """Open sockets of all viewers together; of all operators as many."""
-MOST_OF_ONE = 16
-"""Open sockets of one session: five pages in one browser, and one that drives."""
+MOST_OF_ONE = 24
+"""Open sockets of one session: seven pages in one browser that show everything, and one that drives."""
 
 
 class Member(Protocol):
@@ -38,19 +39,18 @@ class Room:
 
     Args:
         most: connections in all.
-        most_of_one: of one session; None for as many as there is room for.
+        most_of_one: of one session, which gets no others; None for as many as there is room for.
     """
 
     def __init__(self, most: int, most_of_one: int | None = None) -> None:
-        self._most, self._most_of_one = most, most_of_one or most
+        self._most, self._most_of_one = most, most_of_one
         self._members: dict[Member, str] = {}  # whose session; the oldest first
 
     def enter(self, member: Member, sid: str = "") -> None:
-        """One more; another may have to go for it."""
+        """One more; it may have to go at once, or another for it."""
         self._members[member] = sid
-        own = [each for each, its in self._members.items() if its == sid]
-        if sid and len(own) > self._most_of_one:
-            self._put_out(own[0])
+        if self._most_of_one is not None and Counter(self._members.values())[sid] > self._most_of_one:
+            self._put_out(member)
         if len(self._members) > self._most:
             self._put_out(self._superfluous())
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from handrail.intervention.index_query import EpisodeRow
 from handrail.intervention.log_format import Event
+from handrail.intervention.standing import standing
 from handrail.intervention.transition import Transition
 from handrail.launch.export.columns import action_components, state_components
 from handrail.launch.export.material import Material
@@ -159,7 +160,7 @@ def _step_cells(step: Transition, judged: tuple[object, ...]) -> tuple[object, .
 
 
 def _episode_cells(row: EpisodeRow, events: Sequence[Event], worth: float) -> list[object]:
-    labels = [event for event in events if event.kind == "label"]
+    labels = [event for _, event in standing(enumerate(events))]
     remarks = [f"{event.who}: {event.why}" for event in events if event.kind == "comment"]
     began = row.started_wall_ns
     return [

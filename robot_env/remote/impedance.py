@@ -50,10 +50,11 @@ class Impedance:
         """What is configured for what the arm is doing, unless the commander has said otherwise.
 
         Args:
-            commanded: whether there is one; what one asked for who has gone does not count.
+            commanded: whether there is one; what one who has gone asked for, and its reset, do not count.
         """
-        asked = self._asked if commanded else None
-        return (self._moving if self.resetting else None) or asked or self._contact or Gains()
+        if not commanded:
+            return self._contact or Gains()
+        return (self._moving if self.resetting else None) or self._asked or self._contact or Gains()
 
     def ask(self, gains: Gains) -> None:
         """Take gains that the commander asks for.

@@ -168,9 +168,16 @@ class SerlCommander:
         if not self._joint_home:
             raise NotOffered("no joint reset: env.arm.joint_home is empty; set it to the angles to go to")
         arm = self._lease(but=_OURS)
+        stops = arm.stops
+        self._look_for_stops(arm)
+        self._refuse_stopped(_OURS)
         self._pause()
         try:
-            arm.move_joints(self._joint_home)
+            arm.move_joints(self._joint_home, stops=stops)
+        except ArmError:
+            self._look_for_stops(arm)
+            self._refuse_stopped(_OURS)
+            raise
         finally:
             self._spoke_s = time.monotonic()
 

@@ -296,6 +296,23 @@ def test_a_link_changes_nothing_about_who_is_signed_in(site: Consoled) -> None:
             assert answer.status_code == 403 and "set-cookie" not in answer.headers
 
 
+def test_signing_in_as_somebody_else_ends_what_one_was(site: Consoled) -> None:
+    ada = site.operator("Ada")
+    with ada.socket() as page:
+        page.send(kind="claim")
+        page.hear("lease", mine=True)
+        form = {"token": TOKENS.viewer, "name": "Vera"}
+        assert "set-cookie" in ada.ask("POST", "/login", data=form).headers
+        with pytest.raises(websockets.exceptions.ConnectionClosed):
+            while True:
+                page.connection.recv(5)
+    bo = site.operator("Bo")
+    with bo.socket() as other:
+        other.send(kind="claim")
+        other.hear("lease", mine=True)
+    bo.ask("POST", "/logout")
+
+
 def test_signing_out_ends_the_session_and_what_it_holds(site: Consoled) -> None:
     ada, bo = site.operator("Ada"), site.viewer("Bo")
     with bo.socket() as onlooker, ada.socket() as page, ada.socket("/ws/video") as video:

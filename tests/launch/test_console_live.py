@@ -8,9 +8,10 @@ import time
 
 import pytest
 import websockets.exceptions
+import zmq
 from consoled import Consoled, Loop, consoled, heard, until
 
-from handrail.intervention.console.messages import Ended, Left, Step, Steps
+from handrail.intervention.console.messages import Ended, Left, Step, Steps, desk_address
 from handrail.intervention.run_directory import RunDirectory
 from handrail.launch import telemetry
 from handrail.launch.console import audience, live
@@ -314,14 +315,21 @@ def test_a_command_is_carried_out_although_its_page_leaves(site: Consoled, loop:
 
 
 def test_nobody_s_commands_keep_another_s_from_being_heard(
-    site: Consoled, monkeypatch: pytest.MonkeyPatch
+    site: Consoled, run: RunDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a control loop a command is under way for as long as its answer is waited for."""
+    """At a desk that does not answer a command is under way for as long as its answer is waited for."""
     monkeypatch.setattr(live, "_AT_ONCE", 1)
     ada, bo = site.operator("Ada"), site.operator("Bo")
-    with ada.socket() as page, bo.socket() as other:
+    with (
+        zmq.Context() as context,
+        context.socket(zmq.ROUTER) as desk,
+        ada.socket() as page,
+        bo.socket() as other,
+    ):
+        desk.bind(desk_address(run.socket_dir()))
         page.send(kind="claim")
         page.hear("lease", mine=True)
+        assert desk.poll(20_000), "the console has found it"
         page.send(kind="command", id="first", verb="pause", issued_ms=time.monotonic_ns() / 1e6)
         assert page.command("pause", "second")["why"] == "too many commands at once"
         assert other.command("pause", "his")["why"] == "Ada is at the controls"

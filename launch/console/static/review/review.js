@@ -51,7 +51,7 @@ function mountTable(root, context, asked) {
     filters.set({ ...words, [name]: value });
     apply({ ...words, [name]: value });
   });
-  const exports = exportButtons(context, () => (ticked.length ? { episodes: ranges(ticked) } : words));
+  const exports = exportButtons(context, exported);
   const sign = (text) => h("b", { "aria-hidden": "true" }, text);
   const reel = h(
     "button",
@@ -86,6 +86,13 @@ function mountTable(root, context, asked) {
     words = changed;
     history.replaceState(null, "", address("", words));
     load(true);
+  }
+
+  /** What an export is of: the ticked rows, of what is asked for, or all of that. */
+  function exported() {
+    if (!ticked.length) return words;
+    const { last, ...conditions } = words; // the rows have been found
+    return { ...conditions, episodes: ranges(ticked) };
   }
 
   function toggle() {

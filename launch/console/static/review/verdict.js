@@ -76,7 +76,7 @@ export function verdictPanel(context, episode, { step, told }) {
     if (reason) return;
     const asked = `${what} ${body.label ?? ""}`;
     if (busy) {
-      if (busy !== asked) next = () => post(what, body, done);
+      next = busy === asked ? null : () => post(what, body, done);
       return;
     }
     busy = asked;
@@ -100,7 +100,7 @@ export function verdictPanel(context, episode, { step, told }) {
   }
 
   function takeBack() {
-    if (undoable) return relabel("undo");
+    if (undoable || busy.startsWith("label")) return relabel("undo");
     return context.toast("There is no label of a person’s to take back.", "warn");
   }
 
