@@ -71,14 +71,19 @@ def test_a_page_for_which_there_is_no_room_says_so_and_stays_away(
     olga = come_in(live)
     olga.page.evaluate(
         """const live = location.origin.replace('http', 'ws') + '/ws/live';
-        window.others = Array.from({ length: 16 }, () => new WebSocket(live));"""
+        window.others = Array.from({ length: 24 }, () => new WebSocket(live));"""
     )
-    expect(olga.page.locator("#messages")).to_contain_text("Too many pages of this run are open")
-    expect(olga.page.locator("body")).to_have_attribute("data-connected", "false")
-    olga.page.wait_for_function("() => others.every((each) => each.readyState === WebSocket.OPEN)")
+    olga.page.wait_for_function("() => others.every((each) => each.readyState !== WebSocket.CONNECTING)")
+    olga.page.wait_for_function("() => others.some((each) => each.readyState === WebSocket.CLOSED)")
+    late = olga.page.context.new_page()
+    late.goto(live.address)
+    expect(late.locator("#messages")).to_contain_text("Too many pages of this run are open")
+    expect(late.locator("body")).to_have_attribute("data-connected", "false")
+    expect(olga.page.locator("body")).to_have_attribute("data-connected", "true")
     olga.page.evaluate("others.forEach((each) => each.close())")
-    olga.page.reload()
-    olga.wait_connected()
+    late.reload()
+    expect(late.locator("body")).to_have_attribute("data-connected", "true")
+    late.close()
     olga.leave()
 
 
